@@ -1,0 +1,186 @@
+"""Plain facts, once: data sets, organs, folds, settings, protocols, licences. No torch, no code that acts."""
+
+from dataclasses import dataclass, field
+
+from psmnet.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is known of a data set.
+
+    Attributes:
+        title: full name.
+        modality: `mr` or `ct`, or `any`.
+        labels: organ name to label value, as the data set has it.
+        tested: organs that the field's tables report.
+        fold_cuts: positions in the sorted cases where folds begin, with the end; empty for equal parts.
+        folds: number of folds.
+        groups: Setting 2's test classes by group; empty where there is no Setting 2.
+        spacing_mm: (x, y, z) of the normalised layout; None for as stored.
+        size_px: in-plane size of the normalised layout.
+        normalisation: rule the field uses for its intensities.
+        window_hu: intensity window of CT, None elsewhere.
+        clip_percentile: upper percentile that raw MR intensities are clipped at.
+        body_threshold: intensity of the normalised layout above which a voxel is body.
+        raw_layout: what the download unpacks to.
+        cases: number of labelled cases.
+        licence, source, citation: where it comes from and what it asks for.
+    """
+
+    title: str
+    modality: str
+    labels: dict[str, int] = field(default_factory=dict)
+    tested: tuple[str, ...] = ()
+    fold_cuts: tuple[int, ...] = ()
+    folds: int = 5
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    spacing_mm: tuple[float, float, float | None] | None = None
+    size_px: int | None = 256
+    normalisation: str = "zscore"
+    window_hu: tuple[float, float] | None = None
+    clip_percentile: float | None = None
+    body_threshold: float = 50.0
+    raw_layout: str = ""
+    cases: int | None = None
+    licence: str = ""
+    source: str = ""
+    citation: str = ""
+
+    def names(self) -> dict[int, str]:
+        """Label value to organ name."""
+        return {value: name for name, value in self.labels.items()}
+
+
+_ABDOMEN_GROUPS = {"upper": ("liver", "spleen"), "lower": ("right_kidney", "left_kidney")}
+
+DATASETS: dict[str, DataSet] = {
+    "chaos-t2": DataSet(
+        title="CHAOS-T2: abdominal MRI, T2-SPIR",
+        modality="mr",
+        labels={"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4},
+        tested=("liver", "right_kidney", "left_kidney", "spleen"),
+        fold_cuts=(0, 4, 8, 12, 16, 20),
+        groups=_ABDOMEN_GROUPS,
+        spacing_mm=(1.25, 1.25, 7.70),
+        clip_percentile=99.5,
+        raw_layout="Train_Sets/MR/<id>/T2SPIR/{DICOM_anon/*.dcm,Ground/*.png}",
+        cases=20,
+        licence="CC BY-NC-SA 4.0",
+        source="Zenodo, doi 10.5281/zenodo.3362844 (free, no account)",
+        citation="Kavur et al., Medical Image Analysis 69 (2021) 101950",
+    ),
+    "sabs": DataSet(
+        title="Synapse BTCV (SABS): abdominal CT",
+        modality="ct",
+        labels={
+            "spleen": 1,
+            "right_kidney": 2,
+            "left_kidney": 3,
+            "gallbladder": 4,
+            "oesophagus": 5,
+            "liver": 6,
+            "stomach": 7,
+            "aorta": 8,
+            "inferior_vena_cava": 9,
+            "portal_and_splenic_vein": 10,
+            "pancreas": 11,
+            "right_adrenal_gland": 12,
+            "left_adrenal_gland": 13,
+        },
+        tested=("spleen", "right_kidney", "left_kidney", "liver"),
+        fold_cuts=(0, 6, 12, 18, 24, 30),
+        groups=_ABDOMEN_GROUPS,
+        normalisation="ct-fold",
+        window_hu=(-125.0, 275.0),
+        body_threshold=1e-4,
+        raw_layout="RawData/Training/{img/imgNNNN.nii.gz,label/labelNNNN.nii.gz}",
+        cases=30,
+        licence="Synapse terms of use (account needed)",
+        source="Synapse, syn3193805 (registration needed)",
+        citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault, 2015",
+    ),
+    "cmr": DataSet(
+        title="MS-CMRSeg 2019: cardiac MR, bSSFP",
+        modality="mr",
+        labels={"lv_myocardium": 200, "lv_blood_pool": 500, "right_ventricle": 600},
+        tested=("lv_myocardium", "lv_blood_pool", "right_ventricle"),
+        fold_cuts=(0, 7, 14, 21, 28, 35),
+        spacing_mm=(1.25, 1.25, 7.99),
+        clip_percentile=99.5,
+        raw_layout="{c0t2lge/patientN_C0.nii.gz,c0gt/patientN_C0_manual.nii.gz}, N = 1..35",
+        cases=35,
+        licence="the organisers' terms (registration needed)",
+        source="MS-CMRSeg 2019 challenge (registration; the official link is reported dead now and then)",
+        citation="Zhuang, IEEE TPAMI 41 (2019) 2933",
+    ),
+    "pelvic": DataSet(
+        title="Male pelvic MR, T2-weighted, 7 institutions",
+        modality="mr",
+        labels={
+            "bladder": 1,
+            "bone": 2,
+            "obturator_internus": 3,
+            "transition_zone": 4,
+            "central_gland": 5,
+            "rectum": 6,
+            "seminal_vesicle": 7,
+            "neurovascular_bundle": 8,
+        },
+        tested=(
+            "bladder",
+            "bone",
+            "obturator_internus",
+            "transition_zone",
+            "central_gland",
+            "rectum",
+            "seminal_vesicle",
+            "neurovascular_bundle",
+        ),
+        spacing_mm=(0.75, 0.75, 2.5),
+        clip_percentile=99.5,
+        raw_layout="data/{<pid>_img.nii,<pid>_mask.nii}, institution.txt",
+        cases=589,
+        licence="see the record",
+        source="Zenodo, record 7013610 (free, no account)",
+        citation="Li et al., Prototypical few-shot segmentation for cross-institution male pelvic structures, 2022",
+    ),
+    "phantom": DataSet(
+        title="synthetic abdomens drawn by this program",
+        modality="mr",
+        labels={"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4, "aorta": 5},
+        tested=("liver", "right_kidney", "left_kidney", "spleen", "aorta"),
+        groups=_ABDOMEN_GROUPS,
+        size_px=None,
+        raw_layout="made by: psmnet phantom DIR",
+        licence="Apache-2.0",
+        source="psmnet.data.phantom",
+    ),
+    "folder": DataSet(
+        title="your own scans in the normalised layout",
+        modality="any",
+        size_px=None,
+        raw_layout="image_<id>.nii.gz, label_<id>.nii.gz",
+        licence="yours",
+    ),
+}
+
+PROTOCOLS: dict[str, str] = {
+    "ep1": "Ouyang et al.: three labelled support slices; uses where the organ begins and ends in the query",
+}
+
+SETTINGS: dict[int, str] = {
+    1: "trains on all slices of the training cases (test classes may be visible, unlabelled)",
+    2: "drops from training every slice that contains a test class; one training per group",
+}
+
+
+def dataset(name: str) -> DataSet:
+    """The facts of a data set.
+
+    Raises:
+        ConfigError: no such data set.
+    """
+    if name not in DATASETS:
+        raise ConfigError(f"unknown data set {name!r}", f"give one of {', '.join(DATASETS)}")
+    return DATASETS[name]

@@ -1,0 +1,181 @@
+"""Weights and checkpoints: safetensors with a JSON record. No pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from psmnet.config import ModelConfig, model_from_dict
+from psmnet.data.preprocess import Normalisation
+from psmnet.errors import InputError
+from psmnet.files import atomic_path
+from psmnet.models.build import build
+
+WEIGHTS_NAME = "weights.safetensors"
+BUNDLED = Path(__file__).parent / "weights" / "bundled.safetensors"
+_RECORD = "psmnet"
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What weights were trained on.
+
+    Attributes:
+        dataset: name in the catalog, or `synthetic`.
+        cases: id to SHA-256 of the image file, of every case that training saw.
+        fold: fold left out, None for none.
+        setting, group: of the field's protocols; None where they do not apply.
+        preset, steps, seed: the recipe.
+        version: of psmnet.
+        licence: what the training images ask for.
+        init: SHA-256 of the weights that training began with, None from scratch.
+    """
+
+    dataset: str
+    cases: dict[str, str] = field(default_factory=dict)
+    fold: int | None = None
+    setting: int | None = None
+    group: str | None = None
+    preset: str = "compact"
+    steps: int = 0
+    seed: int = 0
+    version: str = ""
+    licence: str = ""
+    init: str | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network ready for use, with all that its use needs.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        config: what it is made of.
+        normalisation: how intensities reach it.
+        trained_on: what training saw.
+        sha256: of the weights file.
+        variant: settings changed after training, as `name=value,...`; None for none.
+    """
+
+    model: nn.Module
+    config: ModelConfig
+    normalisation: Normalisation
+    trained_on: TrainingRecord
+    sha256: str
+    variant: str | None = None
+
+
+def save_weights(
+    path: Path, model: nn.Module, config: ModelConfig, normalisation: Normalisation, trained_on: TrainingRecord
+) -> None:
+    """Write a weights file: tensors, and the record in the file's header."""
+    record = {
+        "model": asdict(config),
+        "normalisation": asdict(normalisation),
+        "trained_on": asdict(trained_on),
+    }
+    save_tensors(path, model.state_dict(), record)
+
+
+def load_weights(source: str | Path, changes: Mapping[str, Any] | None = None) -> Weights:
+    """Read weights by name: `bundled`, a run's folder, or a file.
+
+    Args:
+        source: which.
+        changes: fields of ModelConfig to change after training, for ablations (split_rounds, attention=off, ...).
+
+    Raises:
+        InputError: there are none, the file is damaged, or it is not psmnet's.
+        ConfigError: a change that the model does not have or that its tensors don't fit.
+    """
+    path = find_weights(source)
+    tensors, record = load_tensors(path)
+    changes = changes or {}
+    try:
+        config = model_from_dict(record["model"] | changes)
+        normalisation = Normalisation(**record["normalisation"])
+        trained_on = TrainingRecord(**record["trained_on"])
+        model = build(config)
+        if config.attention == "off":
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("attention.")}
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{path} does not fit this version of psmnet or these settings ({type(error).__name__})",
+            "train again, or use its version",
+        ) from error
+    variant = ",".join(f"{name}={value}" for name, value in sorted(changes.items())) or None
+    return Weights(model.eval(), config, normalisation, trained_on, sha256_of(path), variant)
+
+
+def find_weights(source: str | Path) -> Path:
+    """The file behind `bundled`, a run's folder, or a path.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = BUNDLED if str(source) == "bundled" else Path(source)
+    if path.is_dir():
+        if not (path / WEIGHTS_NAME).exists():
+            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish (psmnet train ... --resume)")
+        path = path / WEIGHTS_NAME
+    if not path.is_file():
+        raise InputError(f"no weights {source}", "give a run's folder, a .safetensors file, or bundled")
+    return path
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a JSON record into one safetensors file, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(plain, temporary, metadata={_RECORD: json.dumps(record, sort_keys=True, allow_nan=False)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote.
+
+    Raises:
+        InputError: the file is damaged or not psmnet's.
+    """
+    try:
+        with safe_open(path, framework="pt") as stream:
+            record = json.loads((stream.metadata() or {})[_RECORD])
+            return {name: stream.get_tensor(name) for name in stream.keys()}, record  # noqa: SIM118  # not a mapping
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a psmnet safetensors file ({error})", "copy or train it again") from error
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors: `optimiser/<parameter>/<entry>`."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser/{names[index]}/{entry}": value
+        for index, entries in state.items()
+        for entry, value in entries.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimiser_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser/"):
+            _, name, entry = key.split("/")
+            state.setdefault(names.index(name), {})[entry] = value
+    content = optimiser.state_dict()
+    content["state"] = state
+    optimiser.load_state_dict(content)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,102 @@
+"""Random warps and intensity changes of batches of slices; every draw comes from a generator that is handed in.
+
+Lengths in `AugmentConfig` are pixels of a 256 pixel slice and are scaled to the slices at hand.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from psmnet.config import AugmentConfig
+
+REFERENCE_PX = 256
+
+
+def random_grids(size: int, config: AugmentConfig, generators: Sequence[Generator]) -> Tensor:
+    """One random warp a generator, as sampling grids (N, size, size, 2) for `warp`."""
+    scale = size / REFERENCE_PX
+    affine = torch.stack([_random_affine(config, generator) for generator in generators])
+    grids = functional.affine_grid(affine, [len(generators), 1, size, size], align_corners=False)
+    if config.elastic_alpha_px > 0:
+        noise = torch.stack([2 * torch.rand(2, size, size, generator=g) - 1 for g in generators])
+        # Simard et al. 2003: uniform noise, smoothed, times alpha. Smoothing by fewer pixels on a smaller slice
+        # leaves more amplitude (in 2D by 1 / sigma), so alpha shrinks twice: displacements keep their share of the slice.
+        field = smooth(noise, config.elastic_sigma_px * scale) * config.elastic_alpha_px * scale * scale
+        grids = grids + field.movedim(1, -1) * (2 / size)
+    return grids
+
+
+def warp(images: Tensor, labels: Tensor, grids: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample images (N, 1, H, W) bilinearly and labels (N, H, W) by nearest neighbour; outside is border and 0."""
+    warped = functional.grid_sample(images, grids, mode="bilinear", padding_mode="border", align_corners=False)
+    ids = functional.grid_sample(
+        labels[:, None].float(), grids, mode="nearest", padding_mode="zeros", align_corners=False
+    )
+    return warped, ids[:, 0].long()
+
+
+def random_intensities(images: Tensor, config: AugmentConfig, generators: Sequence[Generator]) -> Tensor:
+    """Gamma, bias field and noise, one draw a generator; images (N, 1, H, W) of any range keep theirs, roughly."""
+    low = images.amin(dim=(1, 2, 3), keepdim=True)
+    span = (images.amax(dim=(1, 2, 3), keepdim=True) - low).clamp(min=1e-6)
+    gamma = torch.stack([uniform(config.gamma, g) for g in generators])[:, None, None, None]
+    images = low + span * ((images - low) / span).clamp(0, 1) ** gamma
+    if config.bias_field > 0:
+        field = torch.stack([smooth_noise(1, 4, images.shape[-1], g) for g in generators])
+        images = low + (images - low) * (field * config.bias_field).exp()
+    if config.noise > 0:
+        noise = torch.stack([torch.randn(images.shape[1:], generator=g) for g in generators])
+        level = torch.stack([uniform((0, config.noise), g) for g in generators])[:, None, None, None]
+        images = images + noise * level * images.std(dim=(1, 2, 3), keepdim=True)
+    return images
+
+
+def smooth(fields: Tensor, sigma_px: float) -> Tensor:
+    """Gaussian smoothing of (N, D, H, W), zero outside."""
+    radius = max(1, math.ceil(3 * sigma_px))
+    positions = torch.arange(-radius, radius + 1, dtype=fields.dtype, device=fields.device)
+    kernel = torch.exp(-0.5 * (positions / sigma_px) ** 2)
+    kernel = (kernel / kernel.sum())[None, None]
+    n, d, h, w = fields.shape
+    rows = functional.conv1d(fields.reshape(-1, 1, w), kernel, padding=radius)
+    columns = rows.reshape(n, d, h, w).transpose(-2, -1).reshape(-1, 1, h)
+    return functional.conv1d(columns, kernel, padding=radius).reshape(n, d, w, h).transpose(-2, -1)
+
+
+def smooth_noise(channels: int, cells: int, size: int, generator: Generator) -> Tensor:
+    """Standard normal noise on a `cells` x `cells` grid, interpolated to (channels, size, size)."""
+    coarse = torch.randn(1, channels, cells, cells, generator=generator)
+    return functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)[0]
+
+
+def uniform(bounds: tuple[float, float], generator: Generator) -> Tensor:
+    """One draw between two bounds, a scalar tensor."""
+    return bounds[0] + (bounds[1] - bounds[0]) * torch.rand((), generator=generator)
+
+
+def generator_of(*keys: int) -> Generator:
+    """A generator that depends on these numbers alone (seed, episode, ...)."""
+    state = 0x9E3779B97F4A7C15
+    for key in keys:  # splitmix64, so that neighbouring episodes share nothing
+        state = (state + (key + 1) * 0x9E3779B97F4A7C15) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return Generator().manual_seed(state & (2**63 - 1))
+
+
+def _random_affine(config: AugmentConfig, generator: Generator) -> Tensor:
+    """(2, 3), from output to input positions in -1..1."""
+    angle, shear, dx, dy = (2 * torch.rand(4, generator=generator) - 1).unbind()
+    angle = angle * math.radians(config.rotation_deg)
+    shear = torch.tan(shear * math.radians(config.shear_deg))
+    # The grid maps output to input, so an enlargement divides.
+    zoom = 1 / uniform(config.scale, generator)
+    shift = torch.stack([dx, dy]) * config.shift_px * 2 / REFERENCE_PX
+    rotation = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    skew = torch.eye(2)
+    skew[0, 1] = shear
+    return torch.cat([zoom * rotation @ skew, shift[:, None]], dim=1)

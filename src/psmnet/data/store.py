@@ -1,0 +1,98 @@
+"""The normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz` in one folder, as the field has it."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.geometry import align_labels
+from psmnet.io import read_labels, read_volume
+from psmnet.volume import Volume
+
+_IMAGE = re.compile(r"image_(?P<id>.+)\.nii(\.gz)?$")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan of a data set.
+
+    Attributes:
+        id: as in the file's name.
+        image_path: the normalised image.
+        label_path: its label map; it need not exist.
+    """
+
+    id: str
+    image_path: Path
+    label_path: Path
+
+    def image(self) -> Volume:
+        """Read the image; the 257th row and column that the field's notebooks leave are cut off."""
+        return _without_257th(read_volume(self.image_path))
+
+    def labels(self) -> Volume:
+        """Read the label map, laid on the image's grid.
+
+        Raises:
+            InputError: it is missing, or lies on another lattice.
+        """
+        if not self.label_path.exists():
+            raise InputError(f"case {self.id} has no label map {self.label_path}", "add it, or choose another case")
+        labels = _without_257th(read_labels(self.label_path))
+        return align_labels(self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name)
+
+    def checksum(self) -> str:
+        """SHA-256 of the image file, the case's identity in weights and results."""
+        digest = hashlib.sha256()
+        with self.image_path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+def find_cases(folder: Path) -> list[Case]:
+    """The cases of a folder in the normalised layout, sorted by numeric id (others after, by name).
+
+    Raises:
+        InputError: the folder is missing or holds no image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}", "give the folder that holds image_<id>.nii.gz files")
+    cases = []
+    for path in folder.iterdir():
+        if match := _IMAGE.match(path.name):
+            label = path.with_name(path.name.replace("image_", "label_", 1))
+            cases.append(Case(match["id"], path, label))
+    if not cases:
+        raise InputError(f"no image_<id>.nii.gz in {folder}", "give a folder in the normalised layout")
+    return sorted(cases, key=lambda case: _order(case.id))
+
+
+def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:
+    """The cases of these ids, in the order of the ids.
+
+    Raises:
+        InputError: an id is not there.
+    """
+    by_id = {case.id: case for case in cases}
+    wanted = list(ids)
+    for case_id in wanted:
+        if case_id not in by_id:
+            raise InputError(f"no case {case_id!r}", f"give one of {', '.join(by_id)}")
+    return [by_id[case_id] for case_id in wanted]
+
+
+def _order(case_id: str) -> tuple[int, int, str]:
+    return (0, int(case_id), "") if case_id.isdecimal() else (1, 0, case_id)
+
+
+def _without_257th(volume: Volume) -> Volume:
+    """Cut 257 x 257 slices to their first 256 rows and columns, as the field's loaders do."""
+    if volume.array_zyx.shape[1:] != (257, 257):
+        return volume
+    array = np.ascontiguousarray(volume.array_zyx[:, :256, :256])
+    return Volume(array, volume.spacing_mm, volume.origin_mm, volume.direction)

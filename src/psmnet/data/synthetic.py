@@ -1,0 +1,137 @@
+"""Synthetic episodes: random label maps in a body-like ellipse, drawn as two patients with random intensities.
+
+[ours] No image of anyone, so weights trained on these carry no data licence. The idea of learning from random label
+maps with random contrasts is SynthSeg's and SynthMorph's (Billot et al. 2023, Hoffmann et al. 2022).
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from psmnet.config import AugmentConfig
+from psmnet.data.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
+from psmnet.data.episodes import both_visible, targets_of
+from psmnet.types import Episode
+
+REGIONS = (6, 22)  # tissues behind the organs
+ORGANS = (3, 12)
+MIN_TARGET_PX_SHARE = 100 / 256**2
+
+
+class SyntheticEpisodes:
+    """Batches of one-shot episodes from random label maps.
+
+    Args:
+        size: image height and width.
+        pairs: image pairs in a batch (B).
+        targets: labels a pair shares (K).
+        seed: of everything random; episode n depends on (seed, n) alone.
+    """
+
+    # Two patients differ more than two views of one: wide smooth deformations, own contrast and noise.
+    patients = AugmentConfig(
+        rotation_deg=12,
+        shear_deg=8,
+        shift_px=20,
+        scale=(0.85, 1.2),
+        elastic_alpha_px=900,
+        elastic_sigma_px=20,
+        gamma=(0.6, 1.6),
+        bias_field=0.35,
+        noise=0.15,
+    )
+
+    def __init__(self, size: int, pairs: int, targets: int, seed: int) -> None:
+        self.size = size
+        self.pairs = pairs
+        self.targets = targets
+        self.seed = seed
+
+    def batch(self, step: int) -> Episode:
+        """Episodes step * pairs ... of the endless list."""
+        episodes = [self._episode(step * self.pairs + i) for i in range(self.pairs)]
+        return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
+
+    def _episode(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        attempt = 0
+        while True:
+            generator = generator_of(self.seed, number, attempt)
+            labels = random_label_map(self.size, generator)
+            generators = [generator, generator]
+            grids = random_grids(self.size, self.patients, generators)
+            _, pair = warp(torch.zeros(2, 1, self.size, self.size), labels.expand(2, -1, -1), grids)
+            present, counts = labels.unique(return_counts=True)
+            present = present[(present > 1) & (counts >= MIN_TARGET_PX_SHARE * labels.numel())]
+            chosen = present[torch.randperm(len(present), generator=generator)[: self.targets]]
+            masks = targets_of(pair, chosen)
+            valid = both_visible(masks)
+            if valid.any():
+                break
+            attempt += 1
+        images = paint(pair, generator)
+        images = random_intensities(images, self.patients, generators)
+        images = (images - images.mean(dim=(1, 2, 3), keepdim=True)) / images.std(dim=(1, 2, 3), keepdim=True)
+        pad = self.targets - len(chosen)
+        masks = functional.pad(masks, (0, 0, 0, 0, 0, pad))
+        return images[:1], masks[:1], images[1], masks[1], functional.pad(valid, (0, pad))
+
+
+def random_label_map(size: int, generator: Generator) -> Tensor:
+    """A body of random tissues and organs: (size, size) long; 0 air, 1 the rim, 2.. tissues and organs."""
+    axis = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    wobble = 0.06 * smooth_noise(1, 5, size, generator)[0]
+    radius_x, radius_y = uniform((0.65, 0.98), generator), uniform((0.45, 0.85), generator)
+    radius = torch.sqrt((x / radius_x) ** 2 + (y / radius_y) ** 2) + wobble
+    rim = uniform((0.03, 0.25), generator)
+
+    count = int(torch.randint(REGIONS[0], REGIONS[1], (), generator=generator))
+    cells = int(torch.randint(3, 10, (), generator=generator))
+    coarse = smooth_noise(count, cells, size, generator)
+    fine = smooth_noise(count, 2 * cells, size, generator)
+    labels = 2 + (coarse + 0.4 * fine).argmax(dim=0)
+
+    organs = int(torch.randint(ORGANS[0], ORGANS[1], (), generator=generator))
+    shape = 0.25 * smooth_noise(organs, 6, size, generator)
+    for organ in range(organs):
+        centre_x = uniform((-0.75, 0.75), generator) * radius_x
+        centre_y = uniform((-0.75, 0.75), generator) * radius_y
+        angle = uniform((0, math.pi), generator)
+        # Many small organs, few large ones.
+        long = 0.07 * (7.0 ** torch.rand((), generator=generator))
+        short = long * uniform((0.4, 1.0), generator)
+        u = (x - centre_x) * angle.cos() + (y - centre_y) * angle.sin()
+        v = (y - centre_y) * angle.cos() - (x - centre_x) * angle.sin()
+        labels[(u / long) ** 2 + (v / short) ** 2 + shape[organ] < 1] = 2 + count + organ
+    labels[radius > 1 - rim] = 1
+    labels[radius > 1] = 0
+    return labels
+
+
+def paint(pair: Tensor, generator: Generator) -> Tensor:
+    """Give two label maps (2, H, W) the contrasts of one kind of scan: images (2, 1, H, W) about 0..1."""
+    count = int(pair.max()) + 1
+    size = pair.shape[-1]
+    mean = torch.rand(count, generator=generator)
+    mean[0] = 0.05 * torch.rand((), generator=generator)
+    texture = 0.12 * torch.rand(count, generator=generator) ** 2
+    texture[0] = 0.01
+    cells = torch.randint(size // 16, size // 2, (2,), generator=generator)
+    grain = torch.stack(
+        [
+            torch.stack([smooth_noise(1, int(c), size, generator)[0] for c in cells])
+            for _ in range(2)  # the same kind of grain in both, but never the same grain
+        ]
+    )
+    coarse_grained = torch.rand(count, generator=generator) < 0.5
+    differs = 0.06 * torch.randn(2, count, generator=generator)  # the same organ in two patients
+    images = []
+    for patient in range(2):
+        ids = pair[patient]
+        noise = torch.where(coarse_grained[ids], grain[patient, 0], grain[patient, 1])
+        images.append((mean + differs[patient])[ids] + texture[ids] * noise)
+    blur = functional.avg_pool2d(torch.stack(images)[:, None], 3, 1, 1, count_include_pad=False)
+    sharpness = torch.rand((), generator=generator)
+    return torch.lerp(blur, torch.stack(images)[:, None], sharpness).clamp(min=0)

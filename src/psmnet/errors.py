@@ -1,0 +1,34 @@
+"""What psmnet raises when an input or a setting can't be used: one line, with the value and the remedy."""
+
+
+class PsmnetError(Exception):
+    """Base of every error a user can mend; the command line prints it as one line and exits with 2.
+
+    Args:
+        what: what is wrong, with the value received.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = " ".join(what.split())
+        self.remedy = " ".join(remedy.split())
+        super().__init__(f"{self.what}; {self.remedy}")
+
+
+class InputError(PsmnetError):
+    """A file, array or label map that can't be used."""
+
+
+class ConfigError(PsmnetError):
+    """An option, preset or combination of settings that can't be used."""
+
+
+class LeakageError(PsmnetError):
+    """A test or support case that the weights were trained on."""
+
+
+class MissingExtraError(PsmnetError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed", f"install it with: pip install 'psmnet[{extra}]'")

@@ -1,0 +1,218 @@
+"""Evaluation by the field's protocols; results as plain JSON values (schema of protocols.md)."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from psmnet import protocols, runtime
+from psmnet.catalog import dataset
+from psmnet.checkpoint import TrainingRecord, Weights
+from psmnet.data.store import Case, choose
+from psmnet.errors import InputError, LeakageError
+from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
+from psmnet.metrics import score
+from psmnet.types import Features
+
+SCHEMA = "psmnet-results-1"
+METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
+Array = npt.NDArray[Any]
+
+
+def evaluate(
+    weights: Weights,
+    cases: Sequence[Case],
+    *,
+    dataset_name: str,
+    fold: int,
+    setting: int = 1,
+    group: str | None = None,
+    support_ids: Sequence[str] | None = None,
+    shots: int = 1,
+    allow_seen: bool = False,
+    device: torch.device | None = None,
+    report: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Score weights on one fold by EP1.
+
+    Args:
+        weights: network and normalisation.
+        cases: all cases of the data set, sorted.
+        dataset_name: in the catalog.
+        fold: its cases are the queries.
+        setting, group: decide the organs tested.
+        support_ids: support cases instead of those the fold names.
+        shots: number of support cases that the fold names.
+        allow_seen: go on, and say so in the result, where training saw a test or support case.
+        device: CPU by default.
+        report: told each query's id when it is done.
+
+    Returns:
+        A results record, ready for JSON.
+
+    Raises:
+        LeakageError: training saw a test or support case.
+        InputError: a support lacks every organ, or names a query.
+    """
+    began = time.perf_counter()
+    device = device or torch.device("cpu")
+    facts = dataset(dataset_name)
+    protocols.excluded_classes(facts, setting, group)
+    split = protocols.split_cases(facts, [case.id for case in cases], fold, shots)
+    supports = choose(cases, support_ids or split.support)
+    queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
+    if len(queries) < len(split.test):
+        raise InputError(f"support {', '.join(s.id for s in supports)} is in fold {fold}", "choose another support")
+    checksums = {case.id: case.checksum() for case in [*queries, *supports]}
+    seen = seen_cases(weights.trained_on, dataset_name, checksums)
+    if seen and not allow_seen:
+        raise LeakageError(
+            f"the weights were trained on case {', '.join(seen)}", "use weights of this fold, or --allow-seen"
+        )
+
+    references = [case.labels().array_zyx for case in supports]
+    present = sorted({int(v) for labels in references for v in np.unique(labels)} - {0})
+    organs = protocols.tested_organs(facts, setting, group, present)
+    matcher = _Ep1(weights, supports, references, device)
+    records: list[dict[str, Any]] = []
+    not_evaluated = dict.fromkeys(organs, 0)
+    seconds: dict[str, float] = {}
+    for query in queries:
+        started = time.perf_counter()
+        labels = query.labels()
+        features = matcher.encode(query.image().array_zyx)
+        for name, value in organs.items():
+            reference = labels.array_zyx == value
+            if value not in present:
+                not_evaluated[name] += 1
+                continue
+            slices, prediction = matcher.segment(features, value, reference)
+            if len(slices) == 0:  # EP1 makes no record of an organ that the query lacks
+                continue
+            scores = score(prediction, reference[slices[0] : slices[-1] + 1], labels.spacing_mm)
+            records.append({"case": query.id, "label": name, "slices": len(slices), **asdict(scores)})
+        seconds[query.id] = time.perf_counter() - started
+        if report is not None:
+            report(query.id)
+    trained = asdict(weights.trained_on)
+    return {
+        "schema": SCHEMA,
+        "method": weights.config.method,
+        "variant": weights.variant,
+        "dataset": dataset_name,
+        "protocol": "ep1",
+        "setting": setting,
+        "group": group,
+        "folds": "ouyang",
+        "fold": fold,
+        "shots": len(supports),
+        "seed": weights.trained_on.seed,
+        "postprocess": None,
+        "legacy": False,
+        "summary": summarise(records, list(organs), not_evaluated),
+        "cases": records,
+        "provenance": {
+            "note": "EP1 is told where each organ begins and ends in the query.",
+            "queries": [query.id for query in queries],
+            "supports": [support.id for support in supports],
+            "checksums": checksums,
+            "allow_seen": allow_seen,
+            "seen_in_training": seen,
+            "weights_sha256": weights.sha256,
+            "trained_on": trained,
+            "model": asdict(weights.config),
+            "versions": runtime.versions(),
+            "machine": runtime.machine(),
+            "seconds_by_query": {case: round(value, 3) for case, value in seconds.items()},
+            "seconds": round(time.perf_counter() - began, 3),
+        },
+    }
+
+
+def seen_cases(trained_on: TrainingRecord, dataset_name: str, checksums: dict[str, str]) -> list[str]:
+    """Ids of the cases that training saw: the same file, or the same id of the same data set."""
+    files = set(trained_on.cases.values())
+    same = trained_on.cases if trained_on.dataset == dataset_name else {}
+    return [case for case, checksum in checksums.items() if checksum in files or case in same]
+
+
+def summarise(records: list[dict[str, Any]], organs: Sequence[str], not_evaluated: dict[str, int]) -> dict[str, Any]:
+    """Means over query scans by label, and the mean of those; what has no value is left out and counted."""
+    columns: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in organs}
+    for record in records:
+        for metric in METRICS:
+            if record[metric] is not None:
+                columns[record["label"]][metric].append(record[metric])
+
+    def table(reduce: Callable[[list[float]], float]) -> dict[str, dict[str, float | None]]:
+        return {
+            name: {m: reduce(values[m]) if values[m] else None for m in METRICS} for name, values in columns.items()
+        }
+
+    by_label = table(lambda values: float(np.mean(values)))
+    means = {m: [row[m] for row in by_label.values() if row[m] is not None] for m in METRICS}
+    return {
+        "mean": {m: float(np.mean(values)) if values else None for m, values in means.items()},  # type: ignore[arg-type]  # None was left out
+        "by_label": by_label,
+        "std": table(lambda values: float(np.std(values))),
+        "n": {name: {m: len(values[m]) for m in METRICS} for name, values in columns.items()},
+        "n_absent": sum(record["false_positive_ml"] is not None for record in records),
+        "n_empty_prediction": sum(record["empty_prediction"] for record in records),
+        "n_not_evaluated": not_evaluated,
+    }
+
+
+class _Ep1:
+    """EP1's matching: three support slices, three parts of the query's organ."""
+
+    def __init__(
+        self, weights: Weights, supports: Sequence[Case], references: Sequence[Array], device: torch.device
+    ) -> None:
+        self.model: Any = weights.model.to(device)
+        self.weights = weights
+        self.device = device
+        self.references = references
+        self.features = [self.encode(case.image().array_zyx) for case in supports]
+
+    def encode(self, array_zyx: Array) -> Features:
+        images = slice_tensor(array_zyx, self.weights.normalisation, self.weights.config.input_size)
+        return encode_slices(self.model, images, self.device)
+
+    def segment(
+        self, features: Features, value: int, reference: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Query slices that count (Q,), and the organ's mask in them (Q, Y, X)."""
+        slices, parts = protocols.ep1_parts(reference)
+        if len(slices) == 0:
+            return slices, reference[:0]
+        support = self._support(value)
+        prediction = np.zeros((len(slices), *reference.shape[1:]), dtype=bool)
+        chosen = features[torch.from_numpy(slices)]
+        size_yx = (reference.shape[1], reference.shape[2])
+        for chunk, margin in match_slices(self.model, chosen, support, torch.from_numpy(parts), size_yx):
+            prediction[chunk] = (margin[:, 0] > 0).cpu().numpy()
+        return slices, prediction
+
+    @torch.no_grad()
+    def _support(self, value: int) -> Any:
+        """Part k joins slice k of every support scan that has the organ."""
+        described = []
+        for labels, features in zip(self.references, self.features, strict=True):
+            organ = labels == value
+            if organ.any():
+                numbers = protocols.ep1_support_slices(organ)
+                masks = mask_tensor(labels[numbers], [value]).to(self.device)
+                described.append((features[torch.from_numpy(numbers)], masks))
+        maps = tuple(
+            torch.stack([f.maps[i] for f, _ in described], dim=1).flatten(0, 1)
+            for i in range(len(described[0][0].maps))
+        )
+        codes = [f.code for f, _ in described if f.code is not None]
+        joined = Features(maps, torch.stack(codes, dim=1).flatten(0, 1) if codes else None)
+        masks = torch.stack([m for _, m in described], dim=1).flatten(0, 1)
+        return self.model.describe(joined, masks).join(len(described))

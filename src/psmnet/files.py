@@ -1,0 +1,89 @@
+"""Writing so that nothing half-written is ever left behind: temporary name in the target's folder, then rename."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from psmnet.errors import InputError
+
+
+def _name_suffix(path: Path) -> str:
+    return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target` (same suffix) that becomes `target` if the block succeeds.
+
+    Raises:
+        InputError: the folder can't be made or written, or the disk is full.
+    """
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=_name_suffix(target), prefix=".tmp-", dir=target.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; a result is as readable as any other file
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"can't write {target} ({error.strerror or error})", "choose a writable folder with free space"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write JSON atomically; NaN and infinity are refused because JSON has none."""
+    write_text(target, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        InputError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make `folder` and prove that a file can be written into it.
+
+    Raises:
+        InputError: it can't.
+    """
+    with atomic_path(folder / "probe") as probe:
+        probe.write_text("x")
+    (folder / "probe").unlink(missing_ok=True)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a file can be written into `folder`."""
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk that holds `folder`."""
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,26 @@
+"""Losses over targets that exist."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+IGNORE = 255
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor, valid: Tensor, class_weights: tuple[float, float]) -> Tensor:
+    """Weighted cross-entropy: weighted mean per target, then mean over valid targets [ours; weights ALPNet].
+
+    Args:
+        logits: (B, K, 2, H, W).
+        masks: (B, K, H, W), 0 background, 1 foreground, 255 ignored.
+        valid: (B, K) bool.
+        class_weights: of background and foreground.
+    """
+    # Two classes: the cross-entropy is a softplus of the logit difference, without a class axis.
+    margin = logits[:, :, 1] - logits[:, :, 0]
+    foreground = masks == 1
+    background = masks == 0
+    weight = class_weights[1] * foreground + class_weights[0] * background
+    loss = functional.softplus(torch.where(foreground, -margin, margin))
+    per_target = (loss * weight).sum(dim=(-2, -1)) / weight.sum(dim=(-2, -1)).clamp(min=1e-6)
+    return (per_target * valid).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,59 @@
+"""Devices, threads and versions. torch is imported inside the functions that need it."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from psmnet.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "safetensors")
+
+
+def pick_device(name: str = "auto") -> "torch.device":
+    """A device by name; `auto` is CUDA where there is one, else the CPU (MPS only by name).
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} is not to be had here", "give cpu, or auto") from error
+    return device
+
+
+def package_version() -> str:
+    """psmnet's own version."""
+    return version("psmnet")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, psmnet and what its numbers depend on, without importing any of it."""
+    found = {"python": platform.python_version(), "psmnet": package_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What results depend on beside the code: no host or user name."""
+    import torch
+
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,155 @@
+"""The tensors that data, models and training hand to each other.
+
+Letters in shapes: B images in a batch, S support slices (shots), K targets that share an image (superpixels in
+training, organs in use), P prototypes, C channels, H x W image, h x w features. Classes are 0 background,
+1 foreground: every target is binary.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A batch of few-shot tasks.
+
+    Attributes:
+        support_images: (B, S, 1, H, W), normalised intensities.
+        support_masks: (B, S, K, H, W), 0..1.
+        query_images: (B, 1, H, W).
+        query_masks: (B, K, H, W), 0 or 1; 255 is ignored.
+        valid: (B, K) bool; targets that exist. The others are padding and count nowhere.
+    """
+
+    support_images: Tensor
+    support_masks: Tensor
+    query_images: Tensor
+    query_masks: Tensor
+    valid: Tensor
+
+    def to(self, device: torch.device) -> "Episode":
+        """The same episode on another device."""
+        return Episode(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder says of images; each method fills what it needs.
+
+    Attributes:
+        maps: one or more (B, C, h, w) maps, the one that is matched first.
+        code: (B, D), one vector an image, where a method needs it.
+    """
+
+    maps: tuple[Tensor, ...]
+    code: Tensor | None = None
+
+    def __getitem__(self, index: slice | Tensor) -> "Features":
+        """The features of some of the images."""
+        return Features(tuple(m[index] for m in self.maps), None if self.code is None else self.code[index])
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """The prototypes of one class.
+
+    Attributes:
+        vectors: (B, K, P, C).
+        weights: (B, K, P), each prototype's area in feature positions; 0 where there is no prototype.
+    """
+
+    vectors: Tensor
+    weights: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """(B, K, P) bool: prototypes that exist."""
+        return self.weights > 0
+
+    def select(self, index: Tensor) -> "Prototypes":
+        """Those of some slices."""
+        return Prototypes(self.vectors[index], self.weights[index])
+
+    def join(self, shots: int) -> "Prototypes":
+        """The union over groups of `shots` consecutive slices."""
+
+        def merge(tensor: Tensor) -> Tensor:  # (B S) K P ... -> B K (S P) ...
+            return tensor.unflatten(0, (-1, shots)).movedim(1, 2).flatten(2, 3)
+
+        return Prototypes(merge(self.vectors), merge(self.weights))
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What cross attention takes from labelled slices.
+
+    Attributes:
+        maps: (B, K, L, C, C) matrices of L blocks, or (B, K, L, C, h, w) guide maps of the released form.
+        present: (B, K), 1 where the slice has foreground to guide with.
+    """
+
+    maps: Tensor
+    present: Tensor
+
+    def select(self, index: Tensor) -> "Guidance":
+        """That of some slices."""
+        return Guidance(self.maps[index], self.present[index])
+
+    def join(self, shots: int) -> "Guidance":
+        """The mean over those of each group of slices that have foreground.
+
+        Raises:
+            ValueError: guide maps of the released form, which has one shot.
+        """
+        if self.maps.ndim == 6:
+            raise ValueError("the released form of cross attention takes one support slice")
+        share = self.present.unflatten(0, (-1, shots))
+        total = share.sum(1)
+        maps = (self.maps.unflatten(0, (-1, shots)) * share[..., None, None, None]).sum(1)
+        return Guidance(maps / total.clamp(min=1)[..., None, None, None], (total > 0).to(total.dtype))
+
+
+@dataclass(frozen=True)
+class Support:
+    """All that matching needs of labelled slices.
+
+    The leading axes of every tensor are (B, K): slice (or query, after `select`) and target. Slices lead, and
+    not targets, because a batch of query slices may each have a support of its own (EP1: three parts, three
+    support slices); a support of B = 1 serves every query.
+    """
+
+    foreground: Prototypes
+    background: Prototypes
+    guidance: Guidance | None = None
+
+    def select(self, index: Tensor) -> "Support":
+        """The supports of some slices: `index` (Q,) long gives each query its support."""
+        guidance = None if self.guidance is None else self.guidance.select(index)
+        return Support(self.foreground.select(index), self.background.select(index), guidance)
+
+    def join(self, shots: int) -> "Support":
+        """Merge groups of `shots` consecutive slices into one support each; their order does not matter."""
+        if shots == 1:
+            return self
+        guidance = None if self.guidance is None else self.guidance.join(shots)
+        return Support(self.foreground.join(shots), self.background.join(shots), guidance)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What matching says of a batch of queries.
+
+    Attributes:
+        logits: (B, K, 2, H, W) at the query images' size; index 1 is foreground.
+        extra_losses: losses of a method's own, by name, each a scalar.
+    """
+
+    logits: Tensor
+    extra_losses: dict[str, Tensor]
+
+    @property
+    def foreground(self) -> Tensor:
+        """(B, K, H, W), probability of foreground."""
+        return (self.logits[:, :, 1] - self.logits[:, :, 0]).sigmoid()
