@@ -1,5 +1,6 @@
 """Plain facts, once: data sets, organs, folds, settings, protocols, licences. No torch, no code that acts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from psmnet.errors import ConfigError
@@ -22,7 +23,8 @@ class DataSet:
         normalisation: rule the field uses for its intensities.
         window_hu: intensity window of CT, None elsewhere.
         clip_percentile: upper percentile that raw MR intensities are clipped at.
-        body_threshold: intensity of the normalised layout above which a voxel is body.
+        body_threshold: intensity of the normalised layout above which a voxel is body; None where the data set fixes
+            no intensities: then they are rescaled before superpixels are drawn.
         raw_layout: what the download unpacks to.
         cases: number of labelled cases.
         licence, source, citation: where it comes from and what it asks for.
@@ -30,17 +32,17 @@ class DataSet:
 
     title: str
     modality: str
-    labels: dict[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
     tested: tuple[str, ...] = ()
     fold_cuts: tuple[int, ...] = ()
     folds: int = 5
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spacing_mm: tuple[float, float, float | None] | None = None
     size_px: int | None = 256
     normalisation: str = "zscore"
     window_hu: tuple[float, float] | None = None
     clip_percentile: float | None = None
-    body_threshold: float = 50.0
+    body_threshold: float | None = 50.0
     raw_layout: str = ""
     cases: int | None = None
     licence: str = ""
@@ -51,6 +53,9 @@ class DataSet:
         """Label value to organ name."""
         return {value: name for name, value in self.labels.items()}
 
+
+CT_WINDOW_HU = (-125.0, 275.0)  # soft tissue, as the field windows SABS
+HU_MINIMUM = -500.0  # a scan that reaches this low is in Hounsfield units: no MR does
 
 _ABDOMEN_GROUPS = {"upper": ("liver", "spleen"), "lower": ("right_kidney", "left_kidney")}
 
@@ -92,7 +97,7 @@ DATASETS: dict[str, DataSet] = {
         fold_cuts=(0, 6, 12, 18, 24, 30),
         groups=_ABDOMEN_GROUPS,
         normalisation="ct-fold",
-        window_hu=(-125.0, 275.0),
+        window_hu=CT_WINDOW_HU,
         body_threshold=1e-4,
         raw_layout="RawData/Training/{img/imgNNNN.nii.gz,label/labelNNNN.nii.gz}",
         cases=30,
@@ -160,6 +165,7 @@ DATASETS: dict[str, DataSet] = {
         title="your own scans in the normalised layout",
         modality="any",
         size_px=None,
+        body_threshold=None,
         raw_layout="image_<id>.nii.gz, label_<id>.nii.gz",
         licence="yours",
     ),

@@ -193,3 +193,28 @@ def model_from_dict(values: dict[str, Any]) -> ModelConfig:
     unknown = sorted(set(values) - known)
     _require(not unknown, f"unknown model settings {unknown}", "use the psmnet version that wrote the weights")
     return ModelConfig(**values)
+
+
+def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`NAME=VALUE` texts as fields of ModelConfig, each with its field's type.
+
+    Raises:
+        ConfigError: no such field, or a value that it can't take.
+    """
+    fields = {f.name: f.default for f in dataclasses.fields(ModelConfig)}
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        _require(
+            name in fields and value != "", f"setting {text!r}", f"give NAME=VALUE with one of {', '.join(fields)}"
+        )
+        default = fields[name]
+        if isinstance(default, bool):
+            _require(value in ("true", "false"), f"{name}={value}", "give true or false")
+            changes[name] = value == "true"
+        elif isinstance(default, int):
+            _require(value.isdecimal(), f"{name}={value}", "give a whole number")
+            changes[name] = int(value)
+        else:
+            changes[name] = value
+    return changes

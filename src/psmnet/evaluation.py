@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional
 
 from psmnet import protocols, runtime
 from psmnet.catalog import dataset
@@ -193,9 +194,10 @@ class _Ep1:
         support = self._support(value)
         prediction = np.zeros((len(slices), *reference.shape[1:]), dtype=bool)
         chosen = features[torch.from_numpy(slices)]
-        size_yx = (reference.shape[1], reference.shape[2])
-        for chunk, margin in match_slices(self.model, chosen, support, torch.from_numpy(parts), size_yx):
-            prediction[chunk] = (margin[:, 0] > 0).cpu().numpy()
+        for chunk, margin in match_slices(self.model, chosen, support, torch.from_numpy(parts)):
+            # Logits return to the stored grid before the decision (protocols.md).
+            stored = functional.interpolate(margin, size=reference.shape[1:], mode="bilinear", align_corners=False)
+            prediction[chunk] = (stored[:, 0] > 0).cpu().numpy()
         return slices, prediction
 
     @torch.no_grad()

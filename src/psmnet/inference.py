@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from psmnet.data.episodes import resize_images
 from psmnet.data.preprocess import Normalisation
@@ -42,23 +41,19 @@ def encode_slices(model: Method, images: Tensor, device: torch.device) -> Featur
 
 @torch.no_grad()
 def match_slices(
-    model: Method, features: Features, support: Support, supports: Tensor, size_yx: tuple[int, int]
+    model: Method, features: Features, support: Support, serving: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Foreground logits of query slices, in batches.
+    """Match query slices with their supports, in batches.
 
     Args:
         features: of Q query slices.
         support: of several support slices or joined groups.
-        supports: (Q,) long, which of them serves each query.
-        size_yx: grid that the logits are brought to before any decision.
+        serving: (Q,) long, which of them serves each query.
 
     Yields:
-        which queries, and (b, K, H, W) logits of foreground against background.
+        which queries, and (b, K, H, W) logits of foreground against background at the network's pixels.
     """
-    for start in range(0, len(supports), BATCH):
+    for start in range(0, len(serving), BATCH):
         chunk = slice(start, start + BATCH)
-        prediction = model.match(features[chunk], support.select(supports[chunk]))
-        margin = prediction.logits[:, :, 1] - prediction.logits[:, :, 0]
-        if margin.shape[-2:] != size_yx:
-            margin = functional.interpolate(margin, size=size_yx, mode="bilinear", align_corners=False)
-        yield chunk, margin
+        logits = model.match(features[chunk], support.select(serving[chunk])).logits
+        yield chunk, logits[:, :, 1] - logits[:, :, 0]

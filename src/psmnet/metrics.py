@@ -51,7 +51,8 @@ def score(prediction: Array, reference: Array, spacing_mm: tuple[float, float, f
     prediction, reference = prediction.astype(bool), reference.astype(bool)
     predicted, expected = int(prediction.sum()), int(reference.sum())
     if expected == 0:
-        return Scores(*[None] * 7, false_positive_ml=predicted * float(np.prod(spacing_mm)) / 1000)
+        false_positive_ml = predicted * float(np.prod(spacing_mm)) / 1000
+        return Scores(None, None, None, None, None, None, None, false_positive_ml)
     if predicted == 0:
         return Scores(0.0, 0.0, None, 0.0, None, None, 0.0, empty_prediction=True)
     both = int((prediction & reference).sum())

@@ -85,15 +85,14 @@ def excluded_classes(facts: DataSet, setting: int, group: str | None) -> tuple[i
         raise ConfigError(f"no Setting {setting}", "give 1 or 2")
     if not facts.groups:
         raise ConfigError(f"{facts.title} has no Setting 2", "give --setting 1")
-    if group not in facts.groups:
+    if group is None or group not in facts.groups:
         raise ConfigError(f"group {group!r} in Setting 2", f"give --group {' or '.join(facts.groups)}")
     return tuple(facts.labels[name] for name in facts.groups[group])
 
 
 def allowed_slices(labels_zyx: Array, excluded: Sequence[int]) -> npt.NDArray[np.bool_]:
     """Which slices (Z,) training may use: those without any excluded class (Setting 2 as SSL-ALPNet has it)."""
-    allowed: npt.NDArray[np.bool_] = ~np.isin(labels_zyx, list(excluded)).any(axis=(1, 2))
-    return allowed
+    return np.array([not np.isin(labels_yx, list(excluded)).any() for labels_yx in labels_zyx])
 
 
 def tested_organs(facts: DataSet, setting: int, group: str | None, present: Sequence[int]) -> dict[str, int]:

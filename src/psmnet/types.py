@@ -5,9 +5,11 @@ training, organs in use), P prototypes, C channels, H x W image, h x w features.
 1 foreground: every target is binary.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -72,13 +74,18 @@ class Prototypes:
         """Those of some slices."""
         return Prototypes(self.vectors[index], self.weights[index])
 
+    def union(self, *others: "Prototypes") -> "Prototypes":
+        """These and others of equal B and K."""
+        sets = (self, *others)
+        return Prototypes(torch.cat([s.vectors for s in sets], dim=2), torch.cat([s.weights for s in sets], dim=2))
+
     def join(self, shots: int) -> "Prototypes":
         """The union over groups of `shots` consecutive slices."""
 
-        def merge(tensor: Tensor) -> Tensor:  # (B S) K P ... -> B K (S P) ...
-            return tensor.unflatten(0, (-1, shots)).movedim(1, 2).flatten(2, 3)
-
-        return Prototypes(merge(self.vectors), merge(self.weights))
+        return Prototypes(
+            rearrange(self.vectors, "(b s) k p c -> b k (s p) c", s=shots),
+            rearrange(self.weights, "(b s) k p -> b k (s p)", s=shots),
+        )
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,9 @@ class Guidance:
         """
         if self.maps.ndim == 6:
             raise ValueError("the released form of cross attention takes one support slice")
-        share = self.present.unflatten(0, (-1, shots))
-        total = share.sum(1)
-        maps = (self.maps.unflatten(0, (-1, shots)) * share[..., None, None, None]).sum(1)
+        share = rearrange(self.present, "(b s) k -> b s k 1 1 1", s=shots)
+        maps = (rearrange(self.maps, "(b s) k l c d -> b s k l c d", s=shots) * share).sum(1)
+        total = share.sum(1)[..., 0, 0, 0]
         return Guidance(maps / total.clamp(min=1)[..., None, None, None], (total > 0).to(total.dtype))
 
 
@@ -135,6 +142,20 @@ class Support:
             return self
         guidance = None if self.guidance is None else self.guidance.join(shots)
         return Support(self.foreground.join(shots), self.background.join(shots), guidance)
+
+
+def concatenate(supports: Sequence[Support]) -> Support:
+    """One support from several with equal B and K, as of several scans: all prototypes, guidance averaged."""
+    first, *others = supports
+    foreground = first.foreground.union(*(s.foreground for s in others))
+    background = first.background.union(*(s.background for s in others))
+    parts = [s.guidance for s in supports if s.guidance is not None]
+    if not parts:
+        return Support(foreground, background)
+    # Interleaved as (B S), what `join` takes.
+    maps = torch.stack([g.maps for g in parts], dim=1).flatten(0, 1)
+    present = torch.stack([g.present for g in parts], dim=1).flatten(0, 1)
+    return Support(foreground, background, Guidance(maps, present).join(len(parts)))
 
 
 @dataclass(frozen=True)

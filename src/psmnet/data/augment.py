@@ -23,7 +23,7 @@ def random_grids(size: int, config: AugmentConfig, generators: Sequence[Generato
     if config.elastic_alpha_px > 0:
         noise = torch.stack([2 * torch.rand(2, size, size, generator=g) - 1 for g in generators])
         # Simard et al. 2003: uniform noise, smoothed, times alpha. Smoothing by fewer pixels on a smaller slice
-        # leaves more amplitude (in 2D by 1 / sigma), so alpha shrinks twice: displacements keep their share of the slice.
+        # leaves more amplitude (in 2D by 1 / sigma), so alpha shrinks twice: shifts keep their share of the slice.
         field = smooth(noise, config.elastic_sigma_px * scale) * config.elastic_alpha_px * scale * scale
         grids = grids + field.movedim(1, -1) * (2 / size)
     return grids

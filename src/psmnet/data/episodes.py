@@ -143,4 +143,5 @@ def both_visible(masks: Tensor) -> Tensor:
 def _usable(ids: Tensor) -> Tensor:
     """Ids of a slice (s, s) that are large enough to be a target, ascending."""
     present, counts = ids.unique(return_counts=True)
-    return present[(present > 0) & (counts >= SMALLEST_TARGET_SHARE * ids.numel())]
+    usable: Tensor = present[(present > 0) & (counts >= SMALLEST_TARGET_SHARE * ids.numel())]
+    return usable

@@ -1,11 +1,15 @@
 """Synthetic patients: an abdominal "MR" scan and its labels, for tests, examples and smoke trainings without data."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from psmnet.catalog import DATASETS
 from psmnet.data.phantom_anatomy import CONTENTS, STANDARD_SIZE_MM, TISSUES, Field, Grid, Labels, Tissue, draw_anatomy
 from psmnet.errors import InputError
+from psmnet.io import write_volume
 from psmnet.volume import Volume
 
 MIN_SLICES = 12
@@ -134,3 +138,29 @@ def _acquire(random: np.random.Generator, grid: Grid, tissue: Labels) -> Field:
     real, imaginary = (noise * random.standard_normal(scan.shape, dtype=np.float32) for _ in range(2))
     magnitude: Field = np.hypot(scan + real, imaginary).astype(np.float32)
     return magnitude
+
+
+def write_patients(
+    folder: Path, count: int, seed: int, report: Callable[[int], None] | None = None
+) -> list[tuple[Path, Path]]:
+    """Write patients in the normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz`, ids from 1.
+
+    Args:
+        folder: where to.
+        count: how many.
+        seed: of the first; the next ones count up.
+        report: told how many are done.
+
+    Returns:
+        paths of image and label map of each.
+    """
+    paths = []
+    for number in range(count):
+        image, labels = draw_patient(seed + number)
+        pair = folder / f"image_{number + 1}.nii.gz", folder / f"label_{number + 1}.nii.gz"
+        write_volume(image, pair[0])
+        write_volume(labels, pair[1])
+        paths.append(pair)
+        if report is not None:
+            report(number + 1)
+    return paths

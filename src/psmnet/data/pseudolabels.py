@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 from skimage.segmentation import felzenszwalb
 
 Array = npt.NDArray[Any]
 
-FILE_STEM = "superpix-MIDDLE_{id}.nii.gz"  # the field's name
 SCALE, MIN_SIZE_PX, SIGMA_PX = 1, 400, 1  # Ouyang et al., TMI 2022, for 256 x 256 slices
+REFERENCE_PX = 256
 
 
 def body_mask(slice_yx: Array, threshold: float) -> npt.NDArray[np.bool_]:
@@ -53,6 +54,20 @@ def renumber(ids: Array) -> npt.NDArray[np.int32]:
     return (inverse.reshape(ids.shape) + first).astype(np.int32)
 
 
-def superpixel_volume(array_zyx: Array, threshold: float, min_size_px: int = MIN_SIZE_PX) -> npt.NDArray[np.int32]:
-    """Superpixels of each slice, (Z, Y, X) int32; ids start again at 1 in every slice."""
+def superpixel_volume(array_zyx: Array, threshold: float | None) -> npt.NDArray[np.int32]:
+    """Superpixels of each slice; ids start again at 1 in every slice.
+
+    Args:
+        array_zyx: (Z, Y, X), stored normalised intensities.
+        threshold: of the body mask. None for intensities of unknown scale: they are brought to 0..1000 (0.5th to
+            99.5th percentile) and the body is what exceeds half of Otsu's threshold.
+
+    Returns:
+        (Z, Y, X) int32. The smallest superpixel is the published 400 pixels of a 256 x 256 slice, in proportion.
+    """
+    if threshold is None:
+        low, high = np.percentile(array_zyx, (0.5, 99.5))
+        array_zyx = (np.clip(array_zyx, low, high) - low) * (1000 / max(high - low, 1e-6))
+        threshold = float(threshold_otsu(array_zyx)) / 2 if high > low else 0.0
+    min_size_px = max(1, round(MIN_SIZE_PX * array_zyx[0].size / REFERENCE_PX**2))
     return np.stack([superpixels(slice_yx, threshold, min_size_px) for slice_yx in array_zyx])

@@ -64,7 +64,7 @@ class MultiLevelCrossAttention(nn.Module):
                     flat[:, None].expand(-1, weights.shape[1], -1, -1),
                 ],
                 dim=2,
-            ).unflatten(-1, features.shape[-2:])
+            ).reshape(*present.shape, LEVELS, *features.shape[1:])
             return Guidance(maps * (weights > 0)[:, :, None, None], present)
         by_prototype = einsum(nearest, share, "n k p s, n k s -> n k p")
         maps = torch.stack(

@@ -6,6 +6,7 @@ docs/decisions.md.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from psmnet.models.prototypes import class_weights, cosine_score, foreground_members, masked_average
@@ -34,7 +35,7 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         background = masked_average(features, sub_masks(part, background_weights, count))
         own = masked_average(features, sub_masks(part, foreground_weights, count))
         predicted = cosine_score(flat, own) > cosine_score(flat, background)
-        missed = (predicted.unflatten(-1, masks.shape[-2:]) != foreground).long()
+        missed = (rearrange(predicted, "n k (h w) -> n k h w", h=masks.shape[-2]) != foreground).long()
         if not missed.any():
             break
         # Each position looks up whether its own parent, in its own class, divides.
@@ -42,8 +43,10 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         divided = torch.zeros_like(foreground)
         for members in (foreground, ~foreground):
             area = sub_masks(proposal, members.to(features.dtype), 2 * count).sum(dim=(-2, -1))
-            divides = (area.unflatten(-1, (count, 2)) >= minimal_area).all(dim=-1)  # N K parents
-            divided |= members & divides.gather(2, part.flatten(2)).unflatten(-1, masks.shape[-2:])
+            divides = (rearrange(area, "n k (parent two) -> n k parent two", two=2) >= minimal_area).all(
+                dim=-1
+            )  # N K parents
+            divided |= members & divides.gather(2, part.flatten(2)).reshape(part.shape)
         part = 2 * part + missed * divided
     return part
 

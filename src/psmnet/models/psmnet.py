@@ -4,6 +4,7 @@ Source: Teng et al., Neurocomputing 597 (2024) 127990. Shapes: see `psmnet.types
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,7 @@ from psmnet.models.prototypes import (
     masks_at_features,
 )
 from psmnet.models.psm import split, sub_masks
-from psmnet.types import Features, Prediction, Prototypes, Support
+from psmnet.types import Features, Prediction, Support
 
 
 class PSMNet(nn.Module):
@@ -73,9 +74,9 @@ class PSMNet(nn.Module):
         local = masked_average(maps, sub_masks(part, foreground_weights, count))
         background = masked_average(maps, sub_masks(part, background_weights, count))
         whole = masked_average(maps, foreground_weights[:, :, None])
-        foreground = _union(whole, local)
+        foreground = whole.union(local)
         if self.grid:
-            background = _union(background, grid_prototypes(maps, 1 - masks, self.grid))
+            background = background.union(grid_prototypes(maps, 1 - masks, self.grid))
         if self.attention is None:
             return Support(foreground, background)
         guidance = self.attention.describe(maps, foreground_weights, whole.vectors[:, :, 0], local)
@@ -89,18 +90,12 @@ class PSMNet(nn.Module):
             enhanced = self.attention.enhance(maps, support.guidance)
         classes = (support.background, support.foreground)
         scores = torch.stack([cosine_score(enhanced, c, weigh_area=self.weigh_area) for c in classes], dim=2)
-        logits = scores.unflatten(-1, maps.shape[-2:]).flatten(0, 1)
+        logits = rearrange(scores, "n k c (h w) -> (n k) c h w", h=maps.shape[-2])
         size = (maps.shape[-2] * self.stride, maps.shape[-1] * self.stride)
         logits = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return Prediction(logits.unflatten(0, scores.shape[:2]), {})
+        return Prediction(rearrange(logits, "(n k) c h w -> n k c h w", n=len(scores)), {})
 
     @property
     def stride(self) -> int:
         """Image pixels per feature position."""
         return int(self.encoder.stride)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module
-
-
-def _union(first: Prototypes, second: Prototypes) -> Prototypes:
-    return Prototypes(
-        torch.cat([first.vectors, second.vectors], dim=2), torch.cat([first.weights, second.weights], dim=2)
-    )

@@ -1,0 +1,84 @@
+"""psmnet evaluate."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from psmnet.catalog import PROTOCOLS
+from psmnet.checkpoint import load_weights
+from psmnet.cli import console
+from psmnet.cli.options import (
+    DATA,
+    dataset_option,
+    device_option,
+    set_threads,
+    setting_options,
+    threads_option,
+    weights_option,
+)
+from psmnet.config import parse_changes
+from psmnet.data.store import find_cases
+from psmnet.evaluation import evaluate
+from psmnet.files import write_json
+from psmnet.report.table import results_table
+from psmnet.runtime import pick_device
+
+
+@click.command("evaluate")
+@click.argument("data", type=DATA)
+@dataset_option()
+@click.option("--fold", type=int, required=True, help="Its cases are the queries.")
+@setting_options()
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="ep1", show_default=True)
+@weights_option()
+@click.option("--out", type=DATA, required=True, metavar="FILE", help="Results as JSON.")
+@click.option("--support-case", metavar="ID[,ID]", help="Support cases instead of the fold's own.")
+@click.option("--shots", type=int, default=1, show_default=True, help="Support cases that the fold names.")
+@click.option("--allow-seen", is_flag=True, help="Go on where training saw a test or support case; the result says so.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the model after training.")
+@device_option()
+@threads_option()
+def command(
+    data: Path,
+    dataset: str,
+    fold: int,
+    setting: int,
+    group: str | None,
+    protocol: str,
+    weights: str,
+    out: Path,
+    support_case: str | None,
+    shots: int,
+    allow_seen: bool,
+    changes: tuple[str, ...],
+    device: str,
+    threads: int | None,
+) -> None:
+    """Score weights on one fold of DATA and write a results file."""
+    set_threads(threads)
+    cases = find_cases(data)
+    with console.progress("queries", None) as advance:
+        done = 0
+
+        def report(case_id: str) -> None:
+            nonlocal done
+            done += 1
+            advance(done, case_id)
+
+        results = evaluate(
+            load_weights(weights, parse_changes(changes)),
+            cases,
+            dataset_name=dataset,
+            fold=fold,
+            setting=setting,
+            group=group,
+            support_ids=support_case.split(",") if support_case else None,
+            shots=shots,
+            allow_seen=allow_seen,
+            device=pick_device(device),
+            report=report,
+        )
+    write_json(out, results)
+    console.out.print(results_table(results))
+    console.out.print(f"{protocol}: {results['provenance']['note']}")
+    console.out.print(f"results: {out}")

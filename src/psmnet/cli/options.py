@@ -1,0 +1,73 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from psmnet.catalog import DATASETS
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+DATA = click.Path(path_type=Path)
+
+
+def dataset_option() -> Decorator:
+    """--dataset NAME."""
+    return click.option("--dataset", required=True, metavar="NAME", help=f"One of {', '.join(DATASETS)}.")
+
+
+def setting_options() -> Decorator:
+    """--setting and --group."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option("--group", metavar="GROUP", help="Setting 2: upper or lower.")(function)
+        return click.option("--setting", type=int, default=1, show_default=True, help="1 or 2.")(function)
+
+    return decorate
+
+
+def run_options() -> Decorator:
+    """What every training takes."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        options: list[Decorator] = [
+            click.option("--preset", default="compact", show_default=True, help="compact or paper."),
+            click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
+            click.option("--steps", type=int, help="Instead of the preset's."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
+            click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
+            device_option(),
+            threads_option(),
+        ]
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def device_option() -> Decorator:
+    """--device NAME."""
+    return click.option("--device", default="auto", show_default=True, help="auto (CUDA, else CPU), cpu, cuda:1, mps.")
+
+
+def threads_option() -> Decorator:
+    """--threads N."""
+    return click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores by default.")
+
+
+def weights_option() -> Decorator:
+    """--weights RUN|FILE|bundled."""
+    return click.option(
+        "--weights", default="bundled", show_default=True, metavar="RUN|FILE|bundled", help="Trained weights."
+    )
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch use this many CPU threads."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

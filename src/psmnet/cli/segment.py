@@ -1,0 +1,135 @@
+"""psmnet segment."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from psmnet import runtime
+from psmnet.checkpoint import load_weights
+from psmnet.cli import console
+from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
+from psmnet.cohort import Query, find_queries, read_support, segment_queries
+from psmnet.errors import ConfigError, InputError
+from psmnet.files import write_json
+from psmnet.lock import locked
+from psmnet.report.overlay import draw_overlay
+from psmnet.segmenter import Segmentation, Segmenter
+from psmnet.volume import Volume
+
+
+@click.command("segment")
+@click.argument("queries", nargs=-1, required=True, metavar="QUERY...")
+@click.option(
+    "--support",
+    "supports",
+    type=(DATA, DATA),
+    multiple=True,
+    required=True,
+    metavar="IMAGE LABEL",
+    help="A scan and its label map; more than one may be given.",
+)
+@click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
+@weights_option()
+@click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
+@click.option("--overwrite", is_flag=True, help="Replace masks that are there.")
+@click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
+@device_option()
+@threads_option()
+def command(
+    queries: tuple[str, ...],
+    supports: tuple[tuple[Path, Path], ...],
+    out: Path,
+    weights: str,
+    labels: str | None,
+    overwrite: bool,
+    trust_support_grid: bool,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Segment scans (files, folders or quoted globs) from one or more labelled ones.
+
+    Each query gets a mask on its own grid with the support's label values, and an overlay picture to check it by.
+    """
+    set_threads(threads)
+    began = time.perf_counter()
+    wanted = _label_values(labels)
+    notes: list[str] = []
+    found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
+    pairs = [read_support(image, mask, trust_grid=trust_support_grid, notes=notes) for image, mask in supports]
+    segmenter = Segmenter(load_weights(weights), runtime.pick_device(device))
+    segmenter.set_support(pairs, wanted)
+    names = {value: f"label_{value}" for value in segmenter.label_values}
+    entries: list[dict[str, Any]] = []
+    with locked(out), console.progress("scans", len(found)) as advance:
+
+        def done(query: Query, image: Volume, result: Segmentation, mask: Path) -> None:
+            overlay = out / f"{query.name}_overlay.png"
+            seen = result.view.apply_array(result.labels.array_zyx)
+            draw_overlay(result.view.apply(image), seen, names, overlay, title=query.name)
+            entries.append(_entry(query, result, mask, overlay))
+            advance(len(entries), query.name)
+
+        failed = segment_queries(segmenter, found, out, overwrite=overwrite, done=done)
+        report = {
+            "schema": "psmnet-segment-1",
+            "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],
+            "labels": list(segmenter.label_values),
+            "queries": entries,
+            "failed": [{"query": query.path.name, "reason": str(error)} for query, error in failed],
+            "skipped": [{"file": skip.path.name, "reason": skip.reason} for skip in skipped],
+            "notes": notes,
+            "weights_sha256": segmenter.weights.sha256,
+            "versions": runtime.versions(),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        write_json(out / "report.json", report)
+    _print(out, entries, notes, report)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(found)} scans failed: " + "; ".join(f"{q.path.name}: {e}" for q, e in failed),
+            "mend or leave them out, then run again with --overwrite",
+        )
+
+
+def _label_values(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--labels {text}", "give whole numbers above 0, as in 1,4")
+    return [int(part) for part in parts]
+
+
+def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path) -> dict[str, Any]:
+    volumes = result.volumes_ml()
+    return {
+        "query": query.path.name,
+        "mask": mask.name,
+        "overlay": overlay.name,
+        "confidence": min(result.confidence.values()),
+        "labels": {
+            str(value): {"volume_ml": round(volumes[value], 3), "confidence": round(confidence, 4)}
+            for value, confidence in result.confidence.items()
+        },
+        "notes": list(result.notes),
+    }
+
+
+def _print(out: Path, entries: list[dict[str, Any]], notes: list[str], report: dict[str, Any]) -> None:
+    for skip in report["skipped"]:
+        console.out.print(f"skipped {skip['file']}: {skip['reason']}")
+    for note in notes:
+        console.out.print(f"note: {note}")
+    for entry in entries:
+        for note in entry["notes"]:
+            console.out.print(f"note: {entry['query']}: {note}")
+    if not entries:
+        return
+    worst = min(entries, key=lambda entry: entry["confidence"])
+    missing = [value for value, found in worst["labels"].items() if found["volume_ml"] == 0]
+    why = f"label {', '.join(missing)} was not found" if missing else f"confidence {worst['confidence']:.2f}"
+    console.out.print(f"masks: {len(entries)} in {out} (<name>_seg.nii.gz)")
+    console.out.print(f"overlays: {out} (<name>_overlay.png)")
+    console.out.print(f"look first at: {out / worst['overlay']} ({why})")

@@ -1,0 +1,47 @@
+"""psmnet train and the part of it that psmnet pretrain shares."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from psmnet.cli import console
+from psmnet.cli.options import DATA, dataset_option, run_options, set_threads, setting_options
+from psmnet.run import RunSpec, run_training
+from psmnet.runtime import pick_device
+
+
+@click.command("train")
+@click.argument("data", type=DATA)
+@dataset_option()
+@click.option("--fold", type=int, help="Cases of this fold, and its support, are left out; every case by default.")
+@setting_options()
+@click.option(
+    "--support-cases", type=int, default=1, show_default=True, help="Cases after the fold kept out as supports."
+)
+@click.option("--pseudolabels", type=DATA, metavar="DIR", help="Superpixels; DATA by default, missing ones go to RUN.")
+@click.option("--init", metavar="RUN|FILE|bundled", help="Begin with these weights, not from scratch.")
+@click.option("--encoder-weights", metavar="FILE|URL", help="torchvision's ResNet weights, for --preset paper.")
+@click.option("--encoder-sha256", metavar="HEX", help="Their checksum; needed for a URL.")
+@run_options()
+def command(data: Path, pseudolabels: Path | None, out: Path, **options: object) -> None:
+    """Train on the scans of DATA: self-supervised, no manual label is seen (Setting 2 reads which slices to drop)."""
+    start(options, out, data, pseudolabels)
+
+
+def start(options: dict[str, object], out: Path, data: Path | None, pseudolabels: Path | None) -> None:
+    """Run a training with options as the command line has them."""
+    device, resume = pick_device(str(options.pop("device"))), bool(options.pop("resume"))
+    set_threads(options.pop("threads"))  # type: ignore[arg-type]  # click has checked it
+    spec = RunSpec(**options)  # type: ignore[arg-type]  # click has checked them
+    with console.progress("training", spec.recipe().train.steps) as advance:
+        weights = run_training(
+            spec,
+            out,
+            data=data,
+            pseudolabels=pseudolabels,
+            device=device,
+            resume=resume,
+            say=console.say,
+            report=lambda step, losses: advance(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
+        )
+    console.out.print(f"weights: {weights}")

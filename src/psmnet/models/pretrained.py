@@ -1,0 +1,103 @@
+"""torchvision's published ResNet weights into our encoder, without importing torchvision.
+
+Takes `deeplabv3_resnet101` COCO weights (their `backbone.*`) or an ImageNet ResNet: parameter names are equal.
+"""
+
+import hashlib
+import re
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from psmnet.errors import ConfigError, InputError
+from psmnet.files import atomic_path
+from psmnet.models.encoder import ResNetEncoder
+
+
+def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: Path) -> str:
+    """Load a ResNet's weights into `model.encoder`.
+
+    Args:
+        model: a method with a ResNet encoder.
+        source: a .pth or .safetensors file, or an https URL.
+        sha256: checksum of the file (or its first 8 or more hex digits, as torchvision's names carry); a URL needs it.
+        folder: where a download is kept.
+
+    Returns:
+        one line that says what was loaded.
+
+    Raises:
+        ConfigError: the encoder is no ResNet, or a URL comes without a checksum.
+        InputError: no such file, another checksum, or tensors that don't fit.
+    """
+    encoder = model.encoder
+    if not isinstance(encoder, ResNetEncoder):
+        raise ConfigError("encoder weights with an encoder that is no ResNet", "use them with --preset paper")
+    fetched = re.match(r"https?://", source) is not None
+    path = _fetch(source, sha256, folder) if fetched else Path(source)
+    if not path.is_file():
+        raise InputError(f"no encoder weights {source}", "give a file or an https URL")
+    if sha256 is not None:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if len(sha256) < 8 or not found.startswith(sha256.lower()):
+            if fetched:
+                path.unlink()  # else a damaged download would stand in the way of the next
+            raise InputError(f"{path.name} has SHA-256 {found}, not {sha256}", "fetch it again, or give its checksum")
+    tensors = {name.removeprefix("backbone."): tensor for name, tensor in _read(path).items()}
+    own = encoder.state_dict()
+    wanted = {name for name in own if not name.startswith("projection.")}
+    # Old files were written before BatchNorm counted its batches.
+    missing = sorted(name for name in wanted - set(tensors) if not name.endswith("num_batches_tracked"))
+    misfits = sorted(name for name in wanted & set(tensors) if tensors[name].shape != own[name].shape)
+    if missing or misfits:
+        what = f"lacks {missing[0]}" if missing else f"has {misfits[0]} of shape {tuple(tensors[misfits[0]].shape)}"
+        raise InputError(f"{path.name} {what}", "give weights of the same ResNet, named as torchvision names them")
+    fitting = {name: tensor for name, tensor in tensors.items() if name in wanted}
+    encoder.load_state_dict(own | fitting)
+    return f"encoder: {len(fitting)} tensors from {path.name}"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        try:
+            return dict(load_file(path))
+        except SafetensorError as error:
+            raise InputError(f"{path.name} is not a safetensors file ({error})", "fetch it again") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle, zip, runtime and key errors for what it can't read
+        raise InputError(f"{path.name} is not a PyTorch weights file", "fetch it again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path.name} holds a {type(content).__name__}, not named tensors", "give a state dict")
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+def _fetch(url: str, sha256: str | None, folder: Path) -> Path:
+    if sha256 is None:
+        raise ConfigError(f"no checksum for {url}", "add --encoder-sha256")
+    if not url.startswith("https://"):
+        raise ConfigError(f"{url} is not https", "give an https URL or a file")
+    target = folder / (url.rsplit("/", 1)[-1] or "encoder.pth")
+    if not target.exists():
+        with (
+            atomic_path(target) as temporary,
+            urllib.request.urlopen(url, timeout=60) as answer,
+            temporary.open("wb") as stream,
+        ):
+            shutil.copyfileobj(answer, stream)
+    return target
+
+
+def _answer(url: str) -> BinaryIO:
+    try:
+        answer: BinaryIO = urllib.request.urlopen(url, timeout=60)
+    except OSError as error:
+        raise InputError(f"can't fetch {url} ({error})", "fetch it another way and give the file") from error
+    return answer

@@ -1,0 +1,188 @@
+"""One self-contained HTML page: tables and pictures that open anywhere, offline, with no script."""
+
+import base64
+import hashlib
+import html
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from psmnet.errors import InputError
+from psmnet.files import write_text
+from psmnet.runtime import package_version
+
+_STYLE = """
+:root {
+  color-scheme: light dark;
+  --paper: #fbfbfc; --raised: #ffffff; --ink: #1b1f24; --dim: #59626d; --line: #d9dde2;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #0e1114; --raised: #161a1f; --ink: #e3e7eb; --dim: #98a2ad; --line: #2c333b; }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; padding: 2rem 1.25rem; max-width: 82rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+}
+h1 { margin: 0 0 .75rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }
+h2 { margin: 2.25rem 0 .9rem; font-size: 1.2rem; }
+p { margin: 0 0 .75rem; max-width: 46rem; overflow-wrap: anywhere; }
+.scroll { width: fit-content; max-width: 100%; overflow-x: auto; border-radius: .5rem; }
+.table { margin: 0 0 1.5rem; background: var(--raised); border: 1px solid var(--line); }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { padding: .75rem 1rem .5rem; text-align: left; font-weight: 600; }
+th, td { padding: .45rem 1rem; border-top: 1px solid var(--line); text-align: left; white-space: nowrap; }
+th { font-weight: 500; }
+thead th { color: var(--dim); font-size: .875rem; }
+.number { text-align: right; }
+figure { margin: 0 0 1.75rem; }
+figcaption { margin: 0 0 .5rem; font-weight: 600; overflow-wrap: anywhere; }
+img { display: block; max-width: 100%; height: auto; }
+footer {
+  margin-top: 2.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--dim); font-size: .875rem;
+}
+@media (max-width: 40rem) {
+  body { padding: 1.25rem .9rem; }
+  h1 { font-size: 1.4rem; }
+  th, td { padding: .4rem .65rem; }
+  caption { padding: .65rem .65rem .4rem; }
+  img { max-width: 44rem; }
+}
+@media print { body { max-width: none; } figure, .scroll { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table of a page.
+
+    Attributes:
+        caption: what it shows.
+        columns: headings; the first column names the rows.
+        rows: cells as they are to be read, as many in each row as there are columns.
+
+    Raises:
+        InputError: a row has more or fewer cells than there are columns.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise InputError(
+                    f"row {number} of table {self.caption!r} has {len(row)} cells for {len(self.columns)} columns",
+                    "give a cell for every column",
+                )
+
+
+def write_page(
+    path: Path, *, title: str, intro: str, tables: Sequence[PageTable], pictures: Sequence[tuple[str, Path]]
+) -> None:
+    """Write a page with everything it needs inside: no script, and nothing is loaded from anywhere.
+
+    Args:
+        path: the HTML file to write; it appears complete or not at all.
+        title: heading and window title.
+        intro: text below the heading; an empty line begins a new paragraph.
+        tables: shown in order. Columns that hold only numbers are aligned right.
+        pictures: captions and PNG or JPEG files, shown in order and embedded.
+
+    Raises:
+        InputError: a picture can't be read or is neither PNG nor JPEG, or the page can't be written.
+    """
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    # The policy names this very style by its hash: a style or script that slipped in through a name would not run.
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    body = [f"<h1>{_escape(title)}</h1>"]
+    body += [f"<p>{_escape(' '.join(text.split()))}</p>" for text in intro.split("\n\n") if text.strip()]
+    if tables:
+        body += ["<section>", "<h2>Tables</h2>", *(_table(table) for table in tables), "</section>"]
+    if pictures:
+        figures = (_figure(caption, picture) for caption, picture in pictures)
+        body += ["<section>", "<h2>Pictures</h2>", *figures, "</section>"]
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{_escape(title)}</title>",
+        f"<style>{_STYLE}</style>",
+        "</head>",
+        "<body>",
+        "<main>",
+        *body,
+        "</main>",
+        f"<footer>psmnet {_escape(package_version())}: for research, not a medical device.</footer>",
+        "</body>",
+        "</html>",
+    ]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _escape(text: str) -> str:
+    """Text that is safe in HTML and encodable: file names may hold control characters and broken UTF-8."""
+    printable = "".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode())
+    return html.escape(printable)
+
+
+def _table(table: PageTable) -> str:
+    numeric = [
+        bool(table.rows) and all(_is_number_or_gap(row[column]) for row in table.rows)
+        for column in range(len(table.columns))
+    ]
+    classes = [' class="number"' if is_numeric and column else "" for column, is_numeric in enumerate(numeric)]
+    head = "".join(
+        f'<th scope="col"{style}>{_escape(text)}</th>' for text, style in zip(table.columns, classes, strict=True)
+    )
+    rows = []
+    for row in table.rows:
+        first, *others = (_escape(cell) for cell in row)
+        cells = "".join(f"<td{style}>{cell}</td>" for cell, style in zip(others, classes[1:], strict=True))
+        rows.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+    caption = _escape(table.caption)
+    # Reachable by keyboard, since a wide table scrolls in its frame on a small screen.
+    return "\n".join(
+        [
+            f'<div class="scroll table" role="region" aria-label="{caption}" tabindex="0">',
+            f"<table><caption>{caption}</caption>",
+            f"<thead><tr>{head}</tr></thead>",
+            f"<tbody>{''.join(rows)}</tbody>",
+            "</table></div>",
+        ]
+    )
+
+
+def _is_number_or_gap(cell: str) -> bool:
+    try:
+        float(cell.strip().rstrip("%"))
+    except ValueError:
+        return cell.strip() in {"", "-"}
+    return True
+
+
+def _figure(caption: str, path: Path) -> str:
+    try:
+        content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
+                kind, (width, height) = str(picture.format).lower(), picture.size
+    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a PNG or JPEG picture"
+        raise InputError(f"can't show {path} ({reason})", "give a PNG or JPEG file") from error
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    text = _escape(caption)
+    # The size keeps the page from jumping while pictures are decoded.
+    image = f'<img src="{source}" alt="{text}" width="{width}" height="{height}">'
+    frame = f'<div class="scroll" role="region" aria-label="{text}" tabindex="0">{image}</div>'
+    return f"<figure><figcaption>{text}</figcaption>\n{frame}</figure>"

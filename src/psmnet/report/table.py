@@ -1,0 +1,33 @@
+"""Results as a table for the terminal."""
+
+from typing import Any
+
+from rich.table import Table
+
+COLUMNS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "precision": "precision",
+    "recall": "recall",
+    "hd95_mm": "HD95 mm",
+    "assd_mm": "ASSD mm",
+    "nsd_2mm": "NSD 2 mm",
+}
+
+
+def results_table(results: dict[str, Any]) -> Table:
+    """Means over query scans by organ, and their mean."""
+    summary = results["summary"]
+    title = f"{results['method']} on {results['dataset']}, fold {results['fold']}, {results['protocol']}"
+    table = Table("organ", *COLUMNS.values(), "scans", title=title)
+    for name, row in summary["by_label"].items():
+        table.add_row(name, *(_cell(row[m], m) for m in COLUMNS), str(summary["n"][name]["dice"]))
+    table.add_section()
+    table.add_row("mean", *(_cell(summary["mean"][m], m) for m in COLUMNS), "")
+    return table
+
+
+def _cell(value: float | None, metric: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if metric.endswith("_mm") else f"{value:.3f}"

@@ -1,0 +1,206 @@
+"""A training run: from a data set's folder (or nothing but a seed) to weights in RUN.
+
+RUN holds `run.json` (what was asked for), `checkpoint.safetensors`, `metrics.jsonl`, TensorBoard events, pseudo-labels
+that were missing, and at the end `weights.safetensors`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from psmnet import protocols
+from psmnet.catalog import dataset
+from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, load_weights, save_weights
+from psmnet.config import PRESETS, Preset
+from psmnet.data.episodes import EpisodeSource, SliceBank, SuperpixelEpisodes
+from psmnet.data.preprocess import Normalisation
+from psmnet.data.pseudolabel_store import is_current, read_superpixels, write_superpixels
+from psmnet.data.store import Case, choose, find_cases
+from psmnet.data.synthetic import SyntheticEpisodes
+from psmnet.errors import ConfigError
+from psmnet.files import read_json, write_json
+from psmnet.lock import locked
+from psmnet.models.build import build
+from psmnet.models.pretrained import load_torchvision
+from psmnet.runtime import package_version
+from psmnet.training import CHECKPOINT_NAME, Report, train
+
+RUN_NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a run is asked for; a run is resumed with the same.
+
+    Attributes:
+        dataset: name in the catalog, or `synthetic` for random images.
+        fold: cases left out; None trains on every case.
+        setting, group: of the field's protocols.
+        support_cases: cases after the fold that are kept out too.
+        preset: name in `config.PRESETS`.
+        steps: instead of the preset's; None keeps those.
+        seed: of initial weights and episodes.
+        init: weights to begin with (bundled, a run, a file); None from scratch.
+        encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
+        encoder_sha256: checksum of `encoder_weights`; needed for a URL.
+    """
+
+    dataset: str
+    fold: int | None = None
+    setting: int = 1
+    group: str | None = None
+    support_cases: int = 1
+    preset: str = "compact"
+    steps: int | None = None
+    seed: int = 0
+    init: str | None = None
+    encoder_weights: str | None = None
+    encoder_sha256: str | None = None
+
+    def recipe(self) -> Preset:
+        """The preset with this run's number of steps.
+
+        Raises:
+            ConfigError: no such preset, or steps below 1.
+        """
+        if self.preset not in PRESETS:
+            raise ConfigError(f"unknown preset {self.preset!r}", f"give one of {', '.join(PRESETS)}")
+        preset = PRESETS[self.preset]
+        if self.steps is None:
+            return preset
+        return dataclasses.replace(preset, train=dataclasses.replace(preset.train, steps=self.steps))
+
+
+def run_training(
+    spec: RunSpec,
+    out: Path,
+    *,
+    data: Path | None = None,
+    pseudolabels: Path | None = None,
+    device: torch.device,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    report: Report | None = None,
+) -> Path:
+    """Train as `spec` says.
+
+    Args:
+        spec: what is asked for.
+        out: RUN.
+        data: folder in the normalised layout; None for `synthetic`.
+        pseudolabels: where superpixels lie, if not in `data`; missing ones are made in RUN.
+        device: where to train.
+        resume: go on with a run that was cut short; begins anew where there is nothing to resume.
+        say: told in one line what is being done.
+        report: told (step, losses) after every step.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ConfigError: RUN holds another run, or finished or unfinished work without `resume`.
+        InputError: the data can't be used.
+    """
+    preset = spec.recipe()
+    with locked(out):
+        _claim(spec, preset, out, resume)
+        torch.manual_seed(spec.seed)
+        model = build(preset.model)
+        init = None
+        if spec.init is not None:
+            initial = load_weights(spec.init)
+            if initial.config != preset.model:
+                raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
+            model.load_state_dict(initial.model.state_dict())
+            init = initial.sha256
+        if spec.encoder_weights is not None:
+            say(load_torchvision(model, spec.encoder_weights, spec.encoder_sha256, out))
+        source, normalisation, checksums = _source(spec, preset, out, data, pseudolabels, say)
+        say(f"training {preset.train.steps} steps of {preset.train.pairs} image pairs")
+        train(model, source, preset.train, out, device=device, resume=resume, report=report)
+        record = TrainingRecord(
+            dataset=spec.dataset,
+            cases=checksums,
+            fold=spec.fold,
+            setting=None if spec.dataset == "synthetic" else spec.setting,
+            group=spec.group,
+            preset=spec.preset,
+            steps=preset.train.steps,
+            seed=spec.seed,
+            version=package_version(),
+            licence="none: synthetic images only" if spec.dataset == "synthetic" else dataset(spec.dataset).licence,
+            init=init,
+        )
+        save_weights(out / WEIGHTS_NAME, model.cpu(), preset.model, normalisation, record)
+    return out / WEIGHTS_NAME
+
+
+def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> None:
+    """Make sure that RUN is new, or this very run."""
+    asked = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
+    path = out / RUN_NAME
+    if path.exists():
+        if not resume:
+            raise ConfigError(f"{out} already holds a run", "add --resume to go on with it, or choose another --out")
+        before = read_json(path)
+        if before != asked:
+            old, new = before.get("run", {}), asked["run"]
+            changed = sorted(k for k in new if old.get(k) != new[k]) or ["the preset"]
+            raise ConfigError(f"{out} was begun with another {', '.join(changed)}", "resume with the same options")
+    elif (out / CHECKPOINT_NAME).exists():
+        raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another --out")
+    write_json(path, asked)
+
+
+def _source(
+    spec: RunSpec,
+    preset: Preset,
+    out: Path,
+    data: Path | None,
+    pseudolabels: Path | None,
+    say: Callable[[str], None],
+) -> tuple[EpisodeSource, Normalisation, dict[str, str]]:
+    """Episodes, the rule for intensities, and the checksums of the cases behind them."""
+    recipe = preset.train
+    if spec.dataset == "synthetic":
+        source = SyntheticEpisodes(preset.model.input_size, recipe.pairs, recipe.targets, spec.seed)
+        return source, Normalisation(preset.normalisation), {}
+    if data is None:
+        raise ConfigError(f"no folder for data set {spec.dataset}", "give the folder with its normalised scans")
+    facts = dataset(spec.dataset)
+    excluded = protocols.excluded_classes(facts, spec.setting, spec.group)
+    cases = find_cases(data)
+    split = protocols.split_cases(facts, [case.id for case in cases], spec.fold, spec.support_cases)
+    training = choose(cases, split.train)
+    labels = _superpixels(training, facts.body_threshold, pseudolabels or data, out / "pseudolabels", say)
+
+    say(f"reading {len(training)} training cases")
+    rule = "ct-fold" if facts.normalisation == "ct-fold" else preset.normalisation
+    arrays = [case.image().array_zyx for case in training]
+    normalisation = Normalisation.of_cases(rule, arrays)
+    volumes = []
+    for case, array, ids in zip(training, arrays, labels, strict=True):
+        allowed = np.ones(len(array), dtype=bool)
+        if excluded:
+            allowed = protocols.allowed_slices(case.labels().array_zyx, excluded)
+        volumes.append((normalisation.apply(array), ids, allowed))
+    bank = SliceBank.of_volumes(volumes, preset.model.input_size)
+    source_ = SuperpixelEpisodes(bank, recipe.pairs, recipe.targets, recipe.augment, spec.seed)
+    return source_, normalisation, {case.id: case.checksum() for case in training}
+
+
+def _superpixels(
+    cases: Sequence[Case], threshold: float | None, given: Path, own: Path, say: Callable[[str], None]
+) -> list[np.ndarray]:
+    """Superpixels of each case: those given where they are ours and fit the image, else made in RUN."""
+    missing = [case for case in cases if not is_current(given, case, threshold)]
+    if missing:
+        say(f"making superpixels of {len(missing)} cases in {own.name}")
+        write_superpixels(missing, own, threshold)
+    absent = {case.id for case in missing}
+    return [read_superpixels(own if case.id in absent else given, case) for case in cases]

@@ -1,0 +1,137 @@
+import math
+
+import pytest
+import torch
+
+from psmnet.models.prototypes import (
+    ABSENT_SCORE,
+    class_weights,
+    cosine_score,
+    foreground_members,
+    grid_prototypes,
+    masked_average,
+    masks_at_features,
+)
+from psmnet.types import Prototypes
+
+
+def prototypes(vectors: list[list[float]], weights: list[float]) -> Prototypes:
+    return Prototypes(torch.tensor([[vectors]]), torch.tensor([[weights]]))
+
+
+def test_masked_average_weighs_by_the_mask():
+    features = torch.tensor([[[[1.0, 2.0, 6.0]], [[0.0, 4.0, 8.0]]]])  # N=1 C=2 h=1 w=3
+    weights = torch.tensor([[[[[1.0, 0.0, 1.0]], [[0.0, 0.5, 0.25]], [[0.0, 0.0, 0.0]]]]])  # K=1 P=3
+    average = masked_average(features, weights)
+    # (1 + 6) / 2, (0 + 8) / 2; then (0.5 * 2 + 0.25 * 6) / 0.75, (0.5 * 4 + 0.25 * 8) / 0.75; then nothing.
+    expected = torch.tensor([[3.5, 4.0], [2.5 / 0.75, 4.0 / 0.75], [0.0, 0.0]])
+    torch.testing.assert_close(average.vectors[0, 0], expected)
+    assert average.weights.tolist() == [[[2.0, 0.75, 0.0]]]
+    assert average.valid.tolist() == [[[True, True, False]]]
+
+
+def test_members_are_at_least_one_half():
+    masks = torch.tensor([[[[0.0, 0.49, 0.5, 1.0]]]])
+    assert foreground_members(masks).tolist() == [[[[False, False, True, True]]]]
+
+
+def test_a_small_mask_falls_back_to_its_maximum():
+    masks = torch.tensor([[[[0.0, 0.1, 0.3, 0.3]]]])
+    assert foreground_members(masks).tolist() == [[[[False, False, True, True]]]]
+
+
+def test_an_empty_mask_has_no_members():
+    assert not foreground_members(torch.zeros(1, 1, 2, 3)).any()
+
+
+def test_targets_fall_back_on_their_own():
+    masks = torch.tensor([[[[0.2, 0.1]], [[0.2, 0.9]]]])
+    assert foreground_members(masks).tolist() == [[[[True, False]], [[False, True]]]]
+
+
+def test_class_weights_are_the_soft_mask_over_the_members():
+    background, foreground = class_weights(torch.tensor([[[[0.0, 0.4, 0.5, 1.0]]]]))
+    torch.testing.assert_close(foreground, torch.tensor([[[[0.0, 0.0, 0.5, 1.0]]]]))
+    torch.testing.assert_close(background, torch.tensor([[[[1.0, 0.6, 0.0, 0.0]]]]))
+
+
+def test_masks_reach_the_feature_grid_with_their_mean():
+    masks = torch.zeros(1, 1, 8, 8)
+    masks[..., 4:] = 1
+    small = masks_at_features(masks, (2, 4))
+    assert small.shape == (1, 1, 2, 4)
+    # Columns far from the edge keep their value, those beside it mirror each other.
+    torch.testing.assert_close(small[..., 0], torch.zeros(1, 1, 2))
+    torch.testing.assert_close(small[..., 3], torch.ones(1, 1, 2))
+    torch.testing.assert_close(small[..., 1] + small[..., 2], torch.ones(1, 1, 2))
+    assert (small[..., 1] < 0.5).all()
+    assert masks_at_features(masks, (8, 8)) is masks
+
+
+def test_cosine_score_of_one_prototype_is_twenty_cosines_whatever_the_lengths():
+    features = torch.tensor([3.0, 4.0])[None, None, :, None]
+    score = cosine_score(features, prototypes([[10.0, 0.0]], [1.0]))
+    torch.testing.assert_close(score, torch.tensor([[[20 * 3 / 5]]]))
+
+
+def test_cosine_score_mixes_prototypes_by_softmax():
+    # Cosines 0.6 and 0.8 are scores 12 and 16; softmax gives them 1 : e^4.
+    features = torch.tensor([0.6, 0.8])[None, None, :, None]
+    score = cosine_score(features, prototypes([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0]))
+    expected = (12 + 16 * math.exp(4)) / (1 + math.exp(4))
+    assert score.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_weigh_area_multiplies_each_part_by_its_area():
+    features = torch.tensor([0.6, 0.8])[None, None, :, None]
+    both = prototypes([[1.0, 0.0], [0.0, 1.0]], [90.0, 2.0])
+    expected = (90 * 12 + 2 * 16 * math.exp(4)) / (90 + 2 * math.exp(4))
+    assert cosine_score(features, both, weigh_area=True).item() == pytest.approx(expected, rel=1e-5)
+    unweighted = (12 + 16 * math.exp(4)) / (1 + math.exp(4))
+    assert cosine_score(features, both).item() == pytest.approx(unweighted, rel=1e-5)
+
+
+@pytest.mark.parametrize("weigh_area", [False, True])
+def test_a_prototype_that_is_not_there_has_no_part(weigh_area: bool):
+    features = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    alone = prototypes([[1.0, 0.0, 2.0, 0.0]], [3.0])
+    padded = prototypes([[1.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0]], [3.0, 0.0])
+    torch.testing.assert_close(
+        cosine_score(features, padded, weigh_area=weigh_area), cosine_score(features, alone, weigh_area=weigh_area)
+    )
+
+
+@pytest.mark.parametrize("weigh_area", [False, True])
+def test_an_absent_class_scores_the_lowest_with_finite_gradients(weigh_area: bool):
+    features = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    maps = torch.zeros(1, 4, 2, 2, requires_grad=True)
+    score = cosine_score(features, masked_average(maps, torch.zeros(1, 1, 2, 2, 2)), weigh_area=weigh_area)
+    assert (score == ABSENT_SCORE).all()
+    assert ABSENT_SCORE == -20
+    score.sum().backward()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+    assert maps.grad is not None
+    assert maps.grad.isfinite().all()
+
+
+def test_zero_features_score_zero_with_finite_gradients():
+    features = torch.zeros(1, 1, 2, 3, requires_grad=True)
+    score = cosine_score(features, prototypes([[1.0, 0.0]], [1.0]))
+    assert (score == 0).all()
+    score.sum().backward()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+
+
+def test_grid_prototypes_are_the_windows_inside_the_mask():
+    features = torch.arange(16.0).reshape(1, 1, 4, 4)
+    masks = torch.ones(1, 1, 4, 4)
+    masks[0, 0, 0, 2] = 0.84  # upper right window: mean 0.96, above 0.95
+    masks[0, 0, 2, 0] = 0.76  # lower left window: mean 0.94, below
+    masks[0, 0, 2:, 2:] = 0
+    grid = grid_prototypes(features, masks, 2)
+    assert grid.vectors.shape == (1, 1, 4, 1)
+    # Means of {0, 1, 4, 5}, {2, 3, 6, 7}, {8, 9, 12, 13}, {10, 11, 14, 15}.
+    assert grid.vectors[0, 0, :, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert grid.weights.tolist() == [[[4.0, 4.0, 0.0, 0.0]]]
