@@ -120,7 +120,7 @@ def test_every_named_encoder_is_built(name: str):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ConfigError, match="resnet19.*resnet101"):
+    with pytest.raises(ConfigError, match=r"resnet19.*resnet101"):
         build(ModelConfig(encoder="resnet19"))
     with pytest.raises(ConfigError, match=r"unet.*psmnet"):
         build(ModelConfig(method="unet"))

@@ -127,8 +127,6 @@ def test_a_value_under_a_tensors_name_is_refused(tmp_path: Path):
 
 
 class Harmful:
-    ran = False
-
     def __reduce__(self) -> Any:
         return exec, ("import psmnet; psmnet.harmed = True",)
 

@@ -58,18 +58,20 @@ def find_cases(folder: Path) -> list[Case]:
     """The cases of a folder in the normalised layout, sorted by numeric id (others after, by name).
 
     Raises:
-        InputError: the folder is missing or holds no image.
+        InputError: the folder is missing, holds no image, or two of one case.
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}", "give the folder that holds image_<id>.nii.gz files")
-    cases = []
+    cases: dict[str, Case] = {}
     for path in folder.iterdir():
         if match := _IMAGE.match(path.name):
+            if match["id"] in cases:
+                raise InputError(f"two images of case {match['id']!r} in {folder}", "keep one, .nii or .nii.gz")
             label = path.with_name(path.name.replace("image_", "label_", 1))
-            cases.append(Case(match["id"], path, label))
+            cases[match["id"]] = Case(match["id"], path, label)
     if not cases:
         raise InputError(f"no image_<id>.nii.gz in {folder}", "give a folder in the normalised layout")
-    return sorted(cases, key=lambda case: _order(case.id))
+    return sorted(cases.values(), key=lambda case: _order(case.id))
 
 
 def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:

@@ -86,11 +86,7 @@ def _fetch(url: str, sha256: str | None, folder: Path) -> Path:
         raise ConfigError(f"{url} is not https", "give an https URL or a file")
     target = folder / (url.rsplit("/", 1)[-1] or "encoder.pth")
     if not target.exists():
-        with (
-            atomic_path(target) as temporary,
-            urllib.request.urlopen(url, timeout=60) as answer,
-            temporary.open("wb") as stream,
-        ):
+        with atomic_path(target) as temporary, _answer(url) as answer, temporary.open("wb") as stream:
             shutil.copyfileobj(answer, stream)
     return target
 

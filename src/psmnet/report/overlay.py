@@ -172,11 +172,9 @@ _READING: tuple[tuple[tuple[int, int, int], tuple[int, int, int], tuple[str, str
 def _view(image: Volume) -> _View:
     across = image.direction[:, 2]
     columns, rows, letters = _READING[int(np.abs(across).argmax())]
-    # Slices keep their order, so the wanted third axis is the stored one's own.
+    # The third axis is wanted as it is: slices keep their order, and only rows and columns are turned.
     wanted = np.column_stack([columns, rows, across])
     axes, flips = signed_permutation(image.direction, wanted)
-    if axes[2] != 2:  # near 45 degrees the nearest anatomical plane is another: show it as stored
-        return _View(Reorientation(), ("", ""))
     cosines = [abs(wanted[:, new] @ image.direction[:, axes[new]]) for new in (0, 1)]
     return _View(Reorientation(axes, (flips[0], flips[1], False)), letters if min(cosines) > 0.8 else ("", ""))
 

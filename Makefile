@@ -1,0 +1,43 @@
+# make demo and make test are all a newcomer needs; each sets up what it uses.
+PYTHON ?= python3
+VENV := .venv
+# Where a machine reaches PyTorch's own index, choose its build:
+#   make env TORCH_INDEX=https://download.pytorch.org/whl/cpu      (or .../cu130)
+TORCH_INDEX ?=
+TORCH_INDEX_OPTION := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+.PHONY: env demo test test-slow check clean
+
+env: $(VENV)/all.stamp
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by its exact version: a range would fetch gigabytes of CUDA on a machine that has no use for them.
+$(VENV)/core.stamp: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(PIP) $(TORCH_INDEX_OPTION) $(TORCH)
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/all.stamp: $(VENV)/core.stamp
+	$(PIP) --editable '.[train,dev]'
+	touch $@
+
+demo: $(VENV)/core.stamp
+	$(VENV)/bin/psmnet demo --out demo
+
+test: $(VENV)/all.stamp
+	$(VENV)/bin/python -m pytest
+
+test-slow: $(VENV)/all.stamp
+	$(VENV)/bin/python -m pytest -m slow
+
+check: $(VENV)/all.stamp
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) demo build dist
