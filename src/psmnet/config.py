@@ -50,7 +50,14 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _require(self.channels > 0, f"channels is {self.channels}", "give a positive number")
         _require(self.output_stride in (4, 8), f"output_stride is {self.output_stride}", "give 4 or 8")
-        _require(self.input_size % 16 == 0, f"input_size is {self.input_size}", "give a multiple of 16")
+        if self.encoder == "compact":
+            _require(self.channels % 8 == 0, f"channels is {self.channels}", "give a multiple of 8 with compact")
+            _require(self.output_stride == 4, f"output_stride is {self.output_stride}", "give 4 with compact")
+        _require(
+            self.input_size > 0 and self.input_size % 16 == 0,
+            f"input_size is {self.input_size}",
+            "give a multiple of 16",
+        )
         _require(0 <= self.split_rounds <= 8, f"split_rounds is {self.split_rounds}", "give 0 to 8")
         _require(self.minimal_area >= 1, f"minimal_area is {self.minimal_area}", "give 1 or more")
         _require(self.grid >= 0, f"grid is {self.grid}", "give 0 or more")

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,24 +109,30 @@ def run_training(
     """
     preset = spec.recipe()
     with locked(out):
-        _claim(spec, preset, out, resume)
+        asked = _claim(spec, preset, out, resume)
         torch.manual_seed(spec.seed)
         model = build(preset.model)
-        init = None
+        init, seen = None, {}
+        licences = ["none: synthetic images only" if spec.dataset == "synthetic" else dataset(spec.dataset).licence]
         if spec.init is not None:
             initial = load_weights(spec.init)
             if initial.config != preset.model:
                 raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
             model.load_state_dict(initial.model.state_dict())
-            init = initial.sha256
+            init, before = initial.sha256, initial.trained_on
+            # What the initial weights saw, these have seen.
+            prefix = "" if before.dataset == spec.dataset else f"{before.dataset}/"
+            seen = {f"{prefix}{case_id}": checksum for case_id, checksum in before.cases.items()}
+            licences += [before.licence] if before.licence not in (*licences, "") else []
         if spec.encoder_weights is not None:
             say(load_torchvision(model, spec.encoder_weights, spec.encoder_sha256, out))
         source, normalisation, checksums = _source(spec, preset, out, data, pseudolabels, say)
+        write_json(out / RUN_NAME, asked)  # not before: a refused input leaves RUN free
         say(f"training {preset.train.steps} steps of {preset.train.pairs} image pairs")
         train(model, source, preset.train, out, device=device, resume=resume, report=report)
         record = TrainingRecord(
             dataset=spec.dataset,
-            cases=checksums,
+            cases=seen | checksums,
             fold=spec.fold,
             setting=None if spec.dataset == "synthetic" else spec.setting,
             group=spec.group,
@@ -133,16 +140,16 @@ def run_training(
             steps=preset.train.steps,
             seed=spec.seed,
             version=package_version(),
-            licence="none: synthetic images only" if spec.dataset == "synthetic" else dataset(spec.dataset).licence,
+            licence="; ".join(licences),
             init=init,
         )
         save_weights(out / WEIGHTS_NAME, model.cpu(), preset.model, normalisation, record)
     return out / WEIGHTS_NAME
 
 
-def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> None:
-    """Make sure that RUN is new, or this very run."""
-    asked = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
+def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, Any]:
+    """Make sure that RUN is new, or this very run; returns what is asked for, as run.json holds it."""
+    asked: dict[str, Any] = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
     path = out / RUN_NAME
     if path.exists():
         if not resume:
@@ -150,11 +157,11 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> None:
         before = read_json(path)
         if before != asked:
             old, new = before.get("run", {}), asked["run"]
-            changed = sorted(k for k in new if old.get(k) != new[k]) or ["the preset"]
+            changed = sorted(k for k in new if old.get(k) != new[k]) or ["preset"]
             raise ConfigError(f"{out} was begun with another {', '.join(changed)}", "resume with the same options")
     elif (out / CHECKPOINT_NAME).exists():
         raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another --out")
-    write_json(path, asked)
+    return asked
 
 
 def _source(

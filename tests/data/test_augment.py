@@ -65,7 +65,7 @@ def test_shifts_are_pixels_of_a_256_pixel_slice_and_move_image_and_labels_togeth
     labels = disc(6)
     for grid, expected in zip(grids, shift_px, strict=True):
         image, ids = warp(labels[:, None].float(), labels, grid[None])
-        torch.testing.assert_close(centre(ids) - centre(labels), expected.double(), rtol=0, atol=0.3)
+        torch.testing.assert_close(centre(ids) - centre(labels), expected.double(), rtol=0, atol=0.6)
         assert ((image[:, 0] > 0.5) == (ids == 1)).float().mean() > 0.99
 
 

@@ -42,7 +42,9 @@ def test_other_rules_need_no_statistics(name: str):
     assert Normalisation.of_cases(name, []) == Normalisation(name)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rule", [Normalisation("zscore"), Normalisation("clip-zscore"), Normalisation("ct-fold", 7, 0)])
+@pytest.mark.parametrize(
+    "rule", [Normalisation("zscore"), Normalisation("clip-zscore"), Normalisation("ct-fold", 7, 0)]
+)
 def test_a_constant_volume_becomes_zeros(rule: Normalisation):
     assert (rule.apply(np.full((2, 3, 4), 7)) == 0).all()
 

@@ -92,7 +92,7 @@ def test_a_missing_label_map_is_named(tmp_path: Path):
 
 def test_labels_on_another_lattice_are_refused(tmp_path: Path):
     write_case(tmp_path, (2, 3, 4))
-    write_volume(Volume(np.zeros((2, 3, 5), np.uint8), (1, 2, 3)), tmp_path / "label_1.nii.gz")
+    write_volume(Volume(np.zeros((2, 3, 5), np.uint8), (1, 2.5, 3)), tmp_path / "label_1.nii.gz")
     (case,) = find_cases(tmp_path)
     with pytest.raises(InputError, match="label_1"):
         case.labels()

@@ -1,0 +1,26 @@
+"""Fixtures of several tests; plain helpers are in `tiny`."""
+
+from pathlib import Path
+
+import pytest
+from tiny import save_tiny_weights
+
+from psmnet.data.phantom import draw_patient
+from psmnet.io import write_volume
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of a tiny, untrained network."""
+    return save_tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six small phantom patients in the normalised layout (read only: tests copy what they change)."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    for number in range(1, 7):
+        image, labels = draw_patient(number, shape_zyx=(12, 64, 64), spacing_mm=(5.0, 5.0, 12.0))
+        write_volume(image, folder / f"image_{number}.nii.gz")
+        write_volume(labels, folder / f"label_{number}.nii.gz")
+    return folder

@@ -1,0 +1,329 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from psmnet.checkpoint import TrainingRecord, Weights, load_weights
+from psmnet.config import ModelConfig
+from psmnet.data.preprocess import Normalisation
+from psmnet.data.store import Case, find_cases
+from psmnet.errors import ConfigError, InputError, LeakageError
+from psmnet.evaluation import METRICS, evaluate, seen_cases, summarise
+from psmnet.io import write_volume
+from psmnet.types import Features, Prediction
+from psmnet.volume import Volume
+
+SIZE = 16
+TOP_LEVEL = {  # protocols.md
+    "schema",
+    "method",
+    "variant",
+    "dataset",
+    "protocol",
+    "setting",
+    "group",
+    "folds",
+    "fold",
+    "shots",
+    "seed",
+    "postprocess",
+    "legacy",
+    "summary",
+    "cases",
+    "provenance",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Grey:
+    """A stub's support: the grey values (N, K, S) that are foreground."""
+
+    values: Tensor
+
+    def select(self, index: Tensor) -> "Grey":
+        return Grey(self.values[index])
+
+    def join(self, shots: int) -> "Grey":
+        n, k, s = self.values.shape
+        return Grey(self.values.view(n // shots, shots, k, s).transpose(1, 2).reshape(n // shots, k, shots * s))
+
+
+class ByGreyValue(nn.Module):
+    """The three verbs without a network: foreground is what has a grey value of the support's organ, to within 0.5."""
+
+    def __init__(self, answer: float = 1.0) -> None:
+        super().__init__()
+        self.answer = answer
+        self.encoded = 0
+
+    def encode(self, images: Tensor) -> Features:
+        self.encoded += len(images)
+        return Features((images,))
+
+    def describe(self, features: Features, masks: Tensor) -> Grey:
+        (images,) = features.maps
+        return Grey(((images * masks).sum((-2, -1)) / masks.sum((-2, -1)))[..., None])
+
+    def match(self, features: Features, support: Grey) -> Prediction:
+        (images,) = features.maps
+        near = (images[:, :, None] - support.values[..., None, None]).abs().amin(2) < 0.5
+        margin = torch.where(near, self.answer, -1.0)
+        return Prediction(torch.stack([torch.zeros_like(margin), margin], dim=2), {})
+
+
+def weights_of(model: nn.Module, trained_on: TrainingRecord | None = None) -> Weights:
+    config = ModelConfig(channels=16, input_size=SIZE)
+    as_stored = Normalisation("ct-fold", mean=0.0, std=1.0)
+    return Weights(model, config, as_stored, trained_on or TrainingRecord("synthetic", seed=3), "0" * 64)
+
+
+def write_case(folder: Path, case_id: str, labels: np.ndarray, image: np.ndarray | None = None) -> None:
+    """An image whose grey values are the label values, unless another is given."""
+    image = labels if image is None else image
+    spacing = (2.0, 2.0, 6.0)
+    write_volume(Volume(image.astype(np.float32), spacing), folder / f"image_{case_id}.nii.gz")
+    write_volume(Volume(labels.astype(np.uint8), spacing), folder / f"label_{case_id}.nii.gz")
+
+
+def two_organs(number: int, depth: int = 7) -> np.ndarray:
+    labels = np.zeros((depth, SIZE, SIZE), dtype=np.uint8)
+    labels[1:5, 2:8, 2 : 6 + number % 3] = 1
+    labels[2:6, 9:14, 4:12] = 2
+    return labels
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    """Seven cases: fold 0 tests case 1 with support 2; fold 4 tests 5, 6 and 7 with support 1."""
+    for number in range(1, 8):
+        write_case(tmp_path, str(number), two_organs(number))
+    return find_cases(tmp_path)
+
+
+def run(cases: list[Case], model: nn.Module | None = None, **changes) -> dict:
+    options = {"dataset_name": "folder", "fold": 4} | changes
+    return evaluate(weights_of(model or ByGreyValue(), options.pop("trained_on", None)), cases, **options)
+
+
+# ---- scores ----------------------------------------------------------------------------------------------------
+
+
+def test_a_perfect_method_scores_one(cases):
+    results = run(cases)
+    assert [(r["case"], r["label"]) for r in results["cases"]] == [
+        (case, label) for case in ("5", "6", "7") for label in ("label_1", "label_2")
+    ]
+    assert {r["slices"] for r in results["cases"]} == {4}
+    for row in (results["summary"]["mean"], *results["summary"]["by_label"].values()):
+        assert row == dict.fromkeys(METRICS, 1.0) | {"hd95_mm": 0.0, "assd_mm": 0.0}
+    for row in results["summary"]["std"].values():
+        assert set(row.values()) == {0.0}
+    assert results["summary"]["n"]["label_1"] == dict.fromkeys(METRICS, 3)
+
+
+def test_an_empty_method_scores_zero(cases):
+    summary = run(cases, ByGreyValue(answer=-1.0))["summary"]
+    assert summary["mean"] == dict.fromkeys(METRICS) | {"dice": 0.0, "iou": 0.0, "recall": 0.0, "nsd_2mm": 0.0}
+    assert summary["n_empty_prediction"] == 6
+    assert summary["n_absent"] == 0
+    assert summary["n"]["label_1"]["dice"] == 3
+    assert summary["n"]["label_1"]["hd95_mm"] == 0
+
+
+def test_support_slice_k_serves_part_k(tmp_path):
+    """The organ's grey changes along z; only a part that is matched with its own support slice is found."""
+    for number in range(1, 8):
+        labels = two_organs(number, 9)
+        labels[labels == 2] = 0
+        labels[1:7, 2:8, 2:6] = 1  # six slices: support slices 1, 3, 5 of them, parts of 2, 2 and 2
+        image = labels * (10 * (1 + np.clip((np.arange(9) - 1) * 3 // 5, 0, 2)))[:, None, None]
+        write_case(tmp_path, str(number), labels, image)
+    results = run(find_cases(tmp_path))
+    assert results["summary"]["mean"]["dice"] == 1
+
+    write_case(tmp_path, "1", labels, image[::-1])  # the support of fold 4, its greys upside down
+    results = run(find_cases(tmp_path))
+    assert results["summary"]["mean"]["dice"] < 0.6
+
+
+def test_each_slice_is_encoded_once_whatever_the_number_of_organs(cases):
+    model = ByGreyValue()
+    run(cases, model)
+    assert model.encoded == 4 * 7  # three queries and a support of seven slices
+
+
+def test_report_is_told_each_query(cases):
+    told = []
+    run(cases, report=told.append)
+    assert told == ["5", "6", "7"]
+
+
+# ---- organs that are not there ---------------------------------------------------------------------------------
+
+
+def test_organ_absent_in_the_support_is_counted(cases, tmp_path):
+    labels = two_organs(1)
+    write_case(tmp_path, "1", np.where(labels == 2, 3, labels))  # phantom: right kidney gone, left one there
+    results = run(cases, dataset_name="phantom")
+    summary = results["summary"]
+    assert summary["n_not_evaluated"] == {"liver": 0, "right_kidney": 3, "left_kidney": 0, "spleen": 3, "aorta": 3}
+    assert {record["label"] for record in results["cases"]} == {"liver"}  # no query has label 3
+    assert summary["by_label"]["spleen"]["dice"] is None
+    assert summary["mean"]["dice"] == 1
+
+
+def test_organ_absent_in_a_query_makes_no_record(cases, tmp_path):
+    labels = two_organs(6)
+    write_case(tmp_path, "6", np.where(labels == 2, 0, labels))
+    results = run(cases)
+    assert ("6", "label_2") not in {(r["case"], r["label"]) for r in results["cases"]}
+    assert len(results["cases"]) == 5
+    assert results["summary"]["n"]["label_2"]["dice"] == 2
+    assert results["summary"]["n_absent"] == 0
+
+
+def test_a_value_that_is_undefined_is_left_out_of_the_means():
+    record = {"false_positive_ml": None, "empty_prediction": False} | dict.fromkeys(METRICS, 0.5)
+    empty = record | {"empty_prediction": True, "dice": 0.0, "hd95_mm": None}
+    summary = summarise([record | {"label": "liver"}, empty | {"label": "liver"}], ["liver", "spleen"], {"liver": 0})
+    assert summary["by_label"]["liver"]["dice"] == 0.25
+    assert summary["by_label"]["liver"]["hd95_mm"] == 0.5
+    assert summary["std"]["liver"]["dice"] == 0.25
+    assert summary["n"]["liver"] | {"dice": 2, "hd95_mm": 1} == summary["n"]["liver"]
+    assert summary["mean"]["dice"] == 0.25  # spleen has no scan
+    assert summary["by_label"]["spleen"]["dice"] is None
+
+
+# ---- supports --------------------------------------------------------------------------------------------------
+
+
+def test_shots_join_and_their_order_does_not_matter(cases, tmp_path):
+    """Each support knows one of the two greys of the queries' organ: together they find it all."""
+    for number in (5, 6, 7):
+        labels = two_organs(number)
+        image = labels.astype(float)
+        image[:, :5][labels[:, :5] == 1] = 30
+        write_case(tmp_path, str(number), labels, image)
+    labels = two_organs(1)
+    write_case(tmp_path, "1", labels, np.where(labels == 1, 30, labels))
+    both, reverse, single = (run(cases, support_ids=ids) for ids in (["1", "2"], ["2", "1"], ["1"]))
+    assert both["summary"]["by_label"]["label_1"]["dice"] == 1
+    assert single["summary"]["by_label"]["label_1"]["dice"] < 0.7
+    assert both["cases"] == reverse["cases"]
+    assert (both["shots"], single["shots"]) == (2, 1)
+    assert run(cases, shots=2)["cases"] == both["cases"]  # the cases after the fold: 1 and 2
+
+
+def test_shots_of_a_network_do_not_depend_on_order(phantoms, tiny_weights):
+    weights, patients = load_weights(tiny_weights), find_cases(phantoms)
+    forth, back = (
+        evaluate(weights, patients, dataset_name="phantom", fold=0, support_ids=ids)["cases"]
+        for ids in (["2", "3"], ["3", "2"])
+    )
+    assert len(forth) == 5
+    for one, other in zip(forth, back, strict=True):
+        assert one["dice"] == pytest.approx(other["dice"], abs=1e-3)
+
+
+def test_a_support_without_the_organ_leaves_it_to_the_others(cases, tmp_path):
+    labels = two_organs(2)
+    write_case(tmp_path, "2", np.where(labels == 2, 0, labels))
+    assert run(cases, support_ids=["1", "2"])["summary"]["by_label"]["label_2"]["dice"] == 1
+
+
+def test_a_support_inside_the_fold_is_refused(cases):
+    with pytest.raises(InputError, match="support 1, 6 is in fold 4"):
+        run(cases, support_ids=["1", "6"])
+
+
+def test_a_support_that_is_not_there_is_refused(cases):
+    with pytest.raises(InputError, match="no case '99'"):
+        run(cases, support_ids=["99"])
+
+
+def test_a_support_without_labels_is_refused(cases, tmp_path):
+    (tmp_path / "label_1.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"case 1 has no label map .*label_1\.nii\.gz"):
+        run(cases)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset_name": "nowhere"}, "unknown data set 'nowhere'"),
+        ({"fold": 5}, "no fold 5"),
+        ({"setting": 2}, "no Setting 2"),
+        ({"shots": 4}, "4 support cases of 4 outside fold 4"),
+    ],
+)
+def test_settings_that_can_not_be(cases, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        run(cases, **changes)
+
+
+def test_setting_2_reports_its_group_alone(cases):
+    results = run(cases, dataset_name="phantom", setting=2, group="upper")
+    assert list(results["summary"]["by_label"]) == ["liver", "spleen"]
+    assert (results["setting"], results["group"]) == (2, "upper")
+
+
+# ---- leakage ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case_id", ["6", "1"])  # a query and the support
+def test_weights_that_saw_a_case_by_its_id_are_refused(cases, case_id):
+    trained_on = TrainingRecord("folder", {case_id: "another file", "2": "x"})
+    with pytest.raises(LeakageError, match=f"trained on case {case_id}; .*--allow-seen"):
+        run(cases, trained_on=trained_on)
+
+
+def test_weights_that_saw_a_file_under_another_name_are_refused(cases):
+    trained_on = TrainingRecord("chaos-t2", {"40": cases[4].checksum()})
+    with pytest.raises(LeakageError, match="trained on case 5"):
+        run(cases, trained_on=trained_on)
+
+
+def test_the_same_id_in_another_data_set_is_another_case(cases):
+    assert seen_cases(TrainingRecord("chaos-t2", {"5": "x"}), "folder", {"5": "y"}) == []
+    assert run(cases, trained_on=TrainingRecord("chaos-t2", {"5": "x"}))["provenance"]["seen_in_training"] == []
+
+
+def test_cases_of_other_folds_may_be_seen(cases):
+    results = run(cases, trained_on=TrainingRecord("folder", {"2": cases[1].checksum(), "3": "x"}))
+    assert results["provenance"]["allow_seen"] is False
+
+
+def test_allow_seen_goes_on_and_says_so(cases):
+    trained_on = TrainingRecord("folder", {"6": "x", "2": "y"})
+    provenance = run(cases, trained_on=trained_on, allow_seen=True)["provenance"]
+    assert provenance["allow_seen"] is True
+    assert provenance["seen_in_training"] == ["6"]
+    assert provenance["trained_on"]["cases"] == {"6": "x", "2": "y"}
+
+
+# ---- the record ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [1.0, -1.0])
+def test_schema_is_that_of_the_protocols(cases, answer):
+    results = run(cases, ByGreyValue(answer))
+    assert set(results) == TOP_LEVEL
+    assert set(results["summary"]) >= {"mean", "by_label", "std", "n", "n_absent", "n_empty_prediction"}
+    provenance = results["provenance"]
+    assert provenance["checksums"] == {case.id: case.checksum() for case in (*cases[4:], cases[0])}
+    assert provenance["weights_sha256"] == "0" * 64
+    assert {"queries", "supports", "trained_on", "versions", "machine", "seconds"} <= set(provenance)
+    assert (results["protocol"], results["folds"], results["seed"]) == ("ep1", "ouyang", 3)
+    assert "EP1" in provenance["note"]
+
+
+@pytest.mark.parametrize("answer", [1.0, -1.0])
+def test_record_is_json_without_nan_and_free_of_paths(cases, answer, tmp_path):
+    results = run(cases, ByGreyValue(answer))
+    text = json.dumps(results, allow_nan=False)
+    assert json.loads(text) == results
+    assert str(tmp_path) not in text

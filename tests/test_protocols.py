@@ -1,0 +1,224 @@
+import numpy as np
+import pytest
+
+from psmnet.catalog import DATASETS
+from psmnet.errors import ConfigError, InputError
+from psmnet.protocols import (
+    Split,
+    allowed_slices,
+    ep1_parts,
+    ep1_support_slices,
+    excluded_classes,
+    fold_bounds,
+    split_cases,
+    tested_organs,
+)
+
+CHAOS = DATASETS["chaos-t2"]
+CHAOS_IDS = "1 2 3 5 8 10 13 15 19 20 21 22 31 32 33 34 36 37 38 39".split()
+
+
+def numbered(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
+
+
+def organ_on(slices: list[int], depth: int = 12) -> np.ndarray:
+    """A mask (Z, 3, 3) with one voxel on each of these slices."""
+    mask = np.zeros((depth, 3, 3), dtype=bool)
+    mask[slices, 1, 1] = True
+    return mask
+
+
+# ---- folds -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fold", "test", "support"),
+    [
+        (0, "1 2 3 5", "8"),
+        (1, "8 10 13 15", "19"),
+        (2, "19 20 21 22", "31"),
+        (3, "31 32 33 34", "36"),
+        (4, "36 37 38 39", "1"),  # wraps to the first
+    ],
+)
+def test_chaos_folds_by_hand(fold, test, support):
+    split = split_cases(CHAOS, CHAOS_IDS, fold)
+    assert split.test == tuple(test.split())
+    assert split.support == (support,)
+    assert split.train == tuple(i for i in CHAOS_IDS if i not in {*test.split(), support})
+    assert len(split.train) == 15
+
+
+def test_more_shots_are_the_cases_after_the_fold_and_wrap():
+    assert split_cases(CHAOS, CHAOS_IDS, 3, shots=5).support == ("36", "37", "38", "39", "1")
+    assert split_cases(CHAOS, CHAOS_IDS, 4, shots=3).support == ("1", "2", "3")
+    assert split_cases(CHAOS, CHAOS_IDS, 4, shots=3).train[0] == "5"
+
+
+@pytest.mark.parametrize("name", ["chaos-t2", "sabs", "cmr", "pelvic", "phantom", "folder"])
+@pytest.mark.parametrize("shots", [1, 3])
+def test_no_case_is_in_two_roles_and_none_is_lost(name, shots):
+    facts = DATASETS[name]
+    ids = numbered(facts.cases or 13)
+    tested = []
+    for fold in range(facts.folds):
+        split = split_cases(facts, ids, fold, shots)
+        parts = [set(split.test), set(split.support), set(split.train)]
+        assert sum(map(len, parts)) == len(ids)
+        assert set.union(*parts) == set(ids)
+        assert len(split.support) == shots
+        tested += split.test
+    assert tested == ids  # every case is a query once
+
+
+def test_without_a_fold_all_cases_train():
+    assert split_cases(CHAOS, CHAOS_IDS, None) == Split((), (), tuple(CHAOS_IDS))
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("chaos-t2", (0, 4, 8, 12, 16, 20)),
+        ("sabs", (0, 6, 12, 18, 24, 30)),
+        ("cmr", (0, 7, 14, 21, 28, 35)),
+    ],
+)
+def test_bounds_of_the_field(name, bounds):
+    assert fold_bounds(DATASETS[name], bounds[-1]) == bounds
+
+
+@pytest.mark.parametrize(
+    ("cases", "bounds"),
+    [
+        (6, (0, 1, 2, 3, 4, 6)),
+        (10, (0, 2, 4, 6, 8, 10)),
+        (14, (0, 2, 4, 6, 8, 14)),
+    ],
+)
+def test_other_data_sets_are_cut_in_equal_parts_with_the_remainder_in_the_last(cases, bounds):
+    assert fold_bounds(DATASETS["folder"], cases) == bounds
+
+
+def test_too_few_cases():
+    with pytest.raises(ConfigError, match="5 cases are too few for 5 folds; give at least 6"):
+        fold_bounds(DATASETS["folder"], 5)
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_no_such_fold(fold):
+    with pytest.raises(ConfigError, match=f"no fold {fold}; give 0 to 4"):
+        split_cases(CHAOS, CHAOS_IDS, fold)
+
+
+@pytest.mark.parametrize("shots", [0, -1, 16, 99])
+def test_shots_must_leave_cases_to_train_on(shots):
+    with pytest.raises(ConfigError, match=f"^{shots} support cases of 16"):
+        split_cases(CHAOS, CHAOS_IDS, 0, shots)
+
+
+# ---- settings --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "values"),
+    [
+        ("chaos-t2", "upper", {1, 4}),  # liver, spleen
+        ("chaos-t2", "lower", {2, 3}),
+        ("sabs", "upper", {6, 1}),
+        ("sabs", "lower", {2, 3}),
+    ],
+)
+def test_setting_2_drops_the_groups_test_classes(name, group, values):
+    assert set(excluded_classes(DATASETS[name], 2, group)) == values
+
+
+def test_setting_1_drops_nothing():
+    assert excluded_classes(CHAOS, 1, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "group", "message"),
+    [
+        ("cmr", 2, None, "has no Setting 2; give --setting 1"),
+        ("cmr", 2, "upper", "has no Setting 2"),
+        ("chaos-t2", 2, None, "group None in Setting 2; give --group upper or lower"),
+        ("chaos-t2", 2, "middle", "group 'middle' in Setting 2"),
+        ("chaos-t2", 1, "upper", "group 'upper' with Setting 1"),
+        ("chaos-t2", 3, None, "no Setting 3; give 1 or 2"),
+        ("chaos-t2", 0, None, "no Setting 0"),
+    ],
+)
+def test_settings_that_do_not_exist(name, setting, group, message):
+    with pytest.raises(ConfigError, match=message):
+        excluded_classes(DATASETS[name], setting, group)
+
+
+def test_a_slice_with_any_excluded_class_is_dropped():
+    labels = np.zeros((5, 2, 2), dtype=np.uint8)
+    labels[1, 0, 0] = 1
+    labels[2, 0, 0] = 2
+    labels[3] = [[1, 4], [2, 3]]
+    assert allowed_slices(labels, (1, 4)).tolist() == [True, False, True, False, True]
+    assert allowed_slices(labels, (2, 3)).tolist() == [True, True, False, False, True]
+    assert allowed_slices(labels, ()).all()
+
+
+def test_organs_that_are_reported():
+    assert tested_organs(CHAOS, 1, None, []) == {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
+    assert tested_organs(CHAOS, 2, "lower", []) == {"right_kidney": 2, "left_kidney": 3}
+    assert tested_organs(DATASETS["folder"], 1, None, [2, 7]) == {"label_2": 2, "label_7": 7}
+    assert set(tested_organs(DATASETS["sabs"], 1, None, range(14))) == {
+        "liver",
+        "spleen",
+        "right_kidney",
+        "left_kidney",
+    }
+
+
+# ---- EP1 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers"),
+    [
+        (1, [0, 0, 0]),  # 1/6, 3/6, 5/6
+        (2, [0, 1, 1]),  # 2/6, 6/6, 10/6
+        (3, [0, 1, 2]),  # 3/6, 9/6, 15/6
+        (7, [1, 3, 5]),  # 7/6, 21/6, 35/6
+    ],
+)
+def test_support_slices_by_hand(count, numbers):
+    first = 3
+    mask = organ_on(list(range(first, first + count)))
+    assert ep1_support_slices(mask).tolist() == [first + number for number in numbers]
+
+
+def test_support_slices_count_labelled_ones_only():
+    assert ep1_support_slices(organ_on([0, 5, 11])).tolist() == [0, 5, 11]
+
+
+def test_a_support_without_the_organ_is_refused():
+    with pytest.raises(InputError, match="no voxel of the organ"):
+        ep1_support_slices(organ_on([]))
+
+
+@pytest.mark.parametrize(
+    ("slices", "scored", "parts"),
+    [
+        ([4], [4], [0]),
+        ([4, 5], [4, 5], [0, 2]),  # 0, 3/1
+        ([4, 5, 6], [4, 5, 6], [0, 1, 2]),  # 0, 3/2, 6/2
+        ([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [0, 0, 1, 1, 2, 2, 2]),  # 0, 3/6, 6/6 ... 18/6
+        ([3, 6], [3, 4, 5, 6], [0, 1, 2, 2]),  # slices without the organ in between count
+        (list(range(12)), list(range(12)), [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]),  # 3 z // 11
+        ([0], [0], [0]),
+        ([11], [11], [0]),
+        ([], [], []),
+    ],
+)
+def test_query_parts_by_hand(slices, scored, parts):
+    found, numbers = ep1_parts(organ_on(slices))
+    assert found.tolist() == scored
+    assert numbers.tolist() == parts
+    assert found.dtype == numbers.dtype == np.int64

@@ -1,0 +1,388 @@
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import psmnet.run
+from psmnet import protocols
+from psmnet.catalog import DATASETS
+from psmnet.checkpoint import WEIGHTS_NAME, load_weights
+from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
+from psmnet.data.episodes import SuperpixelEpisodes
+from psmnet.data.phantom import draw_patient
+from psmnet.data.preprocess import Normalisation
+from psmnet.data.pseudolabel_store import listed, path_of, write_superpixels
+from psmnet.data.store import Case, find_cases
+from psmnet.errors import ConfigError, InputError
+from psmnet.io import write_volume
+from psmnet.lock import LOCK_NAME, locked
+from psmnet.run import RUN_NAME, RunSpec, run_training
+
+CPU = torch.device("cpu")
+CASES = 6  # five folds of one case, the last of two
+PHANTOM = DATASETS["phantom"]
+TINY = Preset(
+    ModelConfig(channels=16, input_size=64),
+    TrainConfig(steps=2, pairs=1, targets=2, checkpoint_every=1, augment=AugmentConfig(elastic_alpha_px=0)),
+)
+SPEC = RunSpec("phantom", fold=0, preset="tiny")
+
+
+@pytest.fixture(autouse=True)
+def _tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms")
+    for number in range(1, CASES + 1):
+        image, labels = draw_patient(number, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
+        write_volume(image, folder / f"image_{number}.nii.gz")
+        write_volume(labels, folder / f"label_{number}.nii.gz")
+    write_superpixels(find_cases(folder), folder, PHANTOM.body_threshold)
+    return folder
+
+
+def cases_of(data: Path) -> dict[str, Case]:
+    return {case.id: case for case in find_cases(data)}
+
+
+class CapturedError(Exception):  # stops a run before it trains
+    def __init__(self, source: SuperpixelEpisodes) -> None:
+        self.source = source
+
+
+def source_of(monkeypatch: pytest.MonkeyPatch, spec: RunSpec, out: Path, data: Path) -> SuperpixelEpisodes:
+    """What a run would train on."""
+
+    def capture(model: object, source: SuperpixelEpisodes, *args: object, **options: object) -> None:
+        raise CapturedError(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psmnet.run, "train", capture)
+        with pytest.raises(CapturedError) as caught:
+            run_training(spec, out, data=data, device=CPU)
+    return caught.value.source
+
+
+# ---- what is trained on ----------------------------------------------------------------------------------------
+
+
+def test_a_run_writes_weights_that_say_what_they_saw(data: Path, tmp_path: Path):
+    lines: list[str] = []
+    told: list[int] = []
+    path = run_training(
+        SPEC, tmp_path / "run", data=data, device=CPU, say=lines.append, report=lambda step, _: told.append(step)
+    )
+    assert path == tmp_path / "run" / WEIGHTS_NAME
+    assert told == [1, 2]
+    assert lines == ["reading 4 training cases", "training 2 steps of 1 image pairs"]
+    weights = load_weights(tmp_path / "run")
+    assert weights.config == TINY.model
+    record = weights.trained_on
+    # Fold 0 of six cases tests the first; the next one supports.
+    assert record.cases == {i: cases_of(data)[i].checksum() for i in ("3", "4", "5", "6")}
+    assert (record.dataset, record.fold, record.setting, record.group) == ("phantom", 0, 1, None)
+    assert (record.preset, record.steps, record.seed, record.init) == ("tiny", 2, 0, None)
+    assert record.licence == "Apache-2.0"
+    assert not (tmp_path / "run" / LOCK_NAME).exists()
+
+
+@pytest.mark.parametrize("support_cases", [1, 2])
+@pytest.mark.parametrize("fold", range(5))
+def test_neither_support_nor_test_cases_are_trained_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fold: int, support_cases: int
+):
+    seen: list[str] = []
+    read = Case.image
+
+    def spy(case: Case) -> object:
+        seen.append(case.id)
+        return read(case)
+
+    monkeypatch.setattr(Case, "image", spy)
+    spec = dataclasses.replace(SPEC, fold=fold, support_cases=support_cases)
+    source_of(monkeypatch, spec, tmp_path / "run", data)
+    tested = ["5", "6"] if fold == 4 else [str(fold + 1)]
+    following = [str(i) for i in range(1, CASES + 1)] * 2
+    first = following.index(tested[-1]) + 1
+    supporting = following[first : first + support_cases]
+    assert not set(seen) & {*tested, *supporting}
+    assert set(seen) == set(following) - {*tested, *supporting}
+
+
+def test_the_record_names_the_same_cases(data: Path, tmp_path: Path):
+    spec = dataclasses.replace(SPEC, fold=4, support_cases=2, steps=1)
+    record = load_weights(run_training(spec, tmp_path / "run", data=data, device=CPU)).trained_on
+    assert list(record.cases) == ["3", "4"]  # 5 and 6 are tested, 1 and 2 support
+    assert record.steps == 1
+
+
+def test_without_a_fold_all_cases_are_trained_on(data: Path, tmp_path: Path):
+    spec = dataclasses.replace(SPEC, fold=None, steps=1)
+    record = load_weights(run_training(spec, tmp_path / "run", data=data, device=CPU)).trained_on
+    assert list(record.cases) == [str(i) for i in range(1, CASES + 1)]
+    assert record.fold is None
+
+
+@pytest.mark.parametrize("group", ["upper", "lower"])
+def test_setting_2_drops_every_slice_with_a_class_of_the_group(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str
+):
+    spec = dataclasses.replace(SPEC, setting=2, group=group)
+    taken = source_of(monkeypatch, spec, tmp_path / "run", data).bank.images
+    values = [PHANTOM.labels[name] for name in PHANTOM.groups[group]]
+    allowed, forbidden = [], []
+    for case_id in ("3", "4", "5", "6"):
+        case = cases_of(data)[case_id]
+        images = Normalisation(TINY.normalisation).apply(case.image().array_zyx)
+        for image, labels in zip(images, case.labels().array_zyx, strict=True):
+            (forbidden if np.isin(labels, values).any() else allowed).append(torch.from_numpy(image))
+    assert forbidden
+    assert allowed
+
+    def is_taken(image: torch.Tensor) -> bool:
+        return bool((taken[:, 0] == image).flatten(1).all(dim=1).any())
+
+    assert not any(is_taken(image) for image in forbidden)
+    assert len(taken) <= len(allowed)  # less those without a superpixel
+    assert sum(is_taken(image) for image in allowed) == len(taken)
+
+
+def test_setting_1_takes_them_all(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = source_of(monkeypatch, SPEC, tmp_path / "one", data).bank
+    two = source_of(monkeypatch, dataclasses.replace(SPEC, setting=2, group="upper"), tmp_path / "two", data).bank
+    assert len(one.images) > len(two.images)
+
+
+def test_allowed_slices_by_hand():
+    labels = np.zeros((4, 2, 2), np.uint8)
+    labels[1, 0, 0], labels[2, 1, 1], labels[3, 0, 1] = 2, 3, 5
+    assert protocols.allowed_slices(labels, (2, 3)).tolist() == [True, False, False, True]
+    assert protocols.allowed_slices(labels, ()).tolist() == [True] * 4
+
+
+def test_synthetic_training_needs_no_data(tmp_path: Path):
+    weights = load_weights(run_training(RunSpec("synthetic", preset="tiny"), tmp_path / "run", device=CPU))
+    assert weights.trained_on.dataset == "synthetic"
+    assert weights.trained_on.cases == {}
+    assert weights.trained_on.setting is None
+    assert weights.trained_on.licence == "none: synthetic images only"
+
+
+def test_the_same_spec_gives_the_same_bytes_and_another_seed_others(tmp_path: Path):
+    spec = RunSpec("synthetic", preset="tiny")
+    first, second = (run_training(spec, tmp_path / name, device=CPU).read_bytes() for name in ("a", "b"))
+    assert first == second
+    other = load_weights(run_training(dataclasses.replace(spec, seed=1), tmp_path / "c", device=CPU))
+    assert not torch.equal(next(other.model.parameters()), next(load_weights(tmp_path / "a").model.parameters()))
+
+
+def test_training_can_begin_with_other_weights(tmp_path: Path):
+    spec = RunSpec("synthetic", preset="tiny", steps=1)
+    first = run_training(spec, tmp_path / "a", device=CPU)
+    second = load_weights(run_training(dataclasses.replace(spec, init=str(first)), tmp_path / "b", device=CPU))
+    assert second.trained_on.init == load_weights(first).sha256
+    assert not torch.equal(next(second.model.parameters()), next(load_weights(first).model.parameters()))
+
+
+def test_what_initial_weights_saw_counts_as_seen(data: Path, tmp_path: Path):
+    everything = run_training(dataclasses.replace(SPEC, fold=None, steps=1), tmp_path / "all", data=data, device=CPU)
+    spec = dataclasses.replace(SPEC, steps=1, init=str(everything))
+    record = load_weights(run_training(spec, tmp_path / "fold", data=data, device=CPU)).trained_on
+    checksums = {case_id: case.checksum() for case_id, case in cases_of(data).items()}
+    assert record.cases == checksums  # the fold's test and support cases too
+    assert record.licence == "Apache-2.0"
+    synthetic = RunSpec("synthetic", preset="tiny", steps=1, init=str(everything))
+    record = load_weights(run_training(synthetic, tmp_path / "synthetic", device=CPU)).trained_on
+    assert record.cases == {f"phantom/{case_id}": checksum for case_id, checksum in checksums.items()}
+    assert record.licence == "none: synthetic images only; Apache-2.0"
+
+
+def test_weights_of_another_network_can_not_begin_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = run_training(RunSpec("synthetic", preset="tiny", steps=1), tmp_path / "a", device=CPU)
+    wider = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, channels=24))
+    monkeypatch.setitem(PRESETS, "wider", wider)
+    spec = RunSpec("synthetic", preset="wider", init=str(first))
+    with pytest.raises(ConfigError, match="another network than preset wider"):
+        run_training(spec, tmp_path / "b", device=CPU)
+
+
+# ---- superpixels -----------------------------------------------------------------------------------------------
+
+
+def test_missing_superpixels_are_made_in_the_run_and_the_data_is_left_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bare = tmp_path / "data"
+    shutil.copytree(data, bare, ignore=shutil.ignore_patterns("superpix*", "*.json"))
+    image = cases_of(bare)["3"].image()
+    write_volume(image.with_array(np.ones((12, 64, 64), np.uint16)), path_of(bare, "3"))  # somebody else's
+    before = {path.name: path.read_bytes() for path in bare.iterdir()}
+    made = source_of(monkeypatch, SPEC, tmp_path / "run", bare)
+    assert sorted(listed(tmp_path / "run" / "pseudolabels")) == ["3", "4", "5", "6"]
+    assert {path.name: path.read_bytes() for path in bare.iterdir()} == before
+    given = source_of(monkeypatch, SPEC, tmp_path / "other", data)
+    assert torch.equal(made.bank.ids, given.bank.ids)
+    assert not (tmp_path / "other" / "pseudolabels").exists()
+
+
+def test_superpixels_may_lie_elsewhere(data: Path, tmp_path: Path):
+    bare = tmp_path / "data"
+    shutil.copytree(data, bare, ignore=shutil.ignore_patterns("superpix*", "*.json"))
+    run_training(SPEC, tmp_path / "run", data=bare, pseudolabels=data, device=CPU)
+    assert not (tmp_path / "run" / "pseudolabels").exists()
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"preset": "huge"}, "unknown preset 'huge'"),
+        ({"steps": 0}, "steps is 0"),
+        ({"dataset": "atlantis"}, "unknown data set 'atlantis'"),
+        ({"fold": 5}, "no fold 5; give 0 to 4"),
+        ({"support_cases": 5}, "5 support cases"),
+        ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),
+        ({"setting": 2, "group": "middle"}, "group 'middle' in Setting 2"),
+        ({"group": "upper"}, "group 'upper' with Setting 1"),
+        ({"setting": 3}, "no Setting 3"),
+    ],
+)
+def test_specs_that_make_no_sense(data: Path, tmp_path: Path, changes: dict[str, object], match: str):
+    spec = dataclasses.replace(SPEC, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=match):
+        run_training(spec, tmp_path / "run", data=data, device=CPU)
+
+
+def test_a_data_set_needs_a_folder(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no folder for data set phantom"):
+        run_training(SPEC, tmp_path / "run", device=CPU)
+
+
+def test_a_refused_run_can_be_asked_for_again_with_the_right_folder(data: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="no folder"):
+        run_training(SPEC, tmp_path / "run", data=tmp_path / "typo", device=CPU)
+    run_training(SPEC, tmp_path / "run", data=data, device=CPU)
+
+
+def test_an_existing_run_is_not_overwritten_without_resume(tmp_path: Path):
+    spec = RunSpec("synthetic", preset="tiny")
+    content = run_training(spec, tmp_path / "run", device=CPU).read_bytes()
+    with pytest.raises(ConfigError, match="already holds a run; add --resume"):
+        run_training(spec, tmp_path / "run", device=CPU)
+    assert run_training(spec, tmp_path / "run", device=CPU, resume=True).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"seed": 1}, "seed"), ({"steps": 5}, "steps"), ({"fold": 1, "seed": 2}, "fold, seed")]
+)
+def test_a_run_is_not_resumed_with_other_options(tmp_path: Path, changes: dict[str, int], named: str):
+    spec = RunSpec("synthetic", preset="tiny", steps=1)
+    run_training(spec, tmp_path / "run", device=CPU)
+    with pytest.raises(ConfigError, match=f"begun with another {named};"):
+        run_training(dataclasses.replace(spec, **changes), tmp_path / "run", device=CPU, resume=True)  # type: ignore[arg-type]
+
+
+def test_a_run_is_not_resumed_with_a_changed_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    spec = RunSpec("synthetic", preset="tiny")
+    run_training(spec, tmp_path / "run", device=CPU)
+    changed = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, learning_rate=1e-4))
+    monkeypatch.setitem(PRESETS, "tiny", changed)
+    with pytest.raises(ConfigError, match="begun with another preset;"):
+        run_training(spec, tmp_path / "run", device=CPU, resume=True)
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(data: Path, tmp_path: Path):
+    def stop(step: int, losses: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(SPEC, tmp_path / "cut", data=data, device=CPU, report=stop)
+    assert not (tmp_path / "cut" / WEIGHTS_NAME).exists()
+    assert not (tmp_path / "cut" / LOCK_NAME).exists()
+    told: list[int] = []
+    cut = run_training(
+        SPEC, tmp_path / "cut", data=data, device=CPU, resume=True, report=lambda step, _: told.append(step)
+    )
+    assert told == [2]
+    assert cut.read_bytes() == run_training(SPEC, tmp_path / "whole", data=data, device=CPU).read_bytes()
+
+
+def test_a_checkpoint_without_its_spec_is_left_alone(tmp_path: Path):
+    spec = RunSpec("synthetic", preset="tiny", steps=1)
+    run_training(spec, tmp_path / "run", device=CPU)
+    (tmp_path / "run" / RUN_NAME).unlink()
+    for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"a checkpoint without run\.json"):
+            run_training(spec, tmp_path / "run", device=CPU, resume=resume)
+
+
+# ---- the lock --------------------------------------------------------------------------------------------------
+
+
+def write_lock(folder: Path, pid: int, host: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / LOCK_NAME
+    path.write_text(json.dumps({"pid": pid, "host": host}), encoding="utf-8")
+    return path
+
+
+def dead_pid() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_a_live_owners_run_is_refused_and_its_lock_stays(tmp_path: Path):
+    path = write_lock(tmp_path / "run", os.getppid(), platform.node())
+    with pytest.raises(InputError, match=f"being written by process {os.getppid()}"):
+        run_training(RunSpec("synthetic", preset="tiny"), tmp_path / "run", device=CPU)
+    assert path.exists()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == [LOCK_NAME]
+
+
+def test_a_dead_owners_run_is_taken_over(tmp_path: Path):
+    path = write_lock(tmp_path / "run", dead_pid(), platform.node())
+    run_training(RunSpec("synthetic", preset="tiny", steps=1), tmp_path / "run", device=CPU)
+    assert not path.exists()
+
+
+def test_an_owner_on_another_host_is_believed(tmp_path: Path):
+    write_lock(tmp_path / "run", dead_pid(), platform.node() + "-other")
+    with pytest.raises(InputError, match="-other; wait for it, or delete"), locked(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": null}'])
+def test_a_lock_cut_off_in_writing_is_taken_over(tmp_path: Path, content: str):
+    (tmp_path / LOCK_NAME).write_text(content, encoding="utf-8")
+    with locked(tmp_path):
+        assert json.loads((tmp_path / LOCK_NAME).read_text(encoding="utf-8"))["pid"] == os.getpid()
+    assert not (tmp_path / LOCK_NAME).exists()
+
+
+def test_a_lock_is_not_taken_twice_by_one_process(tmp_path: Path):
+    with locked(tmp_path / "run"):
+        with pytest.raises(InputError), locked(tmp_path / "run"):
+            pass
+        assert (tmp_path / "run" / LOCK_NAME).exists()
+    with locked(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_that_can_not_be_made(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="can't write"), locked(tmp_path / "file" / "run"):
+        pass

@@ -1,0 +1,20 @@
+"""A network small enough for tests, untrained and the same every time."""
+
+from pathlib import Path
+
+import torch
+
+from psmnet.checkpoint import TrainingRecord, save_weights
+from psmnet.config import ModelConfig
+from psmnet.data.preprocess import Normalisation
+from psmnet.models.build import build
+
+TINY = ModelConfig(channels=16, input_size=64)
+
+
+def save_tiny_weights(path: Path, trained_on: TrainingRecord | None = None) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build(TINY)
+    save_weights(path, model, TINY, Normalisation("clip-zscore"), trained_on or TrainingRecord("synthetic"))
+    return path
