@@ -1,12 +1,15 @@
 """Fixtures of several tests; plain helpers are in `tiny`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tiny import save_tiny_weights
 
+from psmnet.cli.main import main
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
+from tiny import save_tiny_weights
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +27,28 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_volume(image, folder / f"image_{number}.nii.gz")
         write_volume(labels, folder / f"label_{number}.nii.gz")
     return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a command of psmnet in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        code = 0
+        capsys.readouterr()
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        return Outcome(code, *capsys.readouterr())
+
+    return run

@@ -91,7 +91,7 @@ def write_case(folder: Path, case_id: str, labels: np.ndarray, image: np.ndarray
 
 def two_organs(number: int, depth: int = 7) -> np.ndarray:
     labels = np.zeros((depth, SIZE, SIZE), dtype=np.uint8)
-    labels[1:5, 2:8, 2 : 6 + number % 3] = 1
+    labels[1:5, 2:8, 2 : 5 + number] = 1
     labels[2:6, 9:14, 4:12] = 2
     return labels
 
@@ -245,6 +245,21 @@ def test_a_support_that_is_not_there_is_refused(cases):
         run(cases, support_ids=["99"])
 
 
+def test_a_support_named_twice_is_one_shot(cases):
+    once, twice = run(cases, support_ids=["1"]), run(cases, support_ids=["1", "1"])
+    assert once["cases"] == twice["cases"]
+    assert twice["shots"] == 1
+
+
+def test_supports_without_any_organ_are_refused(cases, tmp_path):
+    write_case(tmp_path, "1", np.zeros((7, SIZE, SIZE)))
+    with pytest.raises(InputError, match="support 1 has none of the organs tested; choose another support"):
+        run(cases)
+    write_case(tmp_path, "1", np.full((7, SIZE, SIZE), 9))  # not an organ of phantoms
+    with pytest.raises(InputError, match="support 1 has none of the organs tested"):
+        run(cases, dataset_name="phantom")
+
+
 def test_a_support_without_labels_is_refused(cases, tmp_path):
     (tmp_path / "label_1.nii.gz").unlink()
     with pytest.raises(InputError, match=r"case 1 has no label map .*label_1\.nii\.gz"):
@@ -290,6 +305,14 @@ def test_weights_that_saw_a_file_under_another_name_are_refused(cases):
 def test_the_same_id_in_another_data_set_is_another_case(cases):
     assert seen_cases(TrainingRecord("chaos-t2", {"5": "x"}), "folder", {"5": "y"}) == []
     assert run(cases, trained_on=TrainingRecord("chaos-t2", {"5": "x"}))["provenance"]["seen_in_training"] == []
+
+
+def test_cases_that_initial_weights_saw_in_another_data_set_count():
+    """`train --init` records them as <dataset>/<id>, and again under the next data set."""
+    for key in ("chaos-t2/5", "sabs/chaos-t2/5"):
+        trained_on = TrainingRecord("folder", {"1": "x", key: "y"})
+        assert seen_cases(trained_on, "chaos-t2", {"5": "z", "1": "z"}) == ["5"]
+        assert seen_cases(trained_on, "folder", {"5": "z", "1": "z"}) == ["1"]
 
 
 def test_cases_of_other_folds_may_be_seen(cases):

@@ -18,7 +18,12 @@ def test_sizes_by_hand():
 
 @pytest.mark.parametrize(
     ("stored", "spacing", "pixel_mm"),
-    [((40, 60), (2.5, 1.25), 2.0), ((64, 64), (1.0, 1.0), 1.0), ((30, 90), (3.0, 1.0), 1.0), ((33, 47), (0.7, 1.9), 1.3)],
+    [
+        ((40, 60), (2.5, 1.25), 2.0),
+        ((64, 64), (1.0, 1.0), 1.0),
+        ((30, 90), (3.0, 1.0), 1.0),
+        ((33, 47), (0.7, 1.9), 1.3),
+    ],
 )
 def test_padded_size_is_large_enough_and_divisible(stored, spacing, pixel_mm):
     grid = PixelGrid.of(stored, spacing, pixel_mm, 64, 16)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from psmnet import protocols
 from psmnet.catalog import DATASETS
 from psmnet.errors import ConfigError, InputError
 from psmnet.protocols import (
@@ -11,11 +12,10 @@ from psmnet.protocols import (
     excluded_classes,
     fold_bounds,
     split_cases,
-    tested_organs,
 )
 
 CHAOS = DATASETS["chaos-t2"]
-CHAOS_IDS = "1 2 3 5 8 10 13 15 19 20 21 22 31 32 33 34 36 37 38 39".split()
+CHAOS_IDS = [str(n) for n in (1, 2, 3, 5, 8, 10, 13, 15, 19, 20, 21, 22, 31, 32, 33, 34, 36, 37, 38, 39)]
 
 
 def numbered(count: int) -> list[str]:
@@ -165,10 +165,10 @@ def test_a_slice_with_any_excluded_class_is_dropped():
 
 
 def test_organs_that_are_reported():
-    assert tested_organs(CHAOS, 1, None, []) == {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
-    assert tested_organs(CHAOS, 2, "lower", []) == {"right_kidney": 2, "left_kidney": 3}
-    assert tested_organs(DATASETS["folder"], 1, None, [2, 7]) == {"label_2": 2, "label_7": 7}
-    assert set(tested_organs(DATASETS["sabs"], 1, None, range(14))) == {
+    assert protocols.tested_organs(CHAOS, 1, None, []) == {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
+    assert protocols.tested_organs(CHAOS, 2, "lower", []) == {"right_kidney": 2, "left_kidney": 3}
+    assert protocols.tested_organs(DATASETS["folder"], 1, None, [2, 7]) == {"label_2": 2, "label_7": 7}
+    assert set(protocols.tested_organs(DATASETS["sabs"], 1, None, range(14))) == {
         "liver",
         "spleen",
         "right_kidney",

@@ -1,6 +1,5 @@
 """Weights and checkpoints: safetensors with a JSON record. No pickle."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from psmnet.config import ModelConfig, model_from_dict
 from psmnet.data.preprocess import Normalisation
 from psmnet.errors import InputError
-from psmnet.files import atomic_path
+from psmnet.files import atomic_path, sha256_of
 from psmnet.models.build import build
 
 WEIGHTS_NAME = "weights.safetensors"
@@ -173,9 +172,3 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, names: list[str], tensor
     content = optimiser.state_dict()
     content["state"] = state
     optimiser.load_state_dict(content)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -43,11 +43,18 @@ def read_support(image: Path, labels: Path, *, trust_grid: bool, notes: list[str
     Raises:
         InputError: a file can't be used, or the label map lies elsewhere.
     """
-    volume = read_volume(image, notes=notes)
+    remarks: list[str] = []
+    volume = read_volume(image, notes=remarks)
     mask = align_labels(
-        volume, read_labels(labels, notes=notes), trust=trust_grid, image_name=image.name, labels_name=labels.name
+        volume, read_labels(labels, notes=remarks), trust=trust_grid, image_name=image.name, labels_name=labels.name
     )
+    notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
     return volume, mask
+
+
+def without_folder(text: str, path: Path) -> str:
+    """A remark with the file's name in place of its path: reports don't tell whose folder a scan was in."""
+    return text.replace(str(path), path.name)
 
 
 def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -> tuple[list[Query], list[Skipped]]:
@@ -114,7 +121,7 @@ def segment_queries(
             image = read_volume(query.path, notes=notes)
             result = segmenter.examine(image)
             write_volume(result.labels, target)
-            done(query, image, result.with_notes(notes), target)
+            done(query, image, result.with_notes([without_folder(note, query.path) for note in notes]), target)
         except PsmnetError as error:
             failed.append((query, error))
     return failed
@@ -129,7 +136,11 @@ def _expand(pattern: str) -> list[Path]:
             raise InputError(f"no file or folder {pattern}", "check the path")
         found = [path]
     else:
-        found = [Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file()]
+        # Folders that exist stand for themselves: "scans [2024]/*.nii.gz".
+        folder = next(parent for parent in path.parents if parent.exists())
+        wanted = str(Path(glob.escape(str(folder))) / path.relative_to(folder))
+        # Path.glob refuses "a**b" and finds hidden files.
+        found = [p for p in map(Path, glob.glob(wanted, recursive=True)) if p.is_file()]  # noqa: PTH207
         if not found:
             raise InputError(f"nothing matches {pattern}", "check the pattern")
     return sorted(found)

@@ -60,7 +60,8 @@ class ModelConfig:
         )
         _require(0 <= self.split_rounds <= 8, f"split_rounds is {self.split_rounds}", "give 0 to 8")
         _require(self.minimal_area >= 1, f"minimal_area is {self.minimal_area}", "give 1 or more")
-        _require(self.grid >= 0, f"grid is {self.grid}", "give 0 or more")
+        side = self.input_size // self.output_stride
+        _require(0 <= self.grid <= side, f"grid is {self.grid}", f"give 0 to {side}, the side of the feature map")
         _require(
             self.attention in ("text", "release", "off"),
             f"attention is {self.attention!r}",
@@ -98,6 +99,9 @@ class AugmentConfig:
         for name in ("scale", "gamma"):
             low, high = getattr(self, name)
             _require(0 < low <= high, f"{name} is {(low, high)}", "give two positive numbers, the smaller first")
+        for name in ("elastic_alpha_px", "bias_field", "noise"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
+        _require(self.elastic_sigma_px > 0, f"elastic_sigma_px is {self.elastic_sigma_px}", "give a positive number")
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "pairs", "targets", "checkpoint_every"):
             _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
+        for name in ("weight_decay", "momentum", "warmup", "clip_norm", "alignment"):
+            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
+        _require(min(self.class_weights) > 0, f"class_weights are {self.class_weights}", "give positive numbers")
         _require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}", "give a positive number")
         _require(self.optimiser in ("sgd", "adamw"), f"optimiser is {self.optimiser!r}", "give sgd or adamw")
         _require(self.schedule in ("step", "cosine"), f"schedule is {self.schedule!r}", "give step or cosine")
@@ -160,7 +167,23 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     # Trains from scratch on a laptop. Every choice and what it measured: docs/decisions.md.
-    "compact": Preset(train=TrainConfig(augment=AugmentConfig(bias_field=0.3, noise=0.1))),
+    "compact": Preset(
+        model=ModelConfig(attention="off"),
+        train=TrainConfig(
+            steps=2500,
+            learning_rate=5e-4,
+            class_weights=(0.15, 1.0),
+            augment=AugmentConfig(
+                rotation_deg=10,
+                shift_px=15,
+                scale=(0.85, 1.2),
+                elastic_alpha_px=400,
+                elastic_sigma_px=20,
+                bias_field=0.3,
+                noise=0.1,
+            ),
+        ),
+    ),
     # The paper's recipe, with the parts taken from ALPNet where the release is silent.
     "paper": Preset(
         model=ModelConfig(

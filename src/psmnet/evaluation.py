@@ -58,14 +58,14 @@ def evaluate(
 
     Raises:
         LeakageError: training saw a test or support case.
-        InputError: a support lacks every organ, or names a query.
+        InputError: no support has any of the organs tested, or one is a query.
     """
     began = time.perf_counter()
     device = device or torch.device("cpu")
     facts = dataset(dataset_name)
     protocols.excluded_classes(facts, setting, group)
     split = protocols.split_cases(facts, [case.id for case in cases], fold, shots)
-    supports = choose(cases, support_ids or split.support)
+    supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
     if len(queries) < len(split.test):
         raise InputError(f"support {', '.join(s.id for s in supports)} is in fold {fold}", "choose another support")
@@ -79,6 +79,10 @@ def evaluate(
     references = [case.labels().array_zyx for case in supports]
     present = sorted({int(v) for labels in references for v in np.unique(labels)} - {0})
     organs = protocols.tested_organs(facts, setting, group, present)
+    if not set(organs.values()) & set(present):
+        raise InputError(
+            f"support {', '.join(case.id for case in supports)} has none of the organs tested", "choose another support"
+        )
     matcher = _Ep1(weights, supports, references, device)
     records: list[dict[str, Any]] = []
     not_evaluated = dict.fromkeys(organs, 0)
@@ -138,8 +142,9 @@ def evaluate(
 def seen_cases(trained_on: TrainingRecord, dataset_name: str, checksums: dict[str, str]) -> list[str]:
     """Ids of the cases that training saw: the same file, or the same id of the same data set."""
     files = set(trained_on.cases.values())
-    same = trained_on.cases if trained_on.dataset == dataset_name else {}
-    return [case for case, checksum in checksums.items() if checksum in files or case in same]
+    # Cases that initial weights saw in another data set are recorded as `<dataset>/<id>`.
+    known = {tuple(f"{trained_on.dataset}/{key}".split("/")[-2:]) for key in trained_on.cases}
+    return [case for case, checksum in checksums.items() if checksum in files or (dataset_name, case) in known]
 
 
 def summarise(records: list[dict[str, Any]], organs: Sequence[str], not_evaluated: dict[str, int]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Writing so that nothing half-written is ever left behind: temporary name in the target's folder, then rename."""
 
 import contextlib
+import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,22 +68,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
 
 
-def require_writable(folder: Path) -> None:
-    """Make `folder` and prove that a file can be written into it.
-
-    Raises:
-        InputError: it can't.
-    """
-    with atomic_path(folder / "probe") as probe:
-        probe.write_text("x")
-    (folder / "probe").unlink(missing_ok=True)
-
-
-def is_writable(folder: Path) -> bool:
-    """Whether a file can be written into `folder`."""
-    return folder.is_dir() and os.access(folder, os.W_OK)
-
-
-def free_bytes(folder: Path) -> int:
-    """Free space on the disk that holds `folder`."""
-    return shutil.disk_usage(folder).free
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,12 +6,14 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from psmnet.errors import InputError
 
 LOCK_NAME = ".psmnet.lock"
+NEWBORN_S = 2.0  # a lock may be empty for a moment before its owner has signed it
 
 
 @contextlib.contextmanager
@@ -39,6 +41,8 @@ def _take(path: Path, folder: Path) -> None:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             owner = _owner(path)
+            if owner is None and time.time() - path.stat().st_mtime < NEWBORN_S:
+                raise InputError(f"{folder} is being taken by another process", "wait for it") from None
             if owner is not None and (owner[1] != platform.node() or _alive(owner[0])):
                 raise InputError(
                     f"{folder} is being written by process {owner[0]} on {owner[1]}",

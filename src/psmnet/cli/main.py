@@ -66,13 +66,15 @@ def main(args: list[str] | None = None) -> None:
     except PsmnetError as error:
         _fail(str(error))
     except click.ClickException as error:
-        _fail(f"{error.format_message()}; see psmnet --help")
+        _fail(f"{error.format_message().rstrip('.')}; see psmnet --help")
     except (KeyboardInterrupt, click.Abort):
         print("psmnet: interrupted; what was finished is kept", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         sys.exit(1)
+    except OSError as error:  # a folder that may not be listed, a name that is too long
+        _fail(f"can't use {error.filename} ({error.strerror or error}); check the path and its permissions")
 
 
 def _fail(message: str) -> None:

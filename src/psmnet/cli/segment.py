@@ -10,7 +10,7 @@ from psmnet import runtime
 from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
-from psmnet.cohort import Query, find_queries, read_support, segment_queries
+from psmnet.cohort import Query, find_queries, read_support, segment_queries, without_folder
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import write_json
 from psmnet.lock import locked
@@ -77,7 +77,9 @@ def command(
             "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],
             "labels": list(segmenter.label_values),
             "queries": entries,
-            "failed": [{"query": query.path.name, "reason": str(error)} for query, error in failed],
+            "failed": [
+                {"query": query.path.name, "reason": without_folder(str(error), query.path)} for query, error in failed
+            ],
             "skipped": [{"file": skip.path.name, "reason": skip.reason} for skip in skipped],
             "notes": notes,
             "weights_sha256": segmenter.weights.sha256,

@@ -1,6 +1,5 @@
 """The normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz` in one folder, as the field has it."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.errors import InputError
+from psmnet.files import sha256_of
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume
 from psmnet.volume import Volume
@@ -47,11 +47,7 @@ class Case:
 
     def checksum(self) -> str:
         """SHA-256 of the image file, the case's identity in weights and results."""
-        digest = hashlib.sha256()
-        with self.image_path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return sha256_of(self.image_path)
 
 
 def find_cases(folder: Path) -> list[Case]:
@@ -67,7 +63,8 @@ def find_cases(folder: Path) -> list[Case]:
         if match := _IMAGE.match(path.name):
             if match["id"] in cases:
                 raise InputError(f"two images of case {match['id']!r} in {folder}", "keep one, .nii or .nii.gz")
-            label = path.with_name(path.name.replace("image_", "label_", 1))
+            stem = path.with_name(f"label_{match['id']}")
+            label = next((p for s in (".nii.gz", ".nii") if (p := Path(f"{stem}{s}")).exists()), Path(f"{stem}.nii.gz"))
             cases[match["id"]] = Case(match["id"], path, label)
     if not cases:
         raise InputError(f"no image_<id>.nii.gz in {folder}", "give a folder in the normalised layout")

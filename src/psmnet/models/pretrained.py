@@ -3,10 +3,10 @@
 Takes `deeplabv3_resnet101` COCO weights (their `backbone.*`) or an ImageNet ResNet: parameter names are equal.
 """
 
-import hashlib
 import re
 import shutil
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import atomic_path
+from psmnet.files import atomic_path, sha256_of
 from psmnet.models.encoder import ResNetEncoder
 
 
@@ -44,8 +44,7 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
     if not path.is_file():
         raise InputError(f"no encoder weights {source}", "give a file or an https URL")
     if sha256 is not None:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(path)
         if len(sha256) < 8 or not found.startswith(sha256.lower()):
             if fetched:
                 path.unlink()  # else a damaged download would stand in the way of the next
@@ -87,7 +86,10 @@ def _fetch(url: str, sha256: str | None, folder: Path) -> Path:
     target = folder / (url.rsplit("/", 1)[-1] or "encoder.pth")
     if not target.exists():
         with atomic_path(target) as temporary, _answer(url) as answer, temporary.open("wb") as stream:
-            shutil.copyfileobj(answer, stream)
+            try:
+                shutil.copyfileobj(answer, stream)
+            except HTTPException as error:  # the connection broke off
+                raise InputError(f"{url} broke off ({error})", "try again, or give the file") from error
     return target
 
 

@@ -1,0 +1,94 @@
+"""What each part gives, with the same weights: EP1 Dice of one fold over several support scans, one row a variant.
+
+python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19,20 --out results/ablation.json
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from psmnet import evaluate, find_cases, load_weights
+from psmnet.config import parse_changes
+from psmnet.files import write_json
+from psmnet.runtime import machine, versions
+
+VARIANTS = (
+    "",
+    "split_rounds=0",
+    "split_rounds=1",
+    "split_rounds=2",
+    "split_rounds=5",
+    "split_foreground=false",
+    "weigh_area=false",
+    "grid=0",
+    "grid=0 weigh_area=false",
+    "grid=0 weigh_area=false split_rounds=0",
+    "grid=0 weigh_area=false split_rounds=1",
+    "grid=0 weigh_area=false split_rounds=2",
+    "grid=0 weigh_area=false split_rounds=5",
+    "grid=0 weigh_area=false split_foreground=false",
+    "minimal_area=20",
+    "grid=2",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--dataset", default="chaos-t2")
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--supports", required=True, help="case ids, comma-separated")
+    parser.add_argument("--variants", default=";".join(VARIANTS), help="NAME=VALUE lists, separated by ;")
+    parser.add_argument("--allow-seen", action="store_true")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cases, supports = find_cases(options.data), options.supports.split(",")
+    rows = []
+    print("| variant | mean Dice | by support | precision | recall |\n|---|---|---|---|---|")
+    for variant in options.variants.split(";"):
+        weights = load_weights(options.weights, parse_changes(tuple(variant.split())))
+        found = [
+            evaluate(
+                weights,
+                cases,
+                dataset_name=options.dataset,
+                fold=options.fold,
+                support_ids=[support],
+                allow_seen=options.allow_seen,
+            )["summary"]
+            for support in supports
+        ]
+        mean = {m: float(np.mean([s["mean"][m] for s in found])) for m in ("dice", "precision", "recall")}
+        dice = {support: s["mean"]["dice"] for support, s in zip(supports, found, strict=True)}
+        organs = {o: float(np.mean([s["by_label"][o]["dice"] for s in found])) for o in found[0]["by_label"]}
+        rows.append({"variant": variant, "mean": mean, "dice_by_support": dice, "dice_by_label": organs})
+        cells = " ".join(f"{value:.3f}" for value in dice.values())
+        print(
+            f"| {variant or 'as trained'} | {mean['dice']:.3f} | {cells} | {mean['precision']:.3f} "
+            f"| {mean['recall']:.3f} |",
+            flush=True,
+        )
+    write_json(
+        options.out,
+        {
+            "dataset": options.dataset,
+            "fold": options.fold,
+            "protocol": "ep1",
+            "supports": supports,
+            "weights_sha256": weights.sha256,
+            "model": vars(load_weights(options.weights).config),
+            "trained_on": vars(weights.trained_on),
+            "rows": rows,
+            "versions": versions(),
+            "machine": machine(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

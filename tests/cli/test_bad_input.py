@@ -1,0 +1,413 @@
+"""Bad input gets one line on standard error (what, which value, what to do), exit code 2 and nothing half-written."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from psmnet.checkpoint import TrainingRecord
+from psmnet.data.store import find_cases
+from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.volume import Volume
+from tiny import save_tiny_weights
+
+
+@dataclass
+class Desk:
+    """A query, a labelled support and weights in a folder, and the command that takes them."""
+
+    cli: Callable[..., Any]
+    folder: Path
+    weights: Path
+
+    @property
+    def query(self) -> Path:
+        return self.folder / "query.nii.gz"
+
+    @property
+    def support(self) -> Path:
+        return self.folder / "support.nii.gz"
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "support_labels.nii.gz"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def arguments(self, *more: object, query: object = None, weights: object = None) -> list[str]:
+        """Of `psmnet segment`."""
+        pair = ("--support", self.support, self.labels)
+        chosen = ("--weights", weights or self.weights, "--out", self.out, "--device", "cpu")
+        return [str(a) for a in ("segment", query or self.query, *pair, *chosen, *more)]
+
+    def refusal(self, *arguments: object) -> str:
+        """The one line that a command is refused with, without its first word."""
+        return only_line(self.cli(*arguments))
+
+
+def only_line(outcome: Any) -> str:
+    assert outcome.code == 2, outcome
+    lines = outcome.err.splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("psmnet: ")
+    assert "; " in lines[0], "a remedy"
+    assert "Traceback" not in outcome.out
+    return lines[0].removeprefix("psmnet: ")
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files and locks."""
+    return [str(path) for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.fixture
+def desk(cli: Callable[..., Any], tmp_path: Path, phantoms: Path, tiny_weights: Path) -> Desk:
+    found = Desk(cli, tmp_path, tiny_weights)
+    shutil.copy(phantoms / "image_1.nii.gz", found.query)
+    shutil.copy(phantoms / "image_2.nii.gz", found.support)
+    shutil.copy(phantoms / "label_2.nii.gz", found.labels)
+    return found
+
+
+def replace_labels(desk: Desk, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    labels = read_labels(desk.labels)
+    write_volume(labels.with_array(change(labels.array_zyx)), desk.labels)
+
+
+def move_labels(desk: Desk, x_mm: float, y_mm: float, z_mm: float) -> None:
+    labels = read_labels(desk.labels)
+    x, y, z = labels.origin_mm
+    write_volume(Volume(labels.array_zyx, labels.spacing_mm, (x + x_mm, y + y_mm, z + z_mm)), desk.labels)
+
+
+# ---- scans -----------------------------------------------------------------------------------------------------
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def as_text(path: Path) -> None:
+    path.write_text("patient, date\n", encoding="utf-8")
+
+
+def two_dimensional(path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((64, 48), dtype=np.float32)), str(path))
+
+
+def without_numbers(path: Path) -> None:
+    write_volume(Volume(np.full((4, 16, 16), np.nan, dtype=np.float32)), path)
+
+
+SPOILT = [
+    (Path.unlink, "does not exist|no file or folder"),
+    (as_text, "damaged|not a NIfTI image"),
+    (cut_short, r"truncated: its gzip stream breaks off after \d+ of 196960 bytes; copy or download it again"),
+    (two_dimensional, r"is a 2D image \(48 x 64\); give a 3D scan"),
+    (without_numbers, "has no finite value in 1024 voxels; export the scan again"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), SPOILT, ids=lambda p: getattr(p, "__name__", ""))
+@pytest.mark.parametrize("which", ["query", "support"])
+def test_scans_that_can_not_be_used(desk, which, spoil, message):
+    path = getattr(desk, which)
+    size = read_volume(path).array_zyx.nbytes
+    assert size + 352 == 196960
+    spoil(path)
+    line = desk.refusal(*desk.arguments())
+    assert path.name in line
+    assert re.search(message, line)
+    assert not list(desk.folder.rglob("*_seg.nii.gz"))
+    assert not leftovers(desk.folder)
+
+
+def test_a_bad_query_does_not_stop_the_others(desk, phantoms):
+    shutil.copy(phantoms / "image_3.nii.gz", desk.folder / "zebra.nii.gz")
+    cut_short(desk.query)
+    line = desk.refusal(*desk.arguments(desk.folder / "zebra.nii.gz"))
+    assert line.startswith("1 of 2 scans failed: query.nii.gz: ")
+    assert "--overwrite" in line
+    assert sorted(path.name for path in desk.out.iterdir()) == [
+        "report.json",
+        "zebra_overlay.png",
+        "zebra_seg.nii.gz",
+    ]
+
+
+# ---- labels ----------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_label_map(desk):
+    desk.labels.unlink()
+    assert "support_labels.nii.gz does not exist" in desk.refusal(*desk.arguments())
+
+
+@pytest.mark.parametrize(
+    ("moved_mm", "offset"),
+    [
+        ((3.5, 0.0, 0.0), "3.5 mm"),  # not a whole voxel
+        ((0.0, 0.0, 24.0), "24 mm"),  # two slices
+        ((3.0, 4.0, 0.0), "5 mm"),
+    ],
+)
+def test_labels_on_another_lattice(desk, moved_mm, offset):
+    move_labels(desk, *moved_mm)
+    line = desk.refusal(*desk.arguments())
+    assert f"voxels are up to {offset} apart" in line
+    assert "support_labels.nii.gz" in line
+    assert not desk.out.exists()
+
+
+def test_labels_on_another_lattice_may_be_trusted(desk):
+    move_labels(desk, 3.5, 0.0, 0.0)
+    assert desk.cli(*desk.arguments("--trust-support-grid")).code == 0
+
+
+def test_labels_of_another_resolution(desk):
+    labels = read_labels(desk.labels)
+    half = Volume(labels.array_zyx[:, ::2, ::2], (10.0, 10.0, 12.0), labels.origin_mm)
+    write_volume(half, desk.labels)
+    line = desk.refusal(*desk.arguments("--trust-support-grid"))
+    assert "size (32, 32, 12)" in line
+    assert "resample the labels" in line
+
+
+def test_an_empty_support_mask(desk):
+    replace_labels(desk, np.zeros_like)
+    assert "the support mask is empty; label at least one voxel" in desk.refusal(*desk.arguments())
+    assert not desk.out.exists()
+
+
+def test_labels_that_are_not_whole_numbers(desk):
+    replace_labels(desk, lambda array: array * np.float32(0.5))
+    line = desk.refusal(*desk.arguments())
+    assert "label values must be whole numbers, got " in line
+    assert ".5 in " in line
+
+
+def test_negative_labels(desk):
+    replace_labels(desk, lambda array: array.astype(np.int16) * -3)
+    assert "must not be negative, got -" in desk.refusal(*desk.arguments())
+
+
+def test_a_label_that_the_support_has_not(desk):
+    line = desk.refusal(*desk.arguments("--labels", "1,9"))
+    assert line == "label 9 is not in the support; give some of 1, 2, 3, 4, 5"
+    assert not desk.out.exists()
+
+
+@pytest.mark.parametrize("text", ["liver", "1,,2", "0", "-1", "1.5", ""])
+def test_labels_that_are_no_labels(desk, text):
+    assert f"--labels {text}".strip() in desk.refusal(*desk.arguments("--labels", text))
+
+
+# ---- weights and output ----------------------------------------------------------------------------------------
+
+
+def test_no_weights(desk):
+    assert "no weights nowhere; give a run's folder" in desk.refusal(*desk.arguments(weights="nowhere"))
+
+
+def test_a_run_that_is_not_finished(desk):
+    line = desk.refusal(*desk.arguments(weights=desk.folder))
+    assert "holds no weights.safetensors; let its training finish" in line
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "empty"])
+def test_damaged_weights(desk, damage):
+    path = desk.folder / "w.safetensors"
+    whole = desk.weights.read_bytes()
+    path.write_bytes({"cut": whole[:-100], "text": b"weights", "empty": b""}[damage])
+    line = desk.refusal(*desk.arguments(weights=path))
+    assert f"{path} is not a psmnet safetensors file" in line
+    assert not desk.out.exists()
+
+
+def test_weights_of_another_program(desk):
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, desk.folder / "w.safetensors")
+    assert "is not a psmnet safetensors file" in desk.refusal(*desk.arguments(weights=desk.folder / "w.safetensors"))
+
+
+def test_an_output_folder_that_can_not_be_made(desk):
+    """Root may write anywhere, so a file stands in the way."""
+    (desk.folder / "out").write_text("a file", encoding="utf-8")
+    assert f"can't write {desk.out}" in desk.refusal(*desk.arguments())
+    assert f"can't write {desk.out / 'deeper'}" in desk.refusal(*desk.arguments("--out", desk.out / "deeper"))
+    assert desk.out.read_text(encoding="utf-8") == "a file"
+
+
+def test_masks_are_not_replaced(desk):
+    assert desk.cli(*desk.arguments()).code == 0
+    before = (desk.out / "report.json").read_bytes()
+    line = desk.refusal(*desk.arguments("--labels", "1"))
+    assert f"{desk.out / 'query_seg.nii.gz'} is there already; add --overwrite" in line
+    assert (desk.out / "report.json").read_bytes() == before
+    assert not leftovers(desk.out)
+    assert desk.cli(*desk.arguments("--labels", "1", "--overwrite")).code == 0
+
+
+def test_a_device_that_is_not_here(desk):
+    line = desk.refusal(*desk.arguments("--device", "abacus"))
+    assert line == "device 'abacus' is not to be had here; give cpu, or auto"
+
+
+# ---- options ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment", "a.nii.gz", "--suport", "x"], "No such option '--suport'|No such option: --suport"),
+        (["segment", "a.nii.gz", "--out", "o"], "Missing option '--support'"),
+        (["segment", "--support", "a", "b", "--out", "o"], "Missing argument 'QUERY"),
+        (["evaluate", "data", "--dataset", "chaos-t2", "--out", "r.json"], "Missing option '--fold'"),
+        (["evaluate", "d", "--dataset", "folder", "--fold", "one", "--out", "r.json"], "'one' is not a valid integer"),
+        (["evaluate", "d", "--dataset", "folder", "--fold", "0", "--out", "r", "--protocol", "ep9"], "'ep9' is not"),
+        (["train", "data", "--dataset", "folder"], "Missing option '--out'"),
+        (["segmentate"], "No such command 'segmentate'"),
+        (["phantom", "dir", "--cases", "0"], "0 is not in the range"),
+        (["train", "nowhere", "--dataset", "folder", "--out", "run"], "no folder nowhere"),
+        (["train", "nowhere", "--dataset", "chaos", "--out", "run"], "unknown data set 'chaos'; give one of chaos-t2"),
+        (["train", ".", "--dataset", "folder", "--out", "run", "--preset", "huge"], "unknown preset 'huge'"),
+        (["train", ".", "--dataset", "folder", "--out", "run", "--steps", "0"], "steps is 0"),
+        (["pseudolabel", "nowhere", "--dataset", "folder"], "no folder nowhere"),
+        (["pseudolabel", ".", "--dataset", "mnist"], "unknown data set 'mnist'"),
+        (["pretrain", "--out", "run", "--preset", "huge"], "unknown preset 'huge'; give one of compact, paper"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_options(cli, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    line = only_line(cli(*arguments))
+    assert re.search(message, line)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+# ---- evaluate --------------------------------------------------------------------------------------------------
+
+
+def evaluation(phantoms: Path, tmp_path: Path, weights: Path, **options: object) -> list[str]:
+    values = {
+        "dataset": "phantom",
+        "fold": 0,
+        "weights": weights,
+        "out": tmp_path / "r.json",
+        "device": "cpu",
+    } | options
+    return [
+        "evaluate",
+        str(phantoms),
+        *(text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "mnist"}, "unknown data set 'mnist'; give one of chaos-t2, sabs"),
+        ({"fold": 5}, "no fold 5; give 0 to 4"),
+        ({"fold": -1}, "no fold -1; give 0 to 4"),
+        ({"shots": 9}, "9 support cases of 5 outside fold 0"),
+        ({"shots": 0}, "0 support cases of 5"),
+        ({"setting": 3}, "no Setting 3; give 1 or 2"),
+        ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),
+        ({"dataset": "cmr", "setting": 2}, "has no Setting 2"),
+        ({"support_case": "77"}, "no case '77'; give one of 1, 2, 3"),
+        ({"support_case": "1"}, "support 1 is in fold 0"),
+        ({"set": "split_rounds=many"}, "split_rounds=many; give a whole number"),
+        ({"set": "depth=3"}, "setting 'depth=3'; give NAME=VALUE"),
+        ({"set": "channels=64"}, "does not fit this version"),
+    ],
+    ids=str,
+)
+def test_evaluations_that_can_not_be(cli, phantoms, tmp_path, tiny_weights, options, message):
+    assert message in only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights, **options)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leakage(cli, phantoms, tmp_path):
+    cases = {case.id: case.checksum() for case in find_cases(phantoms)[1:3]}
+    weights = save_tiny_weights(tmp_path / "w.safetensors", TrainingRecord("phantom", cases))
+    line = only_line(cli(*evaluation(phantoms, tmp_path, weights)))  # fold 0: query 1, support 2
+    assert line == "the weights were trained on case 2; use weights of this fold, or --allow-seen"
+    assert not (tmp_path / "r.json").exists()
+    assert cli(*evaluation(phantoms, tmp_path, weights), "--allow-seen").code == 0
+    assert '"seen_in_training": [\n      "2"' in (tmp_path / "r.json").read_text(encoding="utf-8")
+
+
+def test_results_that_can_not_be_written(cli, phantoms, tmp_path, tiny_weights):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    line = only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights, out=tmp_path / "file" / "r.json")))
+    assert f"can't write {tmp_path / 'file' / 'r.json'}" in line
+
+
+def test_names_that_are_too_long(cli, tmp_path):
+    name = "n" * 300 + ".nii.gz"
+    line = only_line(cli("segment", name, "--support", name, name, "--out", tmp_path / "out"))
+    assert "can't use nnn" in line
+
+
+# ---- as a process ----------------------------------------------------------------------------------------------
+
+
+def process(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", "from psmnet.cli.main import main; main()", *arguments],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )
+
+
+def test_itk_is_silent(desk):
+    """SimpleITK's own readers warn on standard error, below Python."""
+    path = desk.query
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[252:256] = bytes(4)  # no qform and no sform: ITK warns, psmnet has a note on standard output
+    path.write_bytes(gzip.compress(bytes(content)))
+    done = process(desk.arguments())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"stores no orientation" in done.stdout
+
+    cut_short(desk.support)
+    done = process(desk.arguments("--overwrite"))
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"truncated" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_of_any_script_do_not_crash_a_pipe(desk, encoding):
+    folder = desk.folder / "снимки é ^"
+    folder.mkdir()
+    query = folder / "пациент.nii.gz"
+    shutil.copy(desk.query, query)
+    cut_short(desk.query)
+    desk.query.rename(folder / "плохой.nii.gz")
+    out = folder / "маски"
+    done = process(desk.arguments("--out", out, query=folder), PYTHONIOENCODING=encoding)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    line = done.stderr.decode(encoding)
+    bad = "плохой"
+    assert (bad if encoding == "utf-8" else bad.encode("ascii", "backslashreplace").decode()) in line
+    assert "Traceback" not in line
+    assert "masks: 1 in " in done.stdout.decode(encoding)
+    assert sorted(path.name for path in out.iterdir()) == ["report.json", "пациент_overlay.png", "пациент_seg.nii.gz"]
+    assert "пациент" in (out / "report.json").read_text(encoding="utf-8")
