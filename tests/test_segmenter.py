@@ -213,6 +213,19 @@ def test_the_order_of_supports_does_not_matter(fresh):
         assert (other != found[0]).mean() < 1e-3  # sums in another order may differ in the last bit
 
 
+def test_the_order_of_supports_of_different_width_does_not_matter(fresh):
+    """Pixels are as large as the widest support asks for, not the first."""
+    image, labels = scan(seed=1)
+    wide = [np.pad(volume.array_zyx, ((0, 0), (10, 10), (6, 20)), mode="edge") for volume in (image, labels)]
+    pairs = [scan(), tuple(Volume(array, image.spacing_mm) for array in wide)]
+    query, _ = scan(seed=7, shift=1)
+    found = []
+    for order in (pairs, pairs[::-1]):
+        fresh.set_support(order)
+        found.append(fresh.segment(query).array_zyx)
+    assert (found[0] != found[1]).mean() < 1e-3
+
+
 def test_each_support_may_have_other_labels(fresh):
     image, labels = scan()
     first, second = (labels.with_array(np.where(labels.array_zyx == v, v, 0).astype(np.uint8)) for v in (1, 4))

@@ -39,7 +39,7 @@ class ModelConfig:
     encoder: str = "compact"
     channels: int = 128
     output_stride: int = 4
-    input_size: int = 160
+    input_size: int = 192
     split_rounds: int = 3
     split_foreground: bool = True
     minimal_area: int = 1
@@ -123,9 +123,9 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints.
     """
 
-    steps: int = 4000
+    steps: int = 1600
     pairs: int = 6
-    targets: int = 3
+    targets: int = 5
     optimiser: Literal["sgd", "adamw"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
@@ -170,9 +170,9 @@ PRESETS: dict[str, Preset] = {
     "compact": Preset(
         model=ModelConfig(attention="off"),
         train=TrainConfig(
-            steps=2500,
+            steps=1600,
             learning_rate=5e-4,
-            class_weights=(0.15, 1.0),
+            class_weights=(0.1, 1.0),
             augment=AugmentConfig(
                 rotation_deg=10,
                 shift_px=15,

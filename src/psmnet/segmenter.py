@@ -126,7 +126,9 @@ class Segmenter:
                 raise InputError(f"label {value} is not in the support", f"give some of {', '.join(map(str, present))}")
         first = supports[0][0]
         self._frame = slice_first(first).apply(first)
-        self._pixel_mm = _longest_side_mm(self._frame) / self.weights.config.input_size
+        # The widest support fills the network's input, whichever comes first: their order must not matter.
+        widest_mm = max(_longest_side_mm(self._frame, image) for image, _ in supports)
+        self._pixel_mm = widest_mm / self.weights.config.input_size
         self._described = {value: [] for value in sorted(set(labels or present))}
         for image, mask in supports:
             self._describe(self._frame, image, mask)
@@ -221,10 +223,10 @@ def _serving(
     return rows, concatenate(supports)
 
 
-def _longest_side_mm(frame: Volume) -> float:
-    x_mm, y_mm, _ = frame.spacing_mm
-    width, height, _ = frame.size_xyz
-    return max(x_mm * width, y_mm * height)
+def _longest_side_mm(frame: Volume, image: Volume) -> float:
+    """Of a scan's slices, cut as the frame's."""
+    view, _ = align_query(frame, image)
+    return max(image.spacing_mm[axis] * image.size_xyz[axis] for axis in view.axes[:2])
 
 
 def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:

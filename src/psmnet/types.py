@@ -58,7 +58,7 @@ class Prototypes:
     """The prototypes of one class.
 
     Attributes:
-        vectors: (B, K, P, C).
+        vectors: (B, K, P, C), or (B, 1, P, C) where the targets share them.
         weights: (B, K, P), each prototype's area in feature positions; 0 where there is no prototype.
     """
 
@@ -125,23 +125,37 @@ class Support:
     The leading axes of every tensor are (B, K): slice (or query, after `select`) and target. Slices lead, and
     not targets, because a batch of query slices may each have a support of its own (EP1: three parts, three
     support slices); a support of B = 1 serves every query.
+
+    Attributes:
+        foreground, background: prototypes of the two classes.
+        grid: more of the background, average-pooled windows that the targets share.
+        guidance: for cross attention.
     """
 
     foreground: Prototypes
     background: Prototypes
+    grid: Prototypes | None = None
     guidance: Guidance | None = None
 
     def select(self, index: Tensor) -> "Support":
         """The supports of some slices: `index` (Q,) long gives each query its support."""
-        guidance = None if self.guidance is None else self.guidance.select(index)
-        return Support(self.foreground.select(index), self.background.select(index), guidance)
+        return Support(
+            self.foreground.select(index),
+            self.background.select(index),
+            self.grid and self.grid.select(index),
+            self.guidance and self.guidance.select(index),
+        )
 
     def join(self, shots: int) -> "Support":
         """Merge groups of `shots` consecutive slices into one support each; their order does not matter."""
         if shots == 1:
             return self
-        guidance = None if self.guidance is None else self.guidance.join(shots)
-        return Support(self.foreground.join(shots), self.background.join(shots), guidance)
+        return Support(
+            self.foreground.join(shots),
+            self.background.join(shots),
+            self.grid and self.grid.join(shots),
+            self.guidance and self.guidance.join(shots),
+        )
 
 
 def concatenate(supports: Sequence[Support]) -> Support:
@@ -149,13 +163,14 @@ def concatenate(supports: Sequence[Support]) -> Support:
     first, *others = supports
     foreground = first.foreground.union(*(s.foreground for s in others))
     background = first.background.union(*(s.background for s in others))
+    grid = first.grid and first.grid.union(*(s.grid for s in others if s.grid is not None))
     parts = [s.guidance for s in supports if s.guidance is not None]
     if not parts:
-        return Support(foreground, background)
+        return Support(foreground, background, grid)
     # Interleaved as (B S), what `join` takes.
     maps = torch.stack([g.maps for g in parts], dim=1).flatten(0, 1)
     present = torch.stack([g.present for g in parts], dim=1).flatten(0, 1)
-    return Support(foreground, background, Guidance(maps, present).join(len(parts)))
+    return Support(foreground, background, grid, Guidance(maps, present).join(len(parts)))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import gzip
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -357,6 +358,22 @@ def test_results_that_can_not_be_written(cli, phantoms, tmp_path, tiny_weights):
     assert f"can't write {tmp_path / 'file' / 'r.json'}" in line
 
 
+def test_results_in_the_place_of_a_folder_leave_nothing_half_written(cli, phantoms, tmp_path, tiny_weights):
+    """All goes well until the finished file takes its name."""
+    (tmp_path / "r.json").mkdir()
+    assert "can't write" in only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights)))
+    assert [path.name for path in tmp_path.rglob("*")] == ["r.json"]
+
+
+def test_a_full_disk_leaves_nothing_half_written(desk, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert "No space left on device" in desk.refusal(*desk.arguments())
+    assert list(desk.out.iterdir()) == []
+
+
 def test_names_that_are_too_long(cli, tmp_path):
     name = "n" * 300 + ".nii.gz"
     line = only_line(cli("segment", name, "--support", name, name, "--out", tmp_path / "out"))
@@ -376,14 +393,17 @@ def process(arguments: list[str], **environment: str) -> subprocess.CompletedPro
 
 
 def test_itk_is_silent(desk):
-    """SimpleITK's own readers warn on standard error, below Python."""
+    """ITK warns below Python of an sform that disagrees with the spacing; psmnet has a note on standard output."""
     path = desk.query
     content = bytearray(gzip.decompress(path.read_bytes()))
-    content[252:256] = bytes(4)  # no qform and no sform: ITK warns, psmnet has a note on standard output
+    struct.pack_into("<3f", content, 80, 6.0, 5.0, 12.0)  # pixdim; the sform says 5 mm along x
     path.write_bytes(gzip.compress(bytes(content)))
+    naive = "import sys, SimpleITK; SimpleITK.ReadImage(sys.argv[1])"
+    warned = subprocess.run([sys.executable, "-c", naive, str(path)], capture_output=True, check=True)
+    assert b"WARNING" in warned.stderr, "else there is nothing to silence"
     done = process(desk.arguments())
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"stores no orientation" in done.stdout
+    assert b"the sform's spacing (5, 5, 12) mm differs from pixdim's (6, 5, 12) mm" in done.stdout
 
     cut_short(desk.support)
     done = process(desk.arguments("--overwrite"))

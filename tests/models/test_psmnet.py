@@ -58,7 +58,8 @@ def test_shapes(form: str, weigh_area: bool):
     assert [m.shape for m in features.maps] == [(3, C, SIZE // 4, SIZE // 4)]
     support = model.describe(features, squares(3, 2))
     assert support.foreground.vectors.shape == (3, 2, 1 + 2**2, C)  # global and local
-    assert support.background.vectors.shape == (3, 2, 2**2 + (SIZE // 4 // 2) ** 2, C)  # local and grid
+    assert support.background.vectors.shape == (3, 2, 2**2, C)
+    assert support.grid.vectors.shape == (3, 1, (SIZE // 4 // 2) ** 2, C)  # shared by the targets
     assert (support.guidance is None) == (form == "off")
     prediction = model.match(features, support)
     assert prediction.logits.shape == (3, 2, 2, SIZE, SIZE)

@@ -49,10 +49,10 @@ def masked_average(features: Tensor, weights: Tensor) -> Prototypes:
 
 
 def grid_prototypes(features: Tensor, masks: Tensor, side: int) -> Prototypes:
-    """Average-pooled windows of side x side positions that lie in soft masks (N, K, h, w) [ALPNet: above 0.95]."""
+    """Average-pooled windows that lie in soft masks (N, K, h, w) [ALPNet: above 0.95]; the targets share vectors."""
     vectors = functional.avg_pool2d(features, side).flatten(2).transpose(1, 2)[:, None]  # N 1 P C
     inside = functional.avg_pool2d(masks, side).flatten(2) > 0.95
-    return Prototypes(vectors.expand(-1, masks.shape[1], -1, -1), inside * float(side * side))
+    return Prototypes(vectors, inside * float(side * side))
 
 
 def similarities(features: Tensor, vectors: Tensor) -> Tensor:
@@ -61,22 +61,33 @@ def similarities(features: Tensor, vectors: Tensor) -> Tensor:
     return unit @ functional.normalize(features, dim=2, eps=1e-6)
 
 
-def cosine_score(features: Tensor, prototypes: Prototypes, *, weigh_area: bool = False) -> Tensor:
+def cosine_score(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Tensor:
     """Score of one class at each position: a softmax-weighted mean of 20 cos over its prototypes [ALPNet].
 
     Args:
         features: (N, K, C, s), or (N, 1, C, s) where the targets share them.
-        prototypes: of N slices, or of one that serves all.
+        sets: the class' prototypes, of N slices or of one that serves all. A set whose vectors the targets share
+            (K = 1) is compared with shared features only once, which is why sets are not merged.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
 
     Returns:
         (N, K, s); `ABSENT_SCORE` where the class has no prototype.
     """
-    similarity = similarities(features, prototypes.vectors)
-    weights = prototypes.weights
-    prior = weights.clamp(min=1e-12).log() if weigh_area else torch.zeros_like(weights)
-    # Finite where the whole class is absent, so that softmax gives no NaN in its gradient either.
-    prior = prior.masked_fill(~prototypes.valid, -1e4)
-    mixture = (similarity + prior[..., None]).softmax(dim=-2)
-    score = (mixture * similarity).sum(dim=-2)
-    return torch.where(prototypes.valid.any(dim=-1)[..., None], score, torch.full_like(score, ABSENT_SCORE))
+    numerator, denominator = torch.zeros((), device=features.device), torch.zeros((), device=features.device)
+    for prototypes in sets:
+        similarity = similarities(features, prototypes.vectors)
+        # A softmax without its maximum: scores lie in -20..20, so exp(s - 20) neither overflows nor vanishes, and
+        # a sum over prototypes is a product with their weights.
+        power = (similarity - TEMPERATURE).exp()
+        weights = prototypes.weights if weigh_area else prototypes.valid.to(power.dtype)
+        numerator = numerator + _weighted_sum(weights, power * similarity)
+        denominator = denominator + _weighted_sum(weights, power)
+    there = denominator > 0
+    return torch.where(there, numerator / torch.where(there, denominator, 1.0), ABSENT_SCORE)
+
+
+def _weighted_sum(weights: Tensor, terms: Tensor) -> Tensor:
+    """Sum terms (N or 1, K or 1, P, s) under weights (N or 1, K, P): (N, K, s)."""
+    if terms.shape[1] == 1:
+        return weights @ terms[:, 0]
+    return (weights[:, :, None] @ terms)[:, :, 0]

@@ -75,12 +75,11 @@ class PSMNet(nn.Module):
         background = masked_average(maps, sub_masks(part, background_weights, count))
         whole = masked_average(maps, foreground_weights[:, :, None])
         foreground = whole.union(local)
-        if self.grid:
-            background = background.union(grid_prototypes(maps, 1 - masks, self.grid))
+        grid = grid_prototypes(maps, 1 - masks, self.grid) if self.grid else None
         if self.attention is None:
-            return Support(foreground, background)
+            return Support(foreground, background, grid)
         guidance = self.attention.describe(maps, foreground_weights, whole.vectors[:, :, 0], local)
-        return Support(foreground, background, guidance)
+        return Support(foreground, background, grid, guidance)
 
     def match(self, features: Features, support: Support) -> Prediction:
         """Score N queries by N supports, or by one support that serves them all."""
@@ -88,8 +87,9 @@ class PSMNet(nn.Module):
         enhanced = maps.flatten(2)[:, None]
         if self.attention is not None and support.guidance is not None:
             enhanced = self.attention.enhance(maps, support.guidance)
-        classes = (support.background, support.foreground)
-        scores = torch.stack([cosine_score(enhanced, c, weigh_area=self.weigh_area) for c in classes], dim=2)
+        background = (support.background, support.grid) if support.grid is not None else (support.background,)
+        classes = (background, (support.foreground,))
+        scores = torch.stack([cosine_score(enhanced, *sets, weigh_area=self.weigh_area) for sets in classes], dim=2)
         logits = rearrange(scores, "n k c (h w) -> (n k) c h w", h=maps.shape[-2])
         size = (maps.shape[-2] * self.stride, maps.shape[-1] * self.stride)
         logits = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
