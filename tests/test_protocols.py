@@ -222,3 +222,9 @@ def test_query_parts_by_hand(slices, scored, parts):
     assert found.tolist() == scored
     assert numbers.tolist() == parts
     assert found.dtype == numbers.dtype == np.int64
+
+
+@pytest.mark.parametrize("cases", [19, 21])
+def test_folds_of_an_incomplete_data_set_are_refused_as_they_would_not_be_the_fields(cases):
+    with pytest.raises(ConfigError, match=f"{cases} cases where .* has 20"):
+        fold_bounds(DATASETS["chaos-t2"], cases)

@@ -368,6 +368,9 @@ def test_an_owner_on_another_host_is_believed(tmp_path: Path):
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": null}'])
 def test_a_lock_cut_off_in_writing_is_taken_over(tmp_path: Path, content: str):
     (tmp_path / LOCK_NAME).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="being taken by another process"), locked(tmp_path):
+        pass  # it may be about to be signed
+    os.utime(tmp_path / LOCK_NAME, (0, 0))
     with locked(tmp_path):
         assert json.loads((tmp_path / LOCK_NAME).read_text(encoding="utf-8"))["pid"] == os.getpid()
     assert not (tmp_path / LOCK_NAME).exists()

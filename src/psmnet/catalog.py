@@ -171,6 +171,10 @@ DATASETS: dict[str, DataSet] = {
     ),
 }
 
+METHODS: dict[str, str] = {
+    "psmnet": "Teng et al., Neurocomputing 597 (2024) 127990: prototype splitting, multi-level cross attention",
+}
+
 PROTOCOLS: dict[str, str] = {
     "ep1": "Ouyang et al.: three labelled support slices; uses where the organ begins and ends in the query",
 }

@@ -12,6 +12,10 @@ from typing import Any
 from psmnet.errors import InputError
 
 
+def _cannot_write(target: Path, error: OSError) -> InputError:
+    return InputError(f"can't write {target} ({error.strerror or error})", "choose a writable folder with free space")
+
+
 def _name_suffix(path: Path) -> str:
     return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
 
@@ -35,9 +39,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; a result is as readable as any other file
         temporary.replace(target)
     except OSError as error:
-        raise InputError(
-            f"can't write {target} ({error.strerror or error})", "choose a writable folder with free space"
-        ) from error
+        raise _cannot_write(target, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -66,6 +68,20 @@ def read_json(path: Path) -> Any:
         raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
+
+
+def require_writable(target: Path) -> None:
+    """Prove, before long work, that `target` can be written; its folder is made if missing.
+
+    Raises:
+        InputError: it can't.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise _cannot_write(target, error) from error
 
 
 def sha256_of(path: Path) -> str:

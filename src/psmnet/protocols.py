@@ -34,9 +34,14 @@ def fold_bounds(facts: DataSet, cases: int) -> tuple[int, ...]:
     """Where folds begin in the sorted cases, with the end: the data set's own cuts, else equal parts.
 
     Raises:
-        ConfigError: fewer cases than folds + 1.
+        ConfigError: fewer cases than folds + 1, or not as many as the data set's own cuts are for.
     """
-    if facts.fold_cuts and facts.fold_cuts[-1] == cases:
+    if facts.fold_cuts:
+        if facts.fold_cuts[-1] != cases:
+            raise ConfigError(
+                f"{cases} cases where {facts.title} has {facts.fold_cuts[-1]}, so its folds are not the field's",
+                "complete the data set, or use --dataset folder",
+            )
         return facts.fold_cuts
     if cases < facts.folds + 1:
         raise ConfigError(

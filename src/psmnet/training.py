@@ -94,7 +94,7 @@ def train(
     start = _restore(model, optimiser, names, config, run) if resume else 0
     _cut_metrics(run / METRICS_NAME, start)
     board = _tensorboard(run)
-    with (run / METRICS_NAME).open("a", encoding="utf-8") as metrics:
+    with (run / METRICS_NAME).open("a", buffering=1, encoding="utf-8") as metrics:
         for step, episode in _prefetched(source, range(start, config.steps)):
             rate = learning_rate(step, config)
             for group in optimiser.param_groups:
@@ -111,7 +111,6 @@ def train(
                 for name, value in values.items():
                     board.add_scalar(f"loss/{name}", value, step + 1)
             if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-                metrics.flush()
                 tensors = {f"model/{key}": value for key, value in model.state_dict().items()}
                 tensors |= optimiser_tensors(optimiser, names)
                 save_tensors(run / CHECKPOINT_NAME, tensors, {"step": step + 1, "train": asdict(config)})

@@ -18,6 +18,7 @@ from psmnet.config import PRESETS, TrainConfig
 from psmnet.files import read_json
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.lock import LOCK_NAME, locked
+from psmnet.models.build import METHODS
 
 HEAVY = {"torch", "numpy", "SimpleITK", "scipy", "skimage"}
 
@@ -105,7 +106,7 @@ def test_info_for_programs(cli):
     facts = json.loads(outcome.out)
     assert set(facts["datasets"]) == {"chaos-t2", "sabs", "cmr", "pelvic", "phantom", "folder"}
     assert set(facts["presets"]) == {"compact", "paper"}
-    assert facts["methods"] == ["psmnet"]
+    assert set(facts["methods"]) == set(METHODS)
     assert "ep1" in facts["protocols"]
     assert {"python", "psmnet", "torch", "numpy"} <= set(facts["versions"])
     assert "device" not in facts

@@ -177,5 +177,14 @@ def test_a_lost_file_is_not_current(case: Case, tmp_path: Path):
 def test_the_list_says_how_they_were_made(case: Case, tmp_path: Path):
     write_superpixels([case], tmp_path, THRESHOLD)
     content = json.loads((tmp_path / LIST_NAME).read_text(encoding="utf-8"))
-    assert content["algorithm"] == "felzenszwalb"
-    assert content["parameters"] == {"scale": 1, "min_size_px": 400, "sigma_px": 1}
+    expected = {"algorithm": "felzenszwalb", "scale": 1, "min_size_px": 400, "sigma_px": 1}
+    assert content["cases"][case.id]["parameters"] == expected
+
+
+def test_superpixels_of_other_parameters_or_of_a_damaged_list_are_not_current(case: Case, tmp_path: Path):
+    write_superpixels([case], tmp_path, THRESHOLD)
+    content = json.loads((tmp_path / LIST_NAME).read_text(encoding="utf-8"))
+    content["cases"][case.id]["parameters"]["min_size_px"] = 100
+    for changed in (content, {"cases": {case.id: {}}}, {"cases": []}, []):
+        (tmp_path / LIST_NAME).write_text(json.dumps(changed), encoding="utf-8")
+        assert not is_current(tmp_path, case, THRESHOLD)

@@ -19,7 +19,7 @@ from psmnet.cli.options import (
 from psmnet.config import parse_changes
 from psmnet.data.store import find_cases
 from psmnet.evaluation import evaluate
-from psmnet.files import write_json
+from psmnet.files import require_writable, write_json
 from psmnet.report.table import results_table
 from psmnet.runtime import pick_device
 
@@ -56,6 +56,7 @@ def command(
 ) -> None:
     """Score weights on one fold of DATA and write a results file."""
     set_threads(threads)
+    require_writable(out)
     cases = find_cases(data)
     with console.progress("queries", None) as advance:
         done = 0

@@ -8,7 +8,7 @@ import rich_click as click
 from rich.table import Table
 
 from psmnet import runtime
-from psmnet.catalog import DATASETS, PROTOCOLS, SETTINGS
+from psmnet.catalog import DATASETS, METHODS, PROTOCOLS, SETTINGS
 from psmnet.cli import console
 from psmnet.config import PRESETS
 
@@ -20,7 +20,7 @@ def command(as_json: bool, device: bool) -> None:
     """Data sets, methods, presets and versions."""
     facts: dict[str, Any] = {
         "datasets": {name: asdict(data) for name, data in DATASETS.items()},
-        "methods": ["psmnet"],
+        "methods": METHODS,
         "presets": {name: asdict(preset) for name, preset in PRESETS.items()},
         "protocols": PROTOCOLS,
         "settings": {str(number): text for number, text in SETTINGS.items()},

@@ -17,6 +17,7 @@ from psmnet.files import read_json, write_json
 from psmnet.io import read_labels, write_volume
 
 LIST_NAME = "pseudolabels.json"
+PARAMETERS = {"algorithm": "felzenszwalb", "scale": SCALE, "min_size_px": MIN_SIZE_PX, "sigma_px": SIGMA_PX}
 
 
 def path_of(folder: Path, case_id: str) -> Path:
@@ -27,18 +28,18 @@ def path_of(folder: Path, case_id: str) -> Path:
 def listed(folder: Path) -> dict[str, Any]:
     """Case id to what the list says of its file; empty without a list."""
     path = folder / LIST_NAME
-    return dict(read_json(path)["cases"]) if path.exists() else {}
+    content = read_json(path) if path.exists() else {}
+    cases = content.get("cases") if isinstance(content, dict) else None
+    return cases if isinstance(cases, dict) else {}
 
 
 def is_current(folder: Path, case: Case, threshold: float | None) -> bool:
     """Whether `folder` holds superpixels that we made from this very image."""
     entry = listed(folder).get(case.id)
-    return (
-        entry is not None
-        and path_of(folder, case.id).exists()
-        and entry["image_sha256"] == case.checksum()
-        and entry["body_threshold"] == threshold
-    )
+    if not isinstance(entry, dict) or not path_of(folder, case.id).exists():
+        return False
+    asked = {"image_sha256": case.checksum(), "body_threshold": threshold, "parameters": PARAMETERS}
+    return all(entry.get(key) == value for key, value in asked.items())
 
 
 def write_superpixels(
@@ -61,13 +62,10 @@ def write_superpixels(
             entry = {
                 "image_sha256": case.checksum(),
                 "body_threshold": threshold,
+                "parameters": PARAMETERS,
                 "superpixels": int(sum(slice_ids.max() for slice_ids in ids)),
             }
-            felzenszwalb = {"scale": SCALE, "min_size_px": MIN_SIZE_PX, "sigma_px": SIGMA_PX}
-            write_json(
-                folder / LIST_NAME,
-                {"algorithm": "felzenszwalb", "parameters": felzenszwalb, "cases": listed(folder) | {case.id: entry}},
-            )
+            write_json(folder / LIST_NAME, {"cases": listed(folder) | {case.id: entry}})
             made += 1
         if report is not None:
             report(case.id)
