@@ -19,6 +19,7 @@ from psmnet.errors import InputError, LeakageError
 from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
 from psmnet.metrics import score
 from psmnet.types import Features
+from psmnet.volume import Volume
 
 SCHEMA = "psmnet-results-1"
 METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
@@ -76,21 +77,23 @@ def evaluate(
             f"the weights were trained on case {', '.join(seen)}", "use weights of this fold, or --allow-seen"
         )
 
-    references = [case.labels().array_zyx for case in supports]
+    support_images = [case.image() for case in supports]
+    references = [c.labels(image).array_zyx for c, image in zip(supports, support_images, strict=True)]
     present = sorted({int(v) for labels in references for v in np.unique(labels)} - {0})
     organs = protocols.tested_organs(facts, setting, group, present)
     if not set(organs.values()) & set(present):
         raise InputError(
             f"support {', '.join(case.id for case in supports)} has none of the organs tested", "choose another support"
         )
-    matcher = _Ep1(weights, supports, references, device)
+    matcher = _Ep1(weights, support_images, references, device)
     records: list[dict[str, Any]] = []
     not_evaluated = dict.fromkeys(organs, 0)
     seconds: dict[str, float] = {}
     for query in queries:
         started = time.perf_counter()
-        labels = query.labels()
-        features = matcher.encode(query.image().array_zyx)
+        image = query.image()
+        labels = query.labels(image)
+        features = matcher.encode(image.array_zyx)
         for name, value in organs.items():
             reference = labels.array_zyx == value
             if value not in present:
@@ -177,13 +180,13 @@ class _Ep1:
     """EP1's matching: three support slices, three parts of the query's organ."""
 
     def __init__(
-        self, weights: Weights, supports: Sequence[Case], references: Sequence[Array], device: torch.device
+        self, weights: Weights, images: Sequence[Volume], references: Sequence[Array], device: torch.device
     ) -> None:
         self.model: Any = weights.model.to(device)
         self.weights = weights
         self.device = device
         self.references = references
-        self.features = [self.encode(case.image().array_zyx) for case in supports]
+        self.features = [self.encode(image.array_zyx) for image in images]
 
     def encode(self, array_zyx: Array) -> Features:
         images = slice_tensor(array_zyx, self.weights.normalisation, self.weights.config.input_size)

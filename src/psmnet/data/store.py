@@ -34,8 +34,11 @@ class Case:
         """Read the image; the 257th row and column that the field's notebooks leave are cut off."""
         return _without_257th(read_volume(self.image_path))
 
-    def labels(self) -> Volume:
+    def labels(self, image: Volume | None = None) -> Volume:
         """Read the label map, laid on the image's grid.
+
+        Args:
+            image: this case's, where it has been read already.
 
         Raises:
             InputError: it is missing, or lies on another lattice.
@@ -43,7 +46,7 @@ class Case:
         if not self.label_path.exists():
             raise InputError(f"case {self.id} has no label map {self.label_path}", "add it, or choose another case")
         labels = _without_257th(read_labels(self.label_path))
-        return align_labels(self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name)
+        return align_labels(image or self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name)
 
     def checksum(self) -> str:
         """SHA-256 of the image file, the case's identity in weights and results."""
