@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from psmnet.config import ModelConfig
 from psmnet.data.preprocess import Normalisation
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
-from psmnet.evaluation import METRICS, evaluate, seen_cases, summarise
+from psmnet.evaluation import evaluate, seen_cases
 from psmnet.io import write_volume
-from psmnet.types import Features, Prediction
+from psmnet.results import METRICS, summarise
+from psmnet.types import Features, Prediction, Prototypes, Support
 from psmnet.volume import Volume
 
 SIZE = 16
@@ -38,20 +38,6 @@ TOP_LEVEL = {  # protocols.md
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Grey:
-    """A stub's support: the grey values (N, K, S) that are foreground."""
-
-    values: Tensor
-
-    def select(self, index: Tensor) -> "Grey":
-        return Grey(self.values[index])
-
-    def join(self, shots: int) -> "Grey":
-        n, k, s = self.values.shape
-        return Grey(self.values.view(n // shots, shots, k, s).transpose(1, 2).reshape(n // shots, k, shots * s))
-
-
 class ByGreyValue(nn.Module):
     """The three verbs without a network: foreground is what has a grey value of the support's organ, to within 0.5."""
 
@@ -64,13 +50,15 @@ class ByGreyValue(nn.Module):
         self.encoded += len(images)
         return Features((images,))
 
-    def describe(self, features: Features, masks: Tensor) -> Grey:
+    def describe(self, features: Features, masks: Tensor) -> Support:
         (images,) = features.maps
-        return Grey(((images * masks).sum((-2, -1)) / masks.sum((-2, -1)))[..., None])
+        grey = (images * masks).sum((-2, -1)) / masks.sum((-2, -1))  # N K
+        background = Prototypes(torch.zeros_like(grey)[..., None, None], torch.ones_like(grey)[..., None])
+        return Support(Prototypes(grey[..., None, None], torch.ones_like(grey)[..., None]), background)
 
-    def match(self, features: Features, support: Grey) -> Prediction:
+    def match(self, features: Features, support: Support) -> Prediction:
         (images,) = features.maps
-        near = (images[:, :, None] - support.values[..., None, None]).abs().amin(2) < 0.5
+        near = (images[:, :, None] - support.foreground.vectors[..., None]).abs().amin(2) < 0.5
         margin = torch.where(near, self.answer, -1.0)
         return Prediction(torch.stack([torch.zeros_like(margin), margin], dim=2), {})
 

@@ -21,6 +21,7 @@ FLOORS = (
         "run",
         "training",
         "evaluation",
+        "results",
         "inference",
         "pixels",
         "protocols",

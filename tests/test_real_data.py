@@ -20,7 +20,6 @@ pytestmark = [
 
 
 def test_labels_of_chaos_are_what_the_field_counts():
-    """datasets.md: 718 slices in the notebooks' files; with liver 461, right kidney 285, left kidney 300, spleen 274."""
     facts, slices, with_organ = dataset("chaos-t2"), 0, dict.fromkeys(dataset("chaos-t2").labels, 0)
     cases = find_cases(CHAOS)
     assert [int(case.id) for case in cases][:5] == [1, 2, 3, 5, 8]
@@ -30,7 +29,7 @@ def test_labels_of_chaos_are_what_the_field_counts():
         slices += len(labels)
         for name, value in facts.labels.items():
             with_organ[name] += int((labels == value).any(axis=(1, 2)).sum())
-    assert slices == 718
+    assert slices == 718  # this and the next line: as counted in the data that the field's notebooks wrote
     assert with_organ == {"liver": 461, "right_kidney": 285, "left_kidney": 300, "spleen": 274}
 
 

@@ -1,7 +1,6 @@
 """Evaluation by the field's protocols; results as plain JSON values (schema of protocols.md)."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,11 +17,10 @@ from psmnet.data.store import Case, choose
 from psmnet.errors import InputError, LeakageError
 from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
 from psmnet.metrics import score
-from psmnet.types import Features
+from psmnet.results import SCHEMA, summarise
+from psmnet.types import Features, Support, concatenate
 from psmnet.volume import Volume
 
-SCHEMA = "psmnet-results-1"
-METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
 Array = npt.NDArray[Any]
 
 
@@ -85,7 +83,7 @@ def evaluate(
         raise InputError(
             f"support {', '.join(case.id for case in supports)} has none of the organs tested", "choose another support"
         )
-    matcher = _Ep1(weights, support_images, references, device)
+    matcher = _Ep1(weights, support_images, references, sorted(set(organs.values()) & set(present)), device)
     records: list[dict[str, Any]] = []
     not_evaluated = dict.fromkeys(organs, 0)
     seconds: dict[str, float] = {}
@@ -96,7 +94,7 @@ def evaluate(
         features = matcher.encode(image.array_zyx)
         for name, value in organs.items():
             reference = labels.array_zyx == value
-            if value not in present:
+            if value not in matcher.supports:
                 not_evaluated[name] += 1
                 continue
             slices, prediction = matcher.segment(features, value, reference)
@@ -107,7 +105,6 @@ def evaluate(
         seconds[query.id] = time.perf_counter() - started
         if report is not None:
             report(query.id)
-    trained = asdict(weights.trained_on)
     return {
         "schema": SCHEMA,
         "method": weights.config.method,
@@ -132,7 +129,7 @@ def evaluate(
             "allow_seen": allow_seen,
             "seen_in_training": seen,
             "weights_sha256": weights.sha256,
-            "trained_on": trained,
+            "trained_on": asdict(weights.trained_on),
             "model": asdict(weights.config),
             "versions": runtime.versions(),
             "machine": runtime.machine(),
@@ -150,43 +147,23 @@ def seen_cases(trained_on: TrainingRecord, dataset_name: str, checksums: dict[st
     return [case for case, checksum in checksums.items() if checksum in files or (dataset_name, case) in known]
 
 
-def summarise(records: list[dict[str, Any]], organs: Sequence[str], not_evaluated: dict[str, int]) -> dict[str, Any]:
-    """Means over query scans by label, and the mean of those; what has no value is left out and counted."""
-    columns: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in organs}
-    for record in records:
-        for metric in METRICS:
-            if record[metric] is not None:
-                columns[record["label"]][metric].append(record[metric])
-
-    def table(reduce: Callable[[list[float]], float]) -> dict[str, dict[str, float | None]]:
-        return {
-            name: {m: reduce(values[m]) if values[m] else None for m in METRICS} for name, values in columns.items()
-        }
-
-    by_label = table(lambda values: float(np.mean(values)))
-    means = {m: [row[m] for row in by_label.values() if row[m] is not None] for m in METRICS}
-    return {
-        "mean": {m: float(np.mean(values)) if values else None for m, values in means.items()},  # type: ignore[arg-type]  # None was left out
-        "by_label": by_label,
-        "std": table(lambda values: float(np.std(values))),
-        "n": {name: {m: len(values[m]) for m in METRICS} for name, values in columns.items()},
-        "n_absent": sum(record["false_positive_ml"] is not None for record in records),
-        "n_empty_prediction": sum(record["empty_prediction"] for record in records),
-        "n_not_evaluated": not_evaluated,
-    }
-
-
 class _Ep1:
     """EP1's matching: three support slices, three parts of the query's organ."""
 
     def __init__(
-        self, weights: Weights, images: Sequence[Volume], references: Sequence[Array], device: torch.device
+        self,
+        weights: Weights,
+        images: Sequence[Volume],
+        references: Sequence[Array],
+        values: Sequence[int],
+        device: torch.device,
     ) -> None:
         self.model: Any = weights.model.to(device)
         self.weights = weights
         self.device = device
         self.references = references
         self.features = [self.encode(image.array_zyx) for image in images]
+        self.supports = {value: self._describe(value) for value in values}
 
     def encode(self, array_zyx: Array) -> Features:
         images = slice_tensor(array_zyx, self.weights.normalisation, self.weights.config.input_size)
@@ -199,17 +176,16 @@ class _Ep1:
         slices, parts = protocols.ep1_parts(reference)
         if len(slices) == 0:
             return slices, reference[:0]
-        support = self._support(value)
         prediction = np.zeros((len(slices), *reference.shape[1:]), dtype=bool)
         chosen = features[torch.from_numpy(slices)]
-        for chunk, margin in match_slices(self.model, chosen, support, torch.from_numpy(parts)):
+        for chunk, margin in match_slices(self.model, chosen, self.supports[value], torch.from_numpy(parts)):
             # Logits return to the stored grid before the decision (protocols.md).
             stored = functional.interpolate(margin, size=reference.shape[1:], mode="bilinear", align_corners=False)
             prediction[chunk] = (stored[:, 0] > 0).cpu().numpy()
         return slices, prediction
 
     @torch.no_grad()
-    def _support(self, value: int) -> Any:
+    def _describe(self, value: int) -> Support:
         """Part k joins slice k of every support scan that has the organ."""
         described = []
         for labels, features in zip(self.references, self.features, strict=True):
@@ -217,12 +193,5 @@ class _Ep1:
             if organ.any():
                 numbers = protocols.ep1_support_slices(organ)
                 masks = mask_tensor(labels[numbers], [value]).to(self.device)
-                described.append((features[torch.from_numpy(numbers)], masks))
-        maps = tuple(
-            torch.stack([f.maps[i] for f, _ in described], dim=1).flatten(0, 1)
-            for i in range(len(described[0][0].maps))
-        )
-        codes = [f.code for f, _ in described if f.code is not None]
-        joined = Features(maps, torch.stack(codes, dim=1).flatten(0, 1) if codes else None)
-        masks = torch.stack([m for _, m in described], dim=1).flatten(0, 1)
-        return self.model.describe(joined, masks).join(len(described))
+                described.append(self.model.describe(features[torch.from_numpy(numbers)], masks))
+        return concatenate(described)

@@ -46,7 +46,9 @@ class Case:
         if not self.label_path.exists():
             raise InputError(f"case {self.id} has no label map {self.label_path}", "add it, or choose another case")
         labels = _without_257th(read_labels(self.label_path))
-        return align_labels(image or self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name)
+        return align_labels(
+            image or self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name
+        )
 
     def checksum(self) -> str:
         """SHA-256 of the image file, the case's identity in weights and results."""
