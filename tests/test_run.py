@@ -389,3 +389,10 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="can't write"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_changes_and_steps_stand_over_the_presets():
+    recipe = RunSpec("phantom", steps=7, changes=("attention=text", "split_rounds=1")).recipe()
+    assert (recipe.train.steps, recipe.model.attention, recipe.model.split_rounds) == (7, "text", 1)
+    with pytest.raises(ConfigError, match="setting 'depth=3'"):
+        RunSpec("phantom", changes=("depth=3",)).recipe()

@@ -17,7 +17,7 @@ import torch
 from psmnet import protocols
 from psmnet.catalog import dataset
 from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, load_weights, save_weights
-from psmnet.config import PRESETS, Preset
+from psmnet.config import PRESETS, Preset, parse_changes
 from psmnet.data.episodes import EpisodeSource, SliceBank, SuperpixelEpisodes
 from psmnet.data.preprocess import Normalisation
 from psmnet.data.pseudolabel_store import is_current, read_superpixels, write_superpixels
@@ -49,6 +49,7 @@ class RunSpec:
         init: weights to begin with (bundled, a run, a file); None from scratch.
         encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
         encoder_sha256: checksum of `encoder_weights`; needed for a URL.
+        changes: `NAME=VALUE` texts, fields of ModelConfig that differ from the preset's.
     """
 
     dataset: str
@@ -62,19 +63,20 @@ class RunSpec:
     init: str | None = None
     encoder_weights: str | None = None
     encoder_sha256: str | None = None
+    changes: tuple[str, ...] = ()
 
     def recipe(self) -> Preset:
-        """The preset with this run's number of steps.
+        """The preset with this run's number of steps and changes.
 
         Raises:
-            ConfigError: no such preset, or steps below 1.
+            ConfigError: no such preset, steps below 1, or a change that the model does not know.
         """
         if self.preset not in PRESETS:
             raise ConfigError(f"unknown preset {self.preset!r}", f"give one of {', '.join(PRESETS)}")
         preset = PRESETS[self.preset]
-        if self.steps is None:
-            return preset
-        return dataclasses.replace(preset, train=dataclasses.replace(preset.train, steps=self.steps))
+        model = dataclasses.replace(preset.model, **parse_changes(self.changes))
+        steps = preset.train.steps if self.steps is None else self.steps
+        return dataclasses.replace(preset, model=model, train=dataclasses.replace(preset.train, steps=steps))
 
 
 def run_training(

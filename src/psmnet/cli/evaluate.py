@@ -11,6 +11,7 @@ from psmnet.cli.options import (
     DATA,
     dataset_option,
     device_option,
+    set_option,
     set_threads,
     setting_options,
     threads_option,
@@ -35,7 +36,7 @@ from psmnet.runtime import pick_device
 @click.option("--support-case", metavar="ID[,ID]", help="Support cases instead of the fold's own.")
 @click.option("--shots", type=int, default=1, show_default=True, help="Support cases that the fold names.")
 @click.option("--allow-seen", is_flag=True, help="Go on where training saw a test or support case; the result says so.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change the model after training.")
+@set_option("Change the model after training, as in split_rounds=0.")
 @device_option()
 @threads_option()
 def command(

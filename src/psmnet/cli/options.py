@@ -33,6 +33,7 @@ def run_options() -> Decorator:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         options: list[Decorator] = [
+            set_option("Change the preset's model, as in attention=text."),
             click.option("--preset", default="compact", show_default=True, help="compact or paper."),
             click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
             click.option("--steps", type=int, help="Instead of the preset's."),
@@ -46,6 +47,11 @@ def run_options() -> Decorator:
         return function
 
     return decorate
+
+
+def set_option(text: str) -> Decorator:
+    """--set NAME=VALUE, any number of times."""
+    return click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help=text)
 
 
 def device_option() -> Decorator:
