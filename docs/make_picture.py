@@ -1,6 +1,6 @@
 """Makes docs/phantoms.png, the README's picture: a labelled phantom patient, and another segmented from it.
 
-    python docs/make_picture.py
+python docs/make_picture.py
 """
 
 import tempfile

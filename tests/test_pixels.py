@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from psmnet.errors import InputError
 from psmnet.pixels import PixelGrid
 
 
@@ -81,3 +82,8 @@ def test_a_scan_of_one_row_still_has_a_pixel():
     grid = PixelGrid.of((1, 300), (0.1, 1.0), 2.0, 32, 16)
     assert grid.scaled_yx == (1, 150)
     assert grid.to_stored(grid.to_pixels(torch.ones(1, 1, 1, 300), 0.0)).shape == (1, 1, 1, 300)
+
+
+def test_a_scan_far_larger_than_the_support_is_refused_before_memory_is():
+    with pytest.raises(InputError, match="slices of 64000 x 64000 mm need 64000 pixels a side at the support's 1 mm"):
+        PixelGrid.of((64, 64), (1000.0, 1000.0), 1.0, 192, 16)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
+from psmnet.errors import InputError
+
+LARGEST_SIDE_PX = 1024  # five times what networks are trained at: a spacing is wrong more often than a body is long
+
 
 @dataclass(frozen=True)
 class PixelGrid:
@@ -24,8 +28,18 @@ class PixelGrid:
     def of(
         stored_yx: tuple[int, int], spacing_yx_mm: tuple[float, float], pixel_mm: float, smallest: int, multiple: int
     ) -> "PixelGrid":
-        """The grid of slices with this spacing, at least `smallest` pixels a side and divisible by `multiple`."""
+        """The grid of slices with this spacing, at least `smallest` pixels a side and divisible by `multiple`.
+
+        Raises:
+            InputError: a side of more than `LARGEST_SIDE_PX`.
+        """
         scaled = [max(1, round(n * mm / pixel_mm)) for n, mm in zip(stored_yx, spacing_yx_mm, strict=True)]
+        if max(scaled) > LARGEST_SIDE_PX:
+            sides = " x ".join(f"{n * mm:g}" for n, mm in zip(stored_yx, spacing_yx_mm, strict=True))
+            raise InputError(
+                f"slices of {sides} mm need {max(scaled)} pixels a side at the support's {pixel_mm:g} mm per pixel",
+                "check the spacing of scan and support",
+            )
         padded = [-(-max(n, smallest) // multiple) * multiple for n in scaled]
         return PixelGrid(stored_yx, (scaled[0], scaled[1]), (padded[0], padded[1]))
 

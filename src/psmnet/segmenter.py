@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
 from psmnet.checkpoint import Weights, load_weights
@@ -21,7 +22,7 @@ from psmnet.geometry import Reorientation, align_query, slice_first
 from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices
 from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
-from psmnet.types import Support, concatenate
+from psmnet.types import Features, Support, concatenate
 from psmnet.volume import Volume
 
 Array = npt.NDArray[Any]
@@ -155,27 +156,40 @@ class Segmenter:
         names = np.array([0, *values], dtype=np.min_scalar_type(max(values)))
         labels = np.zeros(array.shape, dtype=names.dtype)
         total, found = np.zeros(len(names)), np.zeros(len(names), dtype=np.int64)
-        # Batch by batch, so that memory does not grow with the scan.
-        for start in range(0, len(array), BATCH):
-            numbers = np.arange(start, min(start + BATCH, len(array)))
+        # Batch by batch, so that memory grows neither with the scan's length nor with its width.
+        usual = self.weights.config.input_size**2
+        batch = max(1, BATCH * usual // (grid.padded_yx[0] * grid.padded_yx[1]))
+        for start in range(0, len(array), batch):
+            numbers = np.arange(start, min(start + batch, len(array)))
             images = grid.to_pixels(torch.from_numpy(array[numbers])[:, None], fill)
             features = encode_slices(self.model, images, self.device)
-            best = torch.full((len(numbers), *array.shape[1:]), THRESHOLD)
-            winner = torch.zeros(best.shape, dtype=torch.int64)
-            for rank, value in enumerate(values, 1):
-                rows, support = _serving(self._described[value], (numbers + 0.5) / len(array))
-                chosen = features[torch.from_numpy(rows).to(self.device)]
-                for chunk, margin in match_slices(self.model, chosen, support, torch.arange(len(rows))):
-                    probability = grid.to_stored(margin).sigmoid()[:, 0].cpu()
-                    at = torch.from_numpy(rows[chunk])
-                    wins = probability > best[at]
-                    winner[at] = torch.where(wins, rank, winner[at])
-                    best[at] = torch.where(wins, probability, best[at])
+            winner, best = self._compete(features, (numbers + 0.5) / len(array), grid)
             labels[numbers] = names[winner.numpy()]
             total += np.bincount(winner.flatten().numpy(), best.flatten().numpy(), len(names))
             found += np.bincount(winner.flatten().numpy(), minlength=len(names))
         confidence = {value: float(total[i] / found[i]) if found[i] else 0.0 for i, value in enumerate(values, 1)}
         return Segmentation(query.with_array(view.undo(labels)), confidence, view, (*notes, *more))
+
+    def _compete(
+        self, features: Features, positions: npt.NDArray[np.float64], grid: PixelGrid
+    ) -> tuple[Tensor, Tensor]:
+        """Let the labels compete for each voxel of some query slices.
+
+        Returns:
+            rank of the winning label (0 for background), and its probability, each (N, Y, X).
+        """
+        best = torch.full((len(positions), *grid.stored_yx), THRESHOLD)
+        winner = torch.zeros(best.shape, dtype=torch.int64)
+        for rank, described in enumerate(self._described.values(), 1):
+            rows, support = _serving(described, positions)
+            chosen = features[torch.from_numpy(rows).to(self.device)]
+            for chunk, margin in match_slices(self.model, chosen, support, torch.arange(len(rows))):
+                probability = grid.to_stored(margin).sigmoid()[:, 0].cpu()
+                at = torch.from_numpy(rows[chunk])
+                wins = probability > best[at]
+                winner[at] = torch.where(wins, rank, winner[at])
+                best[at] = torch.where(wins, probability, best[at])
+        return winner, best
 
     @torch.no_grad()
     def _describe(self, frame: Volume, image: Volume, mask: Volume) -> None:
