@@ -1,3 +1,4 @@
+import re
 import unicodedata
 from pathlib import Path
 
@@ -34,8 +35,45 @@ def reasons(skipped: list[Skipped]) -> dict[str, str]:
 
 
 def test_folders_are_searched_to_the_bottom(tmp_path):
-    touch(tmp_path, "b.nii.gz", "a.nii", "deep/er/c.NII.GZ", "notes.txt", "d.nii.gz.part", ".hidden.nii.gz", "e.mha")
+    touch(
+        tmp_path,
+        ".git/x.nii.gz",
+        "deep/.cache/er/y.nii.gz",
+        "b.nii.gz",
+        "a.nii",
+        "deep/er/c.NII.GZ",
+        "notes.txt",
+        "d.nii.gz.part",
+        ".hidden.nii.gz",
+        "e.mha",
+    )
     assert names_of(tmp_path) == {"a.nii": "a", "b.nii.gz": "b", "deep/er/c.NII.GZ": "c"}
+
+
+def test_a_hidden_folder_is_searched_where_it_is_asked_for(tmp_path):
+    touch(tmp_path, ".data/a.nii.gz", ".data/b.nii.gz", ".data/.old/c.nii.gz")
+    assert set(names_of(tmp_path, ".data")) == {".data/a.nii.gz", ".data/b.nii.gz"}
+    assert set(names_of(tmp_path, ".data/a.nii.gz")) == {".data/a.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((f"scan{end}", "a segmentation") for end in ("_seg", "-seg", "_segmentation", "-SEGMENTATION")),
+        *((f"scan{end}", "a label map") for end in ("_label", "-label", "_labels", "-labels", "_mask", "-MASK")),
+        *((f"scan{end}", "a label map") for end in ("_masks", "-masks")),
+        *((f"{folder}/scan", "a label map") for folder in ("labelsTr", "labelsTs", "labels", "masks")),
+        *(
+            (name, None)
+            for name in ("mask", "labels", "unmasked", "scan_mask_2", "seg", "my-segment", "masks/day/scan")
+        ),
+    ],
+)
+def test_patterns_of_names(tmp_path, name, reason):
+    touch(tmp_path, f"{name}.nii.gz", "other.nii.gz")
+    queries, skipped = find_queries([str(tmp_path)], [], tmp_path / "out")
+    assert reasons(skipped) == ({} if reason is None else {f"{Path(name).name}.nii.gz": reason})
+    assert len(queries) == 2 - len(skipped)
 
 
 def test_what_is_skipped_and_why(tmp_path):
@@ -102,12 +140,13 @@ def test_folders_of_any_name(tmp_path, folder):
         ("absent.nii.gz", "no file or folder .*absent.nii.gz; check the path"),
         ("*.mha", r"nothing matches .*\*\.mha; check the pattern"),
         ("empty", "no scan to segment in .*empty; give .nii"),
-        ("masks", r"no scan to segment in .*masks \(a_seg.nii.gz: a segmentation\)"),
+        ("masks", r"no scan to segment in .*masks \(a_seg.nii.gz: a segmentation\); give .nii"),
+        ("out", r"no scan to segment in .*out \(b.nii.gz: it lies in the output folder\); choose an --out elsewhere"),
     ],
 )
 def test_nothing_to_segment(tmp_path, pattern, message):
     (tmp_path / "empty").mkdir()
-    touch(tmp_path, "masks/a_seg.nii.gz")
+    touch(tmp_path, "masks/a_seg.nii.gz", "out/b.nii.gz")
     with pytest.raises(InputError, match=message):
         names_of(tmp_path, pattern)
 
@@ -145,8 +184,10 @@ def test_names_that_differ_in_unicode_form_alone_clash(tmp_path):
 )
 def test_names_that_can_not_be_told_apart(tmp_path, files):
     touch(tmp_path, *files)
-    with pytest.raises(InputError, match=r"several scans would be called .*; rename one"):
+    with pytest.raises(InputError, match=r"outputs of .* would have one name; rename one") as caught:
         names_of(tmp_path)
+    clashing = {Path(name).name for name in files}
+    assert set(re.findall(r"\S+\.nii(?:\.gz)?(?=[, ])", str(caught.value))) == clashing
 
 
 # ---- segmenting ------------------------------------------------------------------------------------------------
@@ -196,7 +237,7 @@ def test_nothing_is_replaced_without_overwrite(segmenter, tmp_path):
     def done(query: Query, *_: object) -> None:
         told.append(query.name)
 
-    with pytest.raises(InputError, match=r"scan2_seg\.nii\.gz is there already; add --overwrite"):
+    with pytest.raises(InputError, match=r"scan2_seg\.nii\.gz is there already; add --overwrite or --skip-existing"):
         segment_queries(segmenter, queries, tmp_path / "out", overwrite=False, done=done)
     assert told == []
     assert (tmp_path / "out" / "scan2_seg.nii.gz").read_bytes() == b""
@@ -204,6 +245,19 @@ def test_nothing_is_replaced_without_overwrite(segmenter, tmp_path):
     assert segment_queries(segmenter, queries, tmp_path / "out", overwrite=True, done=done) == []
     assert told == ["scan1", "scan2"]
     assert read_labels(tmp_path / "out" / "scan2_seg.nii.gz").array_zyx.shape == (6, 24, 24)
+
+
+def test_what_is_there_may_be_skipped(segmenter, tmp_path):
+    for number in (1, 2):
+        write_volume(blocks(number)[0], tmp_path / f"scan{number}.nii.gz")
+    queries, _ = find_queries([str(tmp_path)], [], tmp_path / "out")
+    touch(tmp_path, "out/scan1_seg.nii.gz")
+    told: list[str] = []
+    failed = segment_queries(
+        segmenter, queries, tmp_path / "out", skip_existing=True, done=lambda query, *_: told.append(query.name)
+    )
+    assert (failed, told) == ([], ["scan2"])
+    assert (tmp_path / "out" / "scan1_seg.nii.gz").read_bytes() == b""
 
 
 def test_notes_name_files_not_folders(segmenter, tmp_path):
@@ -236,3 +290,26 @@ def test_labels_are_laid_on_the_images_grid(tmp_path):
     volume, mask = read_support(tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz", trust_grid=False, notes=[])
     assert np.array_equal(volume.array_zyx, read_volume(tmp_path / "image.nii.gz").array_zyx)
     assert np.array_equal(mask.array_zyx, labels.array_zyx)
+
+
+@pytest.mark.parametrize(("values", "refused"), [(256, False), (257, True)])
+def test_a_label_map_with_as_many_values_as_an_image(tmp_path, values, refused):
+    image, _ = blocks(0)
+    write_volume(image, tmp_path / "image.nii.gz")
+    many = np.arange(image.array_zyx.size).reshape(image.array_zyx.shape) % values
+    write_volume(image.with_array(many.astype(np.uint16)), tmp_path / "labels.nii.gz")
+    arguments = tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
+    if refused:
+        with pytest.raises(InputError, match=r"labels\.nii\.gz has 257 values, as an image has; give --support"):
+            read_support(*arguments, trust_grid=False, notes=[])
+    else:
+        read_support(*arguments, trust_grid=False, notes=[])
+
+
+def test_one_file_as_image_and_label_map(tmp_path):
+    _, labels = blocks(0)
+    write_volume(labels, tmp_path / "scan.nii.gz")
+    (tmp_path / "link.nii.gz").symlink_to(tmp_path / "scan.nii.gz")
+    for name in ("scan.nii.gz", "link.nii.gz"):
+        with pytest.raises(InputError, match="is given as image and as label map; give --support IMAGE LABEL"):
+            read_support(tmp_path / "scan.nii.gz", tmp_path / name, trust_grid=False, notes=[])

@@ -92,7 +92,14 @@ def test_settings_of_an_older_version_take_their_defaults():
 
 
 def test_parse_changes_gives_each_its_type():
-    texts = ("split_rounds=2", "split_foreground=false", "weigh_area=true", "attention=off", "grid=0")
+    texts = (
+        "split_rounds=2",
+        "split_foreground=false",
+        "weigh_area=true",
+        "attention=off",
+        "grid=0",
+        "minimal_area=-1",
+    )
     changes = parse_changes(texts)
     assert changes == {
         "split_rounds": 2,
@@ -100,13 +107,24 @@ def test_parse_changes_gives_each_its_type():
         "weigh_area": True,
         "attention": "off",
         "grid": 0,
+        "minimal_area": -1,  # ModelConfig says what is wrong with it
     }
-    assert [type(value) for value in changes.values()] == [int, bool, bool, str, int]
+    assert [type(value) for value in changes.values()] == [int, bool, bool, str, int, int]
     assert parse_changes(()) == {}
 
 
 @pytest.mark.parametrize(
-    "text", ["colour=1", "split_rounds", "split_rounds=", "split_rounds=-1", "split_rounds=two", "weigh_area=1", "=3"]
+    "text",
+    [
+        "colour=1",
+        "split_rounds",
+        "split_rounds=",
+        "split_rounds=-",
+        "split_rounds=--1",
+        "split_rounds=two",
+        "weigh_area=1",
+        "=3",
+    ],
 )
 def test_changes_that_make_no_sense_are_refused(text: str):
     with pytest.raises(ConfigError):

@@ -316,6 +316,29 @@ def test_allow_seen_goes_on_and_says_so(cases):
     assert provenance["trained_on"]["cases"] == {"6": "x", "2": "y"}
 
 
+@pytest.mark.parametrize(
+    ("setting", "group", "message"),
+    [
+        (1, None, "trained in Setting 1, where .* visible; train with --setting 2 --group upper, or add --allow-seen"),
+        (2, "lower", "trained for group lower, not upper; train with --group upper, or add --allow-seen"),
+        (2, "upper", None),
+        (None, None, None),  # synthetic images show no test class
+    ],
+)
+def test_setting_2_asks_for_weights_of_its_own(cases, setting, group, message):
+    options = {"dataset_name": "phantom", "setting": 2, "group": "upper"}
+    options["trained_on"] = TrainingRecord("phantom", {}, setting=setting, group=group)
+    if message is not None:
+        with pytest.raises(LeakageError, match=message):
+            run(cases, **options)
+    assert run(cases, **options, allow_seen=message is not None)["provenance"]["allow_seen"] is (message is not None)
+
+
+@pytest.mark.parametrize("group", [None, "upper"])
+def test_setting_1_takes_weights_of_any_setting(cases, group):
+    run(cases, dataset_name="phantom", trained_on=TrainingRecord("phantom", {}, setting=2 if group else 1, group=group))
+
+
 # ---- the record ------------------------------------------------------------------------------------------------
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import os
@@ -85,7 +86,10 @@ def test_a_run_writes_weights_that_say_what_they_saw(data: Path, tmp_path: Path)
     )
     assert path == tmp_path / "run" / WEIGHTS_NAME
     assert told == [1, 2]
-    assert lines == ["reading 4 training cases", "training 2 steps of 1 image pairs"]
+    assert lines == [
+        "reading 4 training cases: 3, 4, 5, 6; kept out: 1 (test), 2 (support)",
+        "training 2 steps of 1 image pairs",
+    ]
     weights = load_weights(tmp_path / "run")
     assert weights.config == TINY.model
     record = weights.trained_on
@@ -277,6 +281,12 @@ def test_a_refused_run_can_be_asked_for_again_with_the_right_folder(data: Path, 
     run_training(SPEC, tmp_path / "run", data=data, device=CPU)
 
 
+def test_a_folder_of_pseudo_labels_that_is_not_there(data: Path, tmp_path: Path):
+    with pytest.raises(InputError, match=r"no folder .*typo; make it with psmnet pseudolabel, or leave"):
+        run_training(SPEC, tmp_path / "run", data=data, pseudolabels=tmp_path / "typo", device=CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_run_is_not_overwritten_without_resume(tmp_path: Path):
     spec = RunSpec("synthetic", preset="tiny")
     content = run_training(spec, tmp_path / "run", device=CPU).read_bytes()
@@ -286,12 +296,17 @@ def test_an_existing_run_is_not_overwritten_without_resume(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"), [({"seed": 1}, "seed"), ({"steps": 5}, "steps"), ({"fold": 1, "seed": 2}, "fold, seed")]
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed 0, not 1"),
+        ({"steps": 5}, "steps 1, not 5"),
+        ({"fold": 1, "seed": 2}, "fold None, not 1, seed 0, not 2"),
+    ],
 )
 def test_a_run_is_not_resumed_with_other_options(tmp_path: Path, changes: dict[str, int], named: str):
     spec = RunSpec("synthetic", preset="tiny", steps=1)
     run_training(spec, tmp_path / "run", device=CPU)
-    with pytest.raises(ConfigError, match=f"begun with another {named};"):
+    with pytest.raises(ConfigError, match=f"was begun with {named}; resume with the same"):
         run_training(dataclasses.replace(spec, **changes), tmp_path / "run", device=CPU, resume=True)  # type: ignore[arg-type]
 
 
@@ -300,7 +315,7 @@ def test_a_run_is_not_resumed_with_a_changed_preset(tmp_path: Path, monkeypatch:
     run_training(spec, tmp_path / "run", device=CPU)
     changed = dataclasses.replace(TINY, train=dataclasses.replace(TINY.train, learning_rate=1e-4))
     monkeypatch.setitem(PRESETS, "tiny", changed)
-    with pytest.raises(ConfigError, match="begun with another preset;"):
+    with pytest.raises(ConfigError, match="was begun with preset tiny as it was then; resume"):
         run_training(spec, tmp_path / "run", device=CPU, resume=True)
 
 
@@ -391,8 +406,32 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path):
         pass
 
 
+def test_a_folder_that_is_a_file(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="file is a file; give a folder"), locked(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("there", "written", "stays"), [(False, False, False), (False, True, True), (True, False, True)]
+)
+def test_a_new_folder_goes_again_where_nothing_is_written(tmp_path: Path, there: bool, written: bool, stays: bool):
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with contextlib.suppress(KeyboardInterrupt), locked(folder):
+        if written:
+            (folder / "result").touch()
+        raise KeyboardInterrupt
+    assert folder.exists() is stays
+    assert not (folder / LOCK_NAME).exists()
+
+
 def test_changes_and_steps_stand_over_the_presets():
     recipe = RunSpec("phantom", steps=7, changes=("attention=text", "split_rounds=1")).recipe()
     assert (recipe.train.steps, recipe.model.attention, recipe.model.split_rounds) == (7, "text", 1)
     with pytest.raises(ConfigError, match="setting 'depth=3'"):
         RunSpec("phantom", changes=("depth=3",)).recipe()
+    with pytest.raises(ConfigError, match="split_rounds is -1; give 0 to 8"):
+        RunSpec("phantom", changes=("split_rounds=-1",)).recipe()

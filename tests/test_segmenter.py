@@ -166,8 +166,9 @@ def test_a_label_that_is_not_found_has_no_confidence(fresh):
     fresh.set_support([(image, labels)], [4])
     thin = Volume(image.array_zyx[:1], image.spacing_mm, image.origin_mm)  # one slice, at 0.5 of the query's length
     assert fresh.segment(thin).array_zyx.shape == (1, 28, 36)
-    flat = Volume(np.full((9, 28, 36), 5, dtype=np.int16), image.spacing_mm)
-    result = fresh.examine(flat)
+    flat = np.full((9, 28, 36), 5, dtype=np.int16)
+    flat[0, 0, 0] = 6  # a constant scan is refused
+    result = fresh.examine(Volume(flat, image.spacing_mm))
     assert np.isfinite(result.confidence[4])
     if not result.labels.array_zyx.any():
         assert result.confidence == {4: 0.0}
@@ -183,6 +184,22 @@ def test_an_empty_support_mask_is_refused(fresh):
     image, labels = scan()
     with pytest.raises(InputError, match="the support mask is empty"):
         fresh.set_support([(image, labels.with_array(np.zeros_like(labels.array_zyx)))])
+
+
+def test_a_support_mask_without_background_is_refused(fresh):
+    image, labels = scan()
+    with pytest.raises(InputError, match="the support mask has no background: every voxel is labelled; give 0"):
+        fresh.set_support([scan(), (image, labels.with_array(np.maximum(labels.array_zyx, 1)))])
+
+
+@pytest.mark.parametrize("grey", [0, -1024.5])
+def test_constant_scans_are_refused(segmenter, fresh, grey):
+    image, labels = scan()
+    constant = image.with_array(np.full_like(image.array_zyx, grey))
+    with pytest.raises(InputError, match=f"the support is constant: every voxel is {grey}; give a scan that"):
+        fresh.set_support([(constant, labels)])
+    with pytest.raises(InputError, match=f"the scan is constant: every voxel is {grey}; give a scan that"):
+        segmenter.examine(constant)
 
 
 def test_support_grids_that_differ_are_refused(fresh):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume, write_volume
@@ -14,6 +16,11 @@ from psmnet.segmenter import Segmentation, Segmenter
 from psmnet.volume import Volume
 
 SUFFIXES = (".nii.gz", ".nii")
+SEGMENTATION_ENDINGS = ("_seg", "-seg", "_segmentation", "-segmentation")
+LABEL_ENDINGS = tuple(f"{joint}{word}" for joint in "_-" for word in ("label", "labels", "mask", "masks"))
+LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels", "masks")
+INSIDE_OUT = "it lies in the output folder"
+MANY_LABELS = 256  # no label map of organs has as many values; an image has more
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,16 @@ def read_support(image: Path, labels: Path, *, trust_grid: bool, notes: list[str
     Raises:
         InputError: a file can't be used, or the label map lies elsewhere.
     """
+    if image.resolve() == labels.resolve():
+        raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
     remarks: list[str] = []
     volume = read_volume(image, notes=remarks)
     mask = align_labels(
         volume, read_labels(labels, notes=remarks), trust=trust_grid, image_name=image.name, labels_name=labels.name
     )
+    count = len(np.unique(mask.array_zyx))
+    if count > MANY_LABELS:
+        raise InputError(f"{labels} has {count} values, as an image has", "give --support IMAGE LABEL in this order")
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
     return volume, mask
 
@@ -83,7 +95,9 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
                 paths[path] = None
     if not paths:
         why = f" ({skipped[0].path.name}: {skipped[0].reason})" if skipped else ""
-        raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", "give .nii or .nii.gz scans")
+        inside = skipped and all(skip.reason == INSIDE_OUT for skip in skipped)
+        remedy = "choose an --out elsewhere" if inside else "give .nii or .nii.gz scans"
+        raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", remedy)
     return [Query(path, name) for path, name in zip(paths, _names(list(paths)), strict=True)], skipped
 
 
@@ -92,7 +106,8 @@ def segment_queries(
     queries: Sequence[Query],
     out: Path,
     *,
-    overwrite: bool,
+    overwrite: bool = False,
+    skip_existing: bool = False,
     done: Callable[[Query, Volume, Segmentation, Path], None],
 ) -> list[tuple[Query, PsmnetError]]:
     """Segment one query after another; one that can't be used is reported and the rest goes on.
@@ -102,6 +117,7 @@ def segment_queries(
         queries: scans and names.
         out: folder for `<name>_seg.nii.gz`.
         overwrite: replace masks that are there.
+        skip_existing: leave out queries whose mask is there, as of a run that was cut short.
         done: told (query, image, result, mask's path) after each.
 
     Returns:
@@ -110,12 +126,16 @@ def segment_queries(
     Raises:
         InputError: a mask is there already and `overwrite` is off: nothing is segmented then.
     """
-    targets = [out / f"{query.name}_seg.nii.gz" for query in queries]
-    there = [target for target in targets if target.exists()]
-    if there and not overwrite:
-        raise InputError(f"{there[0]} is there already", "add --overwrite, or choose another --out")
+    targets = {query: out / f"{query.name}_seg.nii.gz" for query in queries}
+    there = [query for query, target in targets.items() if target.exists()]
+    if there and not overwrite and not skip_existing:
+        raise InputError(
+            f"{targets[there[0]]} is there already", "add --overwrite or --skip-existing, or choose another --out"
+        )
     failed = []
-    for query, target in zip(queries, targets, strict=True):
+    for query, target in targets.items():
+        if skip_existing and query in there:
+            continue
         try:
             notes: list[str] = []
             image = read_volume(query.path, notes=notes)
@@ -130,7 +150,7 @@ def segment_queries(
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".") and _is_scan(p)]
+        found = [p for p in path.rglob("*") if _is_scan(p) and p.is_file() and not _is_hidden(p.relative_to(path))]
     elif path.exists() or not glob.has_magic(pattern):
         if not path.exists():
             raise InputError(f"no file or folder {pattern}", "check the path")
@@ -144,6 +164,10 @@ def _expand(pattern: str) -> list[Path]:
         if not found:
             raise InputError(f"nothing matches {pattern}", "check the pattern")
     return sorted(found)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_scan(path: Path) -> bool:
@@ -162,10 +186,10 @@ def _reason_to_skip(path: Path, supports: set[Path], out: Path) -> str | None:
     if path.resolve() in supports:
         return "the support itself"
     if path.resolve().is_relative_to(out.resolve()):
-        return "it lies in the output folder"
-    if stem.endswith("_seg") or "_seg." in path.name.lower():
+        return INSIDE_OUT
+    if stem.endswith(SEGMENTATION_ENDINGS) or "_seg." in path.name.lower():
         return "a segmentation"
-    if stem.startswith("label_") or stem.endswith("_label") or path.parent.name in ("labelsTr", "labelsTs"):
+    if stem.startswith("label_") or stem.endswith(LABEL_ENDINGS) or path.parent.name in LABEL_FOLDERS:
         return "a label map"
     if stem.startswith("superpix-"):
         return "superpixels"
@@ -190,7 +214,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
             "_".join([*parent[common:], name]) if count[_key(name)] > 1 else name
             for name, parent in zip(names, parts, strict=True)
         ]
-        clash = [name for name, n in Counter(map(_key, names)).items() if n > 1]
-        if clash:
-            raise InputError(f"several scans would be called {clash[0]}", "rename one, or segment them apart")
+        for key, times in Counter(map(_key, names)).items():
+            if times > 1:
+                same = ", ".join(path.name for path, name in zip(paths, names, strict=True) if _key(name) == key)
+                raise InputError(f"outputs of {same} would have one name", "rename one, or segment them apart")
     return names

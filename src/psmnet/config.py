@@ -243,7 +243,7 @@ def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
             _require(value in ("true", "false"), f"{name}={value}", "give true or false")
             changes[name] = value == "true"
         elif isinstance(default, int):
-            _require(value.isdecimal(), f"{name}={value}", "give a whole number")
+            _require(value.removeprefix("-").isdecimal(), f"{name}={value}", "give a whole number")
             changes[name] = int(value)
         else:
             changes[name] = value

@@ -63,6 +63,16 @@ def evaluate(
     device = device or torch.device("cpu")
     facts = dataset(dataset_name)
     protocols.excluded_classes(facts, setting, group)
+    if setting == 2 and weights.trained_on.setting == 1 and not allow_seen:
+        raise LeakageError(
+            "the weights were trained in Setting 1, where slices with the test classes were visible",
+            f"train with --setting 2 --group {group}, or add --allow-seen",
+        )
+    if setting == 2 and weights.trained_on.setting == 2 and weights.trained_on.group != group and not allow_seen:
+        raise LeakageError(
+            f"the weights were trained for group {weights.trained_on.group}, not {group}",
+            f"train with --group {group}, or add --allow-seen",
+        )
     split = protocols.split_cases(facts, [case.id for case in cases], fold, shots)
     supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]

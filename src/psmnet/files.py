@@ -46,9 +46,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically; names of files that are no Unicode text are written with escapes."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(target: Path, content: Any) -> None:
@@ -70,12 +70,16 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
 
 
-def require_writable(target: Path) -> None:
+def require_writable(target: Path, *, overwrite: bool = True) -> None:
     """Prove, before long work, that `target` can be written; its folder is made if missing.
 
     Raises:
-        InputError: it can't.
+        InputError: it can't, or it is there and `overwrite` is off.
     """
+    if target.is_dir():
+        raise InputError(f"{target} is a folder", "give a file's name")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} is there already", "add --overwrite, or write elsewhere")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):

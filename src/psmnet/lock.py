@@ -18,12 +18,15 @@ NEWBORN_S = 2.0  # a lock may be empty for a moment before its owner has signed 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; the folder is made if missing.
+    """Hold `folder` for this process; the folder is made if missing, and goes again if it stays empty.
 
     Raises:
         InputError: another live process holds it, or it can't be written.
     """
     path = folder / LOCK_NAME
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file", "give a folder")
+    ours = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _take(path, folder)
@@ -33,6 +36,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+        if ours:
+            with contextlib.suppress(OSError):  # it holds something, and so it stays
+                folder.rmdir()
 
 
 def _take(path: Path, folder: Path) -> None:

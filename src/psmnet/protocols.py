@@ -71,7 +71,9 @@ def split_cases(facts: DataSet, ids: Sequence[str], fold: int | None, shots: int
     first, end = bounds[fold], bounds[fold + 1]
     outside = [ids[(end + i) % len(ids)] for i in range(len(ids) - (end - first))]
     if not 1 <= shots < len(outside):
-        raise ConfigError(f"{shots} support cases of {len(outside)} outside fold {fold}", "leave cases to train on")
+        raise ConfigError(
+            f"{shots} support cases of {len(outside)} outside fold {fold}", f"give 1 to {len(outside) - 1}"
+        )
     kept = set(outside[shots:])
     return Split(tuple(ids[first:end]), tuple(outside[:shots]), tuple(i for i in ids if i in kept))
 

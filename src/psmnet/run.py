@@ -23,7 +23,7 @@ from psmnet.data.preprocess import Normalisation
 from psmnet.data.pseudolabel_store import is_current, read_superpixels, write_superpixels
 from psmnet.data.store import Case, choose, find_cases
 from psmnet.data.synthetic import SyntheticEpisodes
-from psmnet.errors import ConfigError
+from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
 from psmnet.lock import locked
 from psmnet.models.build import build
@@ -110,6 +110,8 @@ def run_training(
         InputError: the data can't be used.
     """
     preset = spec.recipe()
+    if pseudolabels is not None and not pseudolabels.is_dir():
+        raise InputError(f"no folder {pseudolabels}", "make it with psmnet pseudolabel, or leave --pseudolabels out")
     with locked(out):
         asked = _claim(spec, preset, out, resume)
         torch.manual_seed(spec.seed)
@@ -159,8 +161,9 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
         before = read_json(path)
         if before != asked:
             old, new = before.get("run", {}), asked["run"]
-            changed = sorted(k for k in new if old.get(k) != new[k]) or ["preset"]
-            raise ConfigError(f"{out} was begun with another {', '.join(changed)}", "resume with the same options")
+            changed = [f"{key} {old.get(key)}, not {new[key]}" for key in sorted(new) if old.get(key) != new[key]]
+            with_ = ", ".join(changed) or f"preset {spec.preset} as it was then"
+            raise ConfigError(f"{out} was begun with {with_}", "resume with the same options")
     elif (out / CHECKPOINT_NAME).exists():
         raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another --out")
     return asked
@@ -188,7 +191,8 @@ def _source(
     training = choose(cases, split.train)
     labels = _superpixels(training, facts.body_threshold, pseudolabels or data, out / "pseudolabels", say)
 
-    say(f"reading {len(training)} training cases")
+    kept_out = f"; kept out: {', '.join(split.test)} (test), {', '.join(split.support)} (support)" if split.test else ""
+    say(f"reading {len(training)} training cases: {', '.join(split.train)}{kept_out}")
     rule = "ct-fold" if facts.normalisation == "ct-fold" else preset.normalisation
     arrays = [case.image().array_zyx for case in training]
     normalisation = Normalisation.of_cases(rule, arrays)
@@ -198,6 +202,9 @@ def _source(
         if excluded:
             allowed = protocols.allowed_slices(case.labels().array_zyx, excluded)
         volumes.append((normalisation.apply(array), ids, allowed))
+    if excluded:
+        dropped = sum(int((~allowed).sum()) for _, _, allowed in volumes)
+        say(f"dropping {dropped} slices that show a test class of group {spec.group}")
     bank = SliceBank.of_volumes(volumes, preset.model.input_size)
     source_ = SuperpixelEpisodes(bank, recipe.pairs, recipe.targets, recipe.augment, spec.seed)
     return source_, normalisation, {case.id: case.checksum() for case in training}

@@ -119,6 +119,11 @@ class Segmenter:
                 raise InputError(
                     f"support labels {mask.array_zyx.shape} on an image of {image.array_zyx.shape}", "use one grid"
                 )
+            _require_contrast(image, "the support")
+            if mask.array_zyx.all():
+                raise InputError(
+                    "the support mask has no background: every voxel is labelled", "give 0 to what is no organ"
+                )
         present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
         if not present:
             raise InputError("the support mask is empty", "label at least one voxel, or give another support")
@@ -147,6 +152,7 @@ class Segmenter:
         """
         if self._frame is None:
             raise ConfigError("no support has been set", "call set_support first")
+        _require_contrast(query, "the scan")
         view, notes = align_query(self._frame, query)
         seen = view.apply(query)
         array, more = _intensities(seen.array_zyx, self.weights.normalisation)
@@ -235,6 +241,12 @@ def _serving(
         nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
         supports.append(scan.support.select(torch.from_numpy(nearest.ravel())).join(count))
     return rows, concatenate(supports)
+
+
+def _require_contrast(volume: Volume, what: str) -> None:
+    low, high = volume.array_zyx.min(), volume.array_zyx.max()
+    if low == high:
+        raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan that shows something")
 
 
 def _longest_side_mm(frame: Volume, image: Volume) -> float:

@@ -18,6 +18,7 @@ import SimpleITK as sitk
 
 from psmnet.checkpoint import TrainingRecord
 from psmnet.data.store import find_cases
+from psmnet.files import read_json
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.volume import Volume
 from tiny import save_tiny_weights
@@ -112,6 +113,11 @@ def without_numbers(path: Path) -> None:
     write_volume(Volume(np.full((4, 16, 16), np.nan, dtype=np.float32)), path)
 
 
+def constant(path: Path) -> None:
+    scan = read_volume(path)
+    write_volume(scan.with_array(np.full_like(scan.array_zyx, 7)), path)
+
+
 SPOILT = [
     (Path.unlink, "does not exist|no file or folder"),
     (as_text, "damaged|not a NIfTI image"),
@@ -135,12 +141,21 @@ def test_scans_that_can_not_be_used(desk, which, spoil, message):
     assert not leftovers(desk.folder)
 
 
+@pytest.mark.parametrize(("which", "named"), [("query", "query.nii.gz: the scan"), ("support", "the support")])
+def test_constant_scans(desk, which, named):
+    constant(getattr(desk, which))
+    line = desk.refusal(*desk.arguments())
+    assert f"{named} is constant: every voxel is 7; give a scan that shows something" in line
+    assert not list(desk.folder.rglob("*_seg.nii.gz"))
+    assert not leftovers(desk.folder)
+
+
 def test_a_bad_query_does_not_stop_the_others(desk, phantoms):
     shutil.copy(phantoms / "image_3.nii.gz", desk.folder / "zebra.nii.gz")
     cut_short(desk.query)
     line = desk.refusal(*desk.arguments(desk.folder / "zebra.nii.gz"))
     assert line.startswith("1 of 2 scans failed: query.nii.gz: ")
-    assert "--overwrite" in line
+    assert line.endswith("; mend or leave them out, then run again with --skip-existing")
     assert sorted(path.name for path in desk.out.iterdir()) == [
         "report.json",
         "zebra_overlay.png",
@@ -192,6 +207,21 @@ def test_an_empty_support_mask(desk):
     assert not desk.out.exists()
 
 
+def test_a_support_mask_without_background(desk):
+    replace_labels(desk, lambda array: np.maximum(array, 1))
+    assert "the support mask has no background: every voxel is labelled; " in desk.refusal(*desk.arguments())
+    assert not desk.out.exists()
+
+
+def test_an_image_in_the_place_of_its_label_map(desk):
+    twice = ("--support", desk.support, desk.support)
+    assert "is given as image and as label map; give --support" in desk.refusal(*desk.arguments(*twice))
+    image = read_volume(desk.support)
+    write_volume(image.with_array(image.array_zyx.clip(0).astype(np.uint16)), desk.labels)
+    assert re.search(r"has \d+ values, as an image has; give --support IMAGE LABEL", desk.refusal(*desk.arguments()))
+    assert not desk.out.exists()
+
+
 def test_labels_that_are_not_whole_numbers(desk):
     replace_labels(desk, lambda array: array * np.float32(0.5))
     line = desk.refusal(*desk.arguments())
@@ -213,6 +243,27 @@ def test_a_label_that_the_support_has_not(desk):
 @pytest.mark.parametrize("text", ["liver", "1,,2", "0", "-1", "1.5", ""])
 def test_labels_that_are_no_labels(desk, text):
     assert f"--labels {text}".strip() in desk.refusal(*desk.arguments("--labels", text))
+
+
+# ---- names that are no Unicode text ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems make no such name")
+@pytest.mark.parametrize(("name", "failed"), [("m\udcfcller", ["m\udcfcller.nii.gz"]), ("m\udcfcller_seg", [])])
+def test_a_name_that_is_not_utf_8_does_not_stop_the_others(desk, phantoms, name, failed):
+    scans = desk.folder / "scans"
+    scans.mkdir()
+    shutil.copy(desk.query, scans / "a.nii.gz")
+    shutil.copy(desk.query, scans / f"{name}.nii.gz")
+    outcome = desk.cli(*desk.arguments(query=scans))
+    if failed:
+        assert "m\\udcfcller.nii.gz is not UTF-8; rename the file; " in only_line(outcome)
+    else:
+        assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(path.name for path in desk.out.iterdir()) == ["a_overlay.png", "a_seg.nii.gz", "report.json"]
+    report = read_json(desk.out / "report.json")
+    assert [entry["query"] for entry in report["failed"]] == failed
+    assert len(report["skipped"]) == (0 if failed else 1)
 
 
 # ---- weights and output ----------------------------------------------------------------------------------------
@@ -248,7 +299,7 @@ def test_weights_of_another_program(desk):
 def test_an_output_folder_that_can_not_be_made(desk):
     """Root may write anywhere, so a file stands in the way."""
     (desk.folder / "out").write_text("a file", encoding="utf-8")
-    assert f"can't write {desk.out}" in desk.refusal(*desk.arguments())
+    assert desk.refusal(*desk.arguments()) == f"{desk.out} is a file; give a folder"
     assert f"can't write {desk.out / 'deeper'}" in desk.refusal(*desk.arguments("--out", desk.out / "deeper"))
     assert desk.out.read_text(encoding="utf-8") == "a file"
 
@@ -257,7 +308,7 @@ def test_masks_are_not_replaced(desk):
     assert desk.cli(*desk.arguments()).code == 0
     before = (desk.out / "report.json").read_bytes()
     line = desk.refusal(*desk.arguments("--labels", "1"))
-    assert f"{desk.out / 'query_seg.nii.gz'} is there already; add --overwrite" in line
+    assert f"{desk.out / 'query_seg.nii.gz'} is there already; add --overwrite or --skip-existing" in line
     assert (desk.out / "report.json").read_bytes() == before
     assert not leftovers(desk.out)
     assert desk.cli(*desk.arguments("--labels", "1", "--overwrite")).code == 0
@@ -287,6 +338,13 @@ def test_a_device_that_is_not_here(desk):
         (["train", "nowhere", "--dataset", "chaos", "--out", "run"], "unknown data set 'chaos'; give one of chaos-t2"),
         (["train", ".", "--dataset", "folder", "--out", "run", "--preset", "huge"], "unknown preset 'huge'"),
         (["train", ".", "--dataset", "folder", "--out", "run", "--steps", "0"], "steps is 0"),
+        (["train", ".", "--dataset", "folder", "--out", "run", "--support-cases", "0"], "0 is not in the range"),
+        (["train", ".", "--dataset", "folder", "--out", "run", "--pseudolabels", "lost"], "no folder lost; make it"),
+        (["segment", "a.nii.gz", "--support", "b.nii.gz", "--out", "o"], "b.nii.gz --out: give two files, IMAGE LABEL"),
+        (
+            ["segment", "a.nii.gz", "--out", "o", "--support", "--labels", "1"],
+            "--labels 1: give two files, IMAGE LABEL",
+        ),
         (["pseudolabel", "nowhere", "--dataset", "folder"], "no folder nowhere"),
         (["pseudolabel", ".", "--dataset", "mnist"], "unknown data set 'mnist'"),
         (["pretrain", "--out", "run", "--preset", "huge"], "unknown preset 'huge'; give one of compact, paper"),
@@ -324,14 +382,15 @@ def evaluation(phantoms: Path, tmp_path: Path, weights: Path, **options: object)
         ({"dataset": "mnist"}, "unknown data set 'mnist'; give one of chaos-t2, sabs"),
         ({"fold": 5}, "no fold 5; give 0 to 4"),
         ({"fold": -1}, "no fold -1; give 0 to 4"),
-        ({"shots": 9}, "9 support cases of 5 outside fold 0"),
-        ({"shots": 0}, "0 support cases of 5"),
+        ({"shots": 9}, "9 support cases of 5 outside fold 0; give 1 to 4"),
+        ({"shots": 0}, "'--shots': 0 is not in the range"),
         ({"setting": 3}, "no Setting 3; give 1 or 2"),
         ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),
         ({"dataset": "cmr", "setting": 2}, "has no Setting 2"),
         ({"support_case": "77"}, "no case '77'; give one of 1, 2, 3"),
         ({"support_case": "1"}, "support 1 is in fold 0"),
         ({"set": "split_rounds=many"}, "split_rounds=many; give a whole number"),
+        ({"set": "split_rounds=-1"}, "split_rounds is -1; give 0 to 8"),
         ({"set": "depth=3"}, "setting 'depth=3'; give NAME=VALUE"),
         ({"set": "channels=64"}, "does not fit this version"),
     ],
@@ -358,11 +417,28 @@ def test_results_that_can_not_be_written(cli, phantoms, tmp_path, tiny_weights):
     assert f"can't write {tmp_path / 'file' / 'r.json'}" in line
 
 
-def test_results_in_the_place_of_a_folder_leave_nothing_half_written(cli, phantoms, tmp_path, tiny_weights):
-    """All goes well until the finished file takes its name."""
-    (tmp_path / "r.json").mkdir()
-    assert "can't write" in only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights)))
-    assert [path.name for path in tmp_path.rglob("*")] == ["r.json"]
+def test_results_in_the_place_of_a_folder_leave_nothing_half_written(
+    cli, phantoms, tmp_path, tiny_weights, monkeypatch
+):
+    """Refused before long work or, where the folder comes up meanwhile, when the finished file takes its name."""
+
+    def meanwhile(*_: object, **__: object) -> dict[str, object]:
+        (tmp_path / "r.json").mkdir()
+        return {}
+
+    monkeypatch.setattr("psmnet.cli.evaluate.evaluate", meanwhile)
+    for message in (f"can't write {tmp_path / 'r.json'}", f"{tmp_path / 'r.json'} is a folder; give a file's name"):
+        assert message in only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights)))
+        assert [path.name for path in tmp_path.rglob("*")] == ["r.json"]
+
+
+def test_results_are_not_replaced(cli, phantoms, tmp_path, tiny_weights):
+    (tmp_path / "r.json").write_text("{}", encoding="utf-8")
+    line = only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights)))
+    assert f"{tmp_path / 'r.json'} is there already; add --overwrite" in line
+    assert (tmp_path / "r.json").read_text(encoding="utf-8") == "{}"
+    assert cli(*evaluation(phantoms, tmp_path, tiny_weights), "--overwrite").code == 0
+    assert '"summary"' in (tmp_path / "r.json").read_text(encoding="utf-8")
 
 
 def test_a_full_disk_leaves_nothing_half_written(desk, monkeypatch):
@@ -371,7 +447,7 @@ def test_a_full_disk_leaves_nothing_half_written(desk, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     assert "No space left on device" in desk.refusal(*desk.arguments())
-    assert list(desk.out.iterdir()) == []
+    assert not desk.out.exists()
 
 
 def test_names_that_are_too_long(cli, tmp_path):

@@ -140,7 +140,11 @@ def test_from_pseudo_labels_to_masks(cli, data, tmp_path):
     train = ("train", data, "--dataset", "phantom", "--fold", 0, "--setting", 1, "--preset", "compact", "--out", run)
     outcome = cli(*train, "--pseudolabels", pseudolabels, "--device", "cpu")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == f"weights: {run / 'weights.safetensors'}\n"
+    assert outcome.out.splitlines() == [
+        "reading 4 training cases: 3, 4, 5, 6; kept out: 1 (test), 2 (support)",
+        "training 3 steps of 2 image pairs",
+        f"weights: {run / 'weights.safetensors'}",
+    ]
     assert not (run / "pseudolabels").exists()
     assert not (run / LOCK_NAME).exists()
     assert len((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
@@ -196,7 +200,7 @@ def test_setting_2_needs_labels_and_setting_1_does_not(cli, data, tmp_path):
     outcome = cli("train", data, *options, *pseudolabels, "--setting", 2, "--group", "upper", "--out", tmp_path / "two")
     assert outcome.code == 2
     assert "case 3 has no label map" in outcome.err
-    assert not [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
+    assert not (tmp_path / "two").exists()
 
 
 @pytest.mark.usefixtures("tiny_preset")
@@ -208,7 +212,7 @@ def test_a_run_is_resumed_with_the_same_options_alone(cli, data, tmp_path):
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == weights
     outcome = cli(*train, "--resume", "--seed", 7)
     assert outcome.code == 2
-    assert "was begun with another seed; resume with the same options" in outcome.err
+    assert "was begun with seed 0, not 7; resume with the same options" in outcome.err
 
 
 @pytest.mark.usefixtures("tiny_preset")
@@ -224,6 +228,19 @@ def test_phantoms_are_a_data_set(cli, tmp_path):
     assert sorted(path.name for path in (tmp_path / "patients").iterdir()) == ["image_1.nii.gz", "label_1.nii.gz"]
     labels = read_labels(tmp_path / "patients" / "label_1.nii.gz").array_zyx
     assert set(np.unique(labels)) == {0, 1, 2, 3, 4, 5}
+    before = contents(tmp_path)
+    assert cli("phantom", tmp_path / "patients", "--cases", 1, "--seed", 6, "--overwrite").code == 0
+    assert contents(tmp_path).keys() == before.keys()
+    assert contents(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", ["image_1.nii.gz", "label_1.nii.gz", "image_2.nii.gz", "label_2.nii.gz"])
+def test_patients_are_not_replaced(cli, tmp_path, name):
+    (tmp_path / name).write_bytes(b"mine")
+    outcome = cli("phantom", tmp_path, "--cases", 2)
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert f"{tmp_path / name} is there already; add --overwrite" in outcome.err
+    assert contents(tmp_path) == {name: b"mine"}
 
 
 # ---- segment ---------------------------------------------------------------------------------------------------
@@ -291,6 +308,25 @@ def test_segment_with_several_supports(cli, data, tmp_path, tiny_weights):
     assert len(read_json(tmp_path / "masks" / "report.json")["supports"]) == 2
 
 
+def test_segment_goes_on_after_an_interruption(cli, data, tmp_path, tiny_weights):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "image_2_seg.nii.gz").write_bytes(b"there")
+    arguments = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz")
+    outcome = cli(*arguments)
+    assert outcome.code == 2
+    assert "image_2_seg.nii.gz is there already; add --overwrite or --skip-existing" in outcome.err
+    assert list(contents(tmp_path / "masks")) == ["image_2_seg.nii.gz"]
+    outcome = cli(*arguments, "--skip-existing")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (tmp_path / "masks" / "image_2_seg.nii.gz").read_bytes() == b"there"
+    assert set(contents(tmp_path / "masks")) == {
+        "image_2_seg.nii.gz",
+        "image_3_seg.nii.gz",
+        "image_3_overlay.png",
+        "report.json",
+    }
+
+
 # ---- one writer ------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +346,7 @@ def test_one_writer_per_folder(cli, data, tmp_path, tiny_weights):
             assert f"{out} is being written by process {os.getpid()} on " in outcome.err
             assert len(outcome.err.splitlines()) == 1
         assert [path.name for path in out.iterdir()] == [LOCK_NAME]
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_dead_owners_lock_is_taken_over(cli, data, tmp_path, tiny_weights):
@@ -318,6 +354,7 @@ def test_a_dead_owners_lock_is_taken_over(cli, data, tmp_path, tiny_weights):
     gone.wait()
     with locked(tmp_path / "masks"):
         content = read_json(tmp_path / "masks" / LOCK_NAME)
+    (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / LOCK_NAME).write_text(json.dumps(content | {"pid": gone.pid}), encoding="utf-8")
     outcome = cli(*segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz"))
     assert (outcome.code, outcome.err) == (0, "")
@@ -331,6 +368,9 @@ def test_demo(cli, tmp_path, monkeypatch):
     """With two patients, one of them labelled, and the bundled weights."""
     monkeypatch.setattr(demo, "PATIENTS", 2)
     out = tmp_path / "demo é"
+    out.mkdir()
+    (out / LOCK_NAME).write_bytes(b"")  # of a demo that was killed at its very beginning
+    os.utime(out / LOCK_NAME, (0, 0))
     outcome = cli("demo", "--out", out)
     assert (outcome.code, outcome.err) == (0, "")
     assert "mean Dice 0." in outcome.out
@@ -344,3 +384,15 @@ def test_demo(cli, tmp_path, monkeypatch):
     assert "<script" not in page
     assert "data:image/png;base64," in page
     assert cli("demo", "--out", out).code == 0  # again, over the same folder
+
+
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [("out/notes.txt", "holds something else than a demo; choose another --out"), ("out", "is a file; give a folder")],
+)
+def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
+    (tmp_path / stray).parent.mkdir(exist_ok=True)
+    (tmp_path / stray).write_bytes(b"mine")
+    outcome = cli("demo", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err) == (2, f"psmnet: {tmp_path / 'out'} {message}\n")
+    assert contents(tmp_path) == {stray: b"mine"}

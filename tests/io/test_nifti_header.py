@@ -15,7 +15,8 @@ import pytest
 from nifti_bytes import SROW, Nifti, refusal
 
 from psmnet.errors import InputError
-from psmnet.io import read_header, read_volume
+from psmnet.io import read_header, read_volume, write_volume
+from psmnet.volume import Volume
 
 # ---- stored orientation ----------------------------------------------------------------------------------------
 
@@ -90,7 +91,9 @@ def test_sform_spacing_that_differs_from_pixdim_is_noted(tmp_path):
 REFUSED = {
     "2D": (Nifti(dim=(2, 4, 30, 1, 1, 1, 1, 1)), "2D image (4 x 30)"),
     "4D": (Nifti(dim=(4, 4, 5, 3, 2, 1, 1, 1)), "holds 2 volumes (4 x 5 x 3 x 2)"),
-    "5D vector": (Nifti(dim=(5, 4, 5, 2, 1, 3, 1, 1)), "holds 3 volumes"),
+    "5D vector": (Nifti(dim=(5, 4, 5, 2, 1, 3, 1, 1)), "is a colour image (4 x 5 x 2 x 1 x 3); give a grey one"),
+    "5D vector of two": (Nifti(dim=(5, 4, 5, 2, 1, 2, 1, 1)), "holds 2 volumes (4 x 5 x 2 x 1 x 2)"),
+    "5D in time": (Nifti(dim=(5, 4, 5, 2, 3, 1, 1, 1)), "holds 3 volumes"),
     "dim 0": (Nifti(dim=(0, 4, 5, 6, 1, 1, 1, 1)), "claims 0 dimensions"),
     "dim 9": (Nifti(dim=(9, 4, 5, 6, 1, 1, 1, 1)), "claims 9 dimensions"),
     "negative size": (Nifti(dim=(3, 4, -5, 6, 1, 1, 1, 1)), "4 x -5 x 6"),
@@ -123,7 +126,17 @@ def test_refused(tmp_path, case):
     assert expected in refusal(nifti.write(tmp_path / "scan.nii"))
 
 
-@pytest.mark.parametrize("case", ["2D", "4D", "RGB", "zero spacing", "absurd size"])
+@pytest.mark.parametrize("path", ["m\udcfcller.nii", "m\udcfcller/scan.nii.gz"])
+def test_names_that_are_not_utf_8_are_refused(tmp_path, path):
+    """Whether there is such a file or not: SimpleITK would end the process."""
+    with pytest.raises(InputError, match=r"m\\udcfcller.* is not UTF-8; rename the file"):
+        read_header(tmp_path / path)
+    with pytest.raises(InputError, match=r"m\\udcfcller.* is not UTF-8; rename the file"):
+        write_volume(Volume(np.zeros((2, 3, 4), np.uint8)), tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("case", ["2D", "4D", "5D vector", "RGB", "zero spacing", "absurd size"])
 def test_refused_in_nifti2(tmp_path, case):
     nifti, expected = REFUSED[case]
     assert expected in refusal(replace(nifti, version=2, order=">").write(tmp_path / "scan.nii.gz"))

@@ -18,9 +18,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def say(line: str) -> None:
-    """One line of what is being done; only where a person watches, so that a script's stderr has errors alone."""
-    if err.is_terminal:
-        err.print(line)
+    """One line of what is being done; on standard output, since standard error has errors and progress alone."""
+    out.print(line)
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, set_threads, threads_option
 from psmnet.cohort import Query, segment_queries
 from psmnet.data.phantom import write_patients
+from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume
-from psmnet.lock import locked
+from psmnet.lock import LOCK_NAME, locked
 from psmnet.metrics import score
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
@@ -33,6 +34,8 @@ def command(out: Path, threads: int | None) -> None:
     dice: dict[str, dict[str, float]] = {}
     pictures: list[tuple[str, Path]] = []
     with locked(out), console.progress("patients", PATIENTS - 1) as advance:
+        if any(path.name != LOCK_NAME for path in out.iterdir()) and not (out / "patients").is_dir():
+            raise InputError(f"{out} holds something else than a demo", "choose another --out")
         (support, support_labels), *others = write_patients(out / "patients", PATIENTS, SEED)
         segmenter = Segmenter.from_pretrained()
         segmenter.set_support([(read_volume(support), read_labels(support_labels))])
@@ -44,7 +47,7 @@ def command(out: Path, threads: int | None) -> None:
                 for name, value in facts.labels.items()
             }
             picture = mask.with_name(f"{query.name}_overlay.png")
-            title = f"{query.name}: coloured by psmnet, white as drawn"
+            title = f"{query.name}: in colour by psmnet, reference as drawn"
             draw_overlay(image, result.labels.array_zyx, facts.names(), picture, reference_zyx=reference, title=title)
             pictures.append((query.name, picture))
             advance(len(dice), query.name)

@@ -11,6 +11,7 @@ from psmnet.cli.options import (
     DATA,
     dataset_option,
     device_option,
+    overwrite_option,
     set_option,
     set_threads,
     setting_options,
@@ -34,9 +35,12 @@ from psmnet.runtime import pick_device
 @weights_option()
 @click.option("--out", type=DATA, required=True, metavar="FILE", help="Results as JSON.")
 @click.option("--support-case", metavar="ID[,ID]", help="Support cases instead of the fold's own.")
-@click.option("--shots", type=int, default=1, show_default=True, help="Support cases that the fold names.")
+@click.option(
+    "--shots", type=click.IntRange(1), default=1, show_default=True, help="Support cases that the fold names."
+)
 @click.option("--allow-seen", is_flag=True, help="Go on where training saw a test or support case; the result says so.")
 @set_option("Change the model after training, as in split_rounds=0.")
+@overwrite_option("results")
 @device_option()
 @threads_option()
 def command(
@@ -52,12 +56,13 @@ def command(
     shots: int,
     allow_seen: bool,
     changes: tuple[str, ...],
+    overwrite: bool,
     device: str,
     threads: int | None,
 ) -> None:
     """Score weights on one fold of DATA and write a results file."""
     set_threads(threads)
-    require_writable(out)
+    require_writable(out, overwrite=overwrite)
     cases = find_cases(data)
     with console.progress("queries", None) as advance:
         done = 0

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 import rich_click as click
-from rich.table import Table
 
 from psmnet import runtime
 from psmnet.catalog import DATASETS, METHODS, PROTOCOLS, SETTINGS
@@ -31,10 +30,10 @@ def command(as_json: bool, device: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
         return
-    table = Table("name", "data set", "cases", "licence", "source", title="data sets")
     for name, data in DATASETS.items():
-        table.add_row(name, data.title, str(data.cases or ""), data.licence, data.source)
-    console.out.print(table)
+        cases = f", {data.cases} cases" if data.cases else ""
+        console.out.print(f"{name}: {data.title}{cases}")
+        console.out.print(f"    licence: {data.licence}; source: {data.source}")
     console.out.print(f"methods: {', '.join(facts['methods'])}")
     console.out.print(f"presets: {', '.join(PRESETS)}")
     console.out.print(f"protocols: {', '.join(PROTOCOLS)}")

@@ -74,7 +74,8 @@ def main(args: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         sys.exit(1)
     except OSError as error:  # a folder that may not be listed, a name that is too long
-        _fail(f"can't use {error.filename} ({error.strerror or error}); check the path and its permissions")
+        what = f"use {error.filename}" if error.filename else "write the output"
+        _fail(f"can't {what} ({error.strerror or error}); check paths, permissions and free space")
 
 
 def _fail(message: str) -> None:

@@ -71,6 +71,11 @@ def weights_option() -> Decorator:
     )
 
 
+def overwrite_option(what: str) -> Decorator:
+    """--overwrite."""
+    return click.option("--overwrite", is_flag=True, help=f"Replace {what} that are there.")
+
+
 def set_threads(threads: int | None) -> None:
     """Let torch use this many CPU threads."""
     if threads is not None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA
+from psmnet.cli.options import DATA, overwrite_option
 from psmnet.data.phantom import write_patients
+from psmnet.files import require_writable
 from psmnet.lock import locked
 
 
@@ -14,8 +15,12 @@ from psmnet.lock import locked
 @click.argument("out", type=DATA, metavar="DIR")
 @click.option("--cases", type=click.IntRange(1), default=8, show_default=True, help="How many patients.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first patient.")
-def command(out: Path, cases: int, seed: int) -> None:
+@overwrite_option("patients")
+def command(out: Path, cases: int, seed: int, overwrite: bool) -> None:
     """Write synthetic patients with labels, in the normalised layout (--dataset phantom)."""
     with locked(out), console.progress("patients", cases) as advance:
+        for number in range(1, cases + 1):
+            for kind in ("image", "label"):
+                require_writable(out / f"{kind}_{number}.nii.gz", overwrite=overwrite)
         write_patients(out, cases, seed, lambda done: advance(done, ""))
     console.out.print(f"{cases} patients: {out}")

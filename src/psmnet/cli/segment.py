@@ -9,7 +9,7 @@ import rich_click as click
 from psmnet import runtime
 from psmnet.checkpoint import load_weights
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
+from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
 from psmnet.cohort import Query, find_queries, read_support, segment_queries, without_folder
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import write_json
@@ -28,12 +28,14 @@ from psmnet.volume import Volume
     multiple=True,
     required=True,
     metavar="IMAGE LABEL",
+    callback=lambda _context, _option, pairs: _two_files_each(pairs),
     help="A scan and its label map; more than one may be given.",
 )
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
 @weights_option()
 @click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
-@click.option("--overwrite", is_flag=True, help="Replace masks that are there.")
+@overwrite_option("masks")
+@click.option("--skip-existing", is_flag=True, help="Leave out scans whose mask is there: go on after an interruption.")
 @click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
 @device_option()
 @threads_option()
@@ -44,6 +46,7 @@ def command(
     weights: str,
     labels: str | None,
     overwrite: bool,
+    skip_existing: bool,
     trust_support_grid: bool,
     device: str,
     threads: int | None,
@@ -71,7 +74,7 @@ def command(
             entries.append(_entry(query, result, mask, overlay))
             advance(len(entries), query.name)
 
-        failed = segment_queries(segmenter, found, out, overwrite=overwrite, done=done)
+        failed = segment_queries(segmenter, found, out, overwrite=overwrite, skip_existing=skip_existing, done=done)
         report = {
             "schema": "psmnet-segment-1",
             "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],
@@ -91,8 +94,15 @@ def command(
     if failed:
         raise InputError(
             f"{len(failed)} of {len(found)} scans failed: " + "; ".join(f"{q.path.name}: {e}" for q, e in failed),
-            "mend or leave them out, then run again with --overwrite",
+            "mend or leave them out, then run again with --skip-existing",
         )
+
+
+def _two_files_each(pairs: tuple[tuple[Path, Path], ...]) -> tuple[tuple[Path, Path], ...]:
+    for pair in pairs:
+        if any(path.name.startswith("--") for path in pair):
+            raise click.BadParameter(f"{pair[0]} {pair[1]}: give two files, IMAGE LABEL")
+    return tuple(dict.fromkeys(pairs))
 
 
 def _label_values(text: str | None) -> list[int] | None:
@@ -131,7 +141,7 @@ def _print(out: Path, entries: list[dict[str, Any]], notes: list[str], report: d
         return
     worst = min(entries, key=lambda entry: entry["confidence"])
     missing = [value for value, found in worst["labels"].items() if found["volume_ml"] == 0]
-    why = f"label {', '.join(missing)} was not found" if missing else f"confidence {worst['confidence']:.2f}"
+    why = f"not found: label {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
     console.out.print(f"masks: {len(entries)} in {out} (<name>_seg.nii.gz)")
     console.out.print(f"overlays: {out} (<name>_overlay.png)")
     console.out.print(f"look first at: {out / worst['overlay']} ({why})")

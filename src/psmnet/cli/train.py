@@ -16,7 +16,11 @@ from psmnet.runtime import pick_device
 @click.option("--fold", type=int, help="Cases of this fold, and its support, are left out; every case by default.")
 @setting_options()
 @click.option(
-    "--support-cases", type=int, default=1, show_default=True, help="Cases after the fold kept out as supports."
+    "--support-cases",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cases after the fold kept out as supports.",
 )
 @click.option("--pseudolabels", type=DATA, metavar="DIR", help="Superpixels; DATA by default, missing ones go to RUN.")
 @click.option("--init", metavar="RUN|FILE|bundled", help="Begin with these weights, not from scratch.")

@@ -68,6 +68,6 @@ def superpixel_volume(array_zyx: Array, threshold: float | None) -> npt.NDArray[
     if threshold is None:
         low, high = np.percentile(array_zyx, (0.5, 99.5))
         array_zyx = (np.clip(array_zyx, low, high) - low) * (1000 / max(high - low, 1e-6))
-        threshold = float(threshold_otsu(array_zyx)) / 2 if high > low else 0.0
+        threshold = float(threshold_otsu(array_zyx)) / 2 if np.ptp(array_zyx) > 0 else 0.0
     min_size_px = max(1, round(MIN_SIZE_PX * array_zyx[0].size / REFERENCE_PX**2))
     return np.stack([superpixels(slice_yx, threshold, min_size_px) for slice_yx in array_zyx])

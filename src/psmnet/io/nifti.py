@@ -13,7 +13,14 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.files import atomic_path
-from psmnet.io.nifti_header import CHUNK_BYTES, NiftiHeader, has_nifti_suffix, open_stream, read_header
+from psmnet.io.nifti_header import (
+    CHUNK_BYTES,
+    NiftiHeader,
+    has_nifti_suffix,
+    open_stream,
+    read_header,
+    require_readable_name,
+)
 from psmnet.volume import Array, Volume
 
 LABEL_TOLERANCE = 1e-3
@@ -107,6 +114,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
         InputError: the suffix, the type of the voxels or the path can't be written, or the disk is full.
     """
     path = Path(path)
+    require_readable_name(path)
     if not has_nifti_suffix(path):
         raise InputError(f"can't write {path}: unsupported suffix {path.suffix!r}", "name it .nii.gz")
     if not overwrite and path.exists():

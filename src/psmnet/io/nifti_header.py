@@ -93,6 +93,19 @@ def open_stream(path: Path) -> BinaryIO | gzip.GzipFile:
     return gzip.open(path, "rb")
 
 
+def require_readable_name(path: Path) -> None:
+    """Refuse names that are no Unicode text: SimpleITK ends the whole process on one.
+
+    Raises:
+        InputError: such a name.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise InputError(f"the name {shown} is not UTF-8", "rename the file") from error
+
+
 def read_header(path: Path | str) -> NiftiHeader:
     """Read and check a header, and count the file's bytes to the end.
 
@@ -106,6 +119,7 @@ def read_header(path: Path | str) -> NiftiHeader:
         InputError: no single 3D scalar image can be read from the file; says what was found and what to do.
     """
     path = Path(path)
+    require_readable_name(path)
     if not path.exists():
         raise InputError(f"{path} does not exist", "check the path")
     if not path.is_file():
@@ -195,6 +209,8 @@ def _checked_geometry(path: Path, raw: RawHeader) -> tuple[tuple[int, int, int],
             f"{path} claims {text} = {math.prod(shape)} voxels, more than {LARGEST_VOXEL_COUNT}",
             "mend the header, or crop the scan",
         )
+    if shape[3:] == (1, 3):
+        raise InputError(f"{path} is a colour image ({text})", "give a grey one")
     if math.prod(shape[3:]) > 1:
         raise InputError(
             f"{path} holds {math.prod(shape[3:])} volumes ({text})", "save one volume as a file of its own"

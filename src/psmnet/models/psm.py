@@ -43,9 +43,8 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         divided = torch.zeros_like(foreground)
         for members in (foreground, ~foreground):
             area = sub_masks(proposal, members.to(features.dtype), 2 * count).sum(dim=(-2, -1))
-            divides = (rearrange(area, "n k (parent two) -> n k parent two", two=2) >= minimal_area).all(
-                dim=-1
-            )  # N K parents
+            siblings = rearrange(area, "n k (parent sibling) -> n k parent sibling", sibling=2)
+            divides = (siblings >= minimal_area).all(dim=-1)
             divided |= members & divides.gather(2, part.flatten(2)).reshape(part.shape)
         part = 2 * part + missed * divided
     return part
