@@ -124,6 +124,11 @@ def run_training(
                 raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
             model.load_state_dict(initial.model.state_dict())
             init, before = initial.sha256, initial.trained_on
+            if spec.setting == 2 and before.setting == 1:
+                raise ConfigError(
+                    f"{spec.init} was trained in Setting 1, where test classes were visible",
+                    "begin Setting 2 elsewhere",
+                )
             # What the initial weights saw, these have seen.
             prefix = "" if before.dataset == spec.dataset else f"{before.dataset}/"
             seen = {f"{prefix}{case_id}": checksum for case_id, checksum in before.cases.items()}

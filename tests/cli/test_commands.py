@@ -396,3 +396,15 @@ def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
     outcome = cli("demo", "--out", tmp_path / "out")
     assert (outcome.code, outcome.err) == (2, f"psmnet: {tmp_path / 'out'} {message}\n")
     assert contents(tmp_path) == {stray: b"mine"}
+
+
+def test_going_on_after_an_interruption_keeps_what_the_report_said(cli, phantoms, tiny_weights, tmp_path):
+    support = ("--support", phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz")
+    options = (*support, "--weights", tiny_weights, "--out", tmp_path / "masks")
+    assert cli("segment", phantoms / "image_2.nii.gz", *options).code == 0
+    both = (phantoms / "image_2.nii.gz", phantoms / "image_3.nii.gz")
+    assert cli("segment", *both, *options, "--skip-existing").code == 0
+    report = json.loads((tmp_path / "masks" / "report.json").read_text(encoding="utf-8"))
+    assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
+    refused = cli("segment", *both, *options, "--skip-existing", "--overwrite")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)

@@ -12,7 +12,7 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
 from psmnet.cohort import Query, find_queries, read_support, segment_queries, without_folder
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import write_json
+from psmnet.files import read_json, write_json
 from psmnet.lock import locked
 from psmnet.report.overlay import draw_overlay
 from psmnet.segmenter import Segmentation, Segmenter
@@ -64,8 +64,10 @@ def command(
     segmenter = Segmenter(load_weights(weights), runtime.pick_device(device))
     segmenter.set_support(pairs, wanted)
     names = {value: f"label_{value}" for value in segmenter.label_values}
-    entries: list[dict[str, Any]] = []
+    if overwrite and skip_existing:
+        raise ConfigError("--overwrite with --skip-existing", "give one of them")
     with locked(out), console.progress("scans", len(found)) as advance:
+        entries = _earlier(out, found) if skip_existing else []
 
         def done(query: Query, image: Volume, result: Segmentation, mask: Path) -> None:
             overlay = out / f"{query.name}_overlay.png"
@@ -112,6 +114,14 @@ def _label_values(text: str | None) -> list[int] | None:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConfigError(f"--labels {text}", "give whole numbers above 0, as in 1,4")
     return [int(part) for part in parts]
+
+
+def _earlier(out: Path, queries: list[Query]) -> list[dict[str, Any]]:
+    """What an earlier report says of queries whose masks are there."""
+    path = out / "report.json"
+    report = read_json(path) if path.exists() else {}
+    masks = {f"{query.name}_seg.nii.gz" for query in queries}
+    return [e for e in report.get("queries", []) if e["mask"] in masks and (out / e["mask"]).exists()]
 
 
 def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path) -> dict[str, Any]:
