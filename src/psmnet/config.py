@@ -168,7 +168,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     # Trains from scratch on a laptop. Every choice and what it measured: docs/decisions.md.
     "compact": Preset(
-        model=ModelConfig(attention="off"),
+        model=ModelConfig(attention="off", split_foreground=False),
         train=TrainConfig(
             steps=1600,
             learning_rate=5e-4,
