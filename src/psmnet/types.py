@@ -12,6 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from psmnet.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -108,10 +110,12 @@ class Guidance:
         """The mean over those of each group of slices that have foreground.
 
         Raises:
-            ValueError: guide maps of the released form, which has one shot.
+            ConfigError: guide maps of the released form, which has one shot.
         """
         if self.maps.ndim == 6:
-            raise ValueError("the released form of cross attention takes one support slice")
+            raise ConfigError(
+                "the released form of cross attention takes one support slice", "use weights with attention=text or off"
+            )
         share = rearrange(self.present, "(b s) k -> b s k 1 1 1", s=shots)
         maps = (rearrange(self.maps, "(b s) k l c d -> b s k l c d", s=shots) * share).sum(1)
         total = share.sum(1)[..., 0, 0, 0]

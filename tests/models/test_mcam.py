@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from psmnet.errors import ConfigError
 from psmnet.models.mcam import LEVELS, MultiLevelCrossAttention
 from psmnet.models.prototypes import masked_average
 from psmnet.types import Guidance, Prototypes
@@ -144,5 +145,5 @@ def test_several_slices_average_their_guidance_over_those_with_foreground():
 
 def test_released_form_has_one_shot():
     case, module = Case(), attention("release", moved=True)
-    with pytest.raises(ValueError, match="one support slice"):
+    with pytest.raises(ConfigError, match="one support slice"):
         case.describe(module).join(1)
