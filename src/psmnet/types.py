@@ -112,6 +112,8 @@ class Guidance:
         Raises:
             ConfigError: guide maps of the released form, which has one shot.
         """
+        if shots == 1:
+            return self
         if self.maps.ndim == 6:
             raise ConfigError(
                 "the released form of cross attention takes one support slice", "use weights with attention=text or off"

@@ -145,5 +145,8 @@ def test_several_slices_average_their_guidance_over_those_with_foreground():
 
 def test_released_form_has_one_shot():
     case, module = Case(), attention("release", moved=True)
+    guidance = case.describe(module)
+    assert guidance.join(1) is guidance
+    twice = Guidance(guidance.maps.repeat(2, 1, 1, 1, 1, 1), guidance.present.repeat(2, 1))
     with pytest.raises(ConfigError, match="one support slice"):
-        case.describe(module).join(1)
+        twice.join(2)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.psmnet import PSMNet
-from psmnet.types import Prototypes, Support
+from psmnet.types import Prototypes, Support, concatenate
 
 C, SIZE = 8, 32
 FORMS = ["off", "text", "release"]
@@ -178,3 +178,11 @@ def test_the_support_finds_itself():
     inner = prediction.foreground[0, 0] > 0.5
     assert inner[10:18, 6:14].all()
     assert not inner[24:, 20:].any()
+
+
+def test_the_released_form_serves_one_shot_in_evaluation():
+    model = network("release")
+    described = model.describe(model.encode(images(3)), squares(3, 2))
+    alone = concatenate([described])
+    assert torch.equal(alone.guidance.maps, described.guidance.maps)
+    assert model.match(model.encode(images(3)), alone).logits.shape[:2] == (3, 2)
