@@ -12,7 +12,6 @@ from psmnet.config import (
     TrainConfig,
     model_from_dict,
     parse_changes,
-    to_dict,
 )
 from psmnet.errors import ConfigError
 
@@ -20,7 +19,7 @@ from psmnet.errors import ConfigError
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_round_trips_through_json(name: str):
     preset = PRESETS[name]
-    plain = json.loads(json.dumps(to_dict(preset)))
+    plain = json.loads(json.dumps(dataclasses.asdict(preset)))
     assert model_from_dict(plain["model"]) == preset.model
     train = plain["train"]
     augment = {k: tuple(v) if isinstance(v, list) else v for k, v in train.pop("augment").items()}

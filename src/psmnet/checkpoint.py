@@ -91,8 +91,8 @@ def load_weights(source: str | Path, changes: Mapping[str, Any] | None = None) -
         changes: fields of ModelConfig to change after training, for ablations (split_rounds, attention=off, ...).
 
     Raises:
-        InputError: there are none, the file is damaged, or it is not psmnet's.
-        ConfigError: a change that the model does not have or that its tensors don't fit.
+        InputError: there are none, the file is damaged or not psmnet's, or its tensors don't fit the changes.
+        ConfigError: a change that the model does not have.
     """
     path = find_weights(source)
     tensors, record = load_tensors(path)

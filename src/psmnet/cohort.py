@@ -12,6 +12,7 @@ import numpy as np
 from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.io.nifti_header import has_nifti_suffix
 from psmnet.segmenter import Segmentation, Segmenter
 from psmnet.volume import Volume
 
@@ -34,6 +35,11 @@ class Query:
 
     path: Path
     name: str
+
+    @property
+    def mask_name(self) -> str:
+        """File name of its mask."""
+        return f"{self.name}_seg.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ def segment_queries(
     Raises:
         InputError: a mask is there already and `overwrite` is off: nothing is segmented then.
     """
-    targets = {query: out / f"{query.name}_seg.nii.gz" for query in queries}
+    targets = {query: out / query.mask_name for query in queries}
     there = [query for query, target in targets.items() if target.exists()]
     if there and not overwrite and not skip_existing:
         raise InputError(
@@ -150,7 +156,9 @@ def segment_queries(
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        found = [p for p in path.rglob("*") if _is_scan(p) and p.is_file() and not _is_hidden(p.relative_to(path))]
+        found = [
+            p for p in path.rglob("*") if has_nifti_suffix(p) and p.is_file() and not _is_hidden(p.relative_to(path))
+        ]
     elif path.exists() or not glob.has_magic(pattern):
         if not path.exists():
             raise InputError(f"no file or folder {pattern}", "check the path")
@@ -168,10 +176,6 @@ def _expand(pattern: str) -> list[Path]:
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _is_scan(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES)
 
 
 def _stem(path: Path) -> str:

@@ -208,11 +208,6 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON values."""
-    return dataclasses.asdict(config)
-
-
 def model_from_dict(values: dict[str, Any]) -> ModelConfig:
     """A network's configuration from a weights file.
 

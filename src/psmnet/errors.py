@@ -25,10 +25,3 @@ class ConfigError(PsmnetError):
 
 class LeakageError(PsmnetError):
     """A test or support case that the weights were trained on."""
-
-
-class MissingExtraError(PsmnetError):
-    """An optional dependency that is not installed."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed", f"install it with: pip install 'psmnet[{extra}]'")

@@ -19,9 +19,7 @@ from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_ten
 from psmnet.metrics import score
 from psmnet.results import SCHEMA, summarise
 from psmnet.types import Features, Support, concatenate
-from psmnet.volume import Volume
-
-Array = npt.NDArray[Any]
+from psmnet.volume import Array, Volume
 
 
 def evaluate(

@@ -4,10 +4,8 @@ Each support slice and each query slice is encoded once, whatever the number of 
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,8 +13,8 @@ from psmnet.data.episodes import resize_images
 from psmnet.data.preprocess import Normalisation
 from psmnet.models.build import Method
 from psmnet.types import Features, Support
+from psmnet.volume import Array
 
-Array = npt.NDArray[Any]
 BATCH = 16  # slices; larger batches are no faster on a CPU
 
 

@@ -1,15 +1,14 @@
 """Overlap and surface metrics of one organ in one scan. No NaN: what is undefined is None."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from psmnet.errors import InputError
+from psmnet.volume import Array
 
-Array = npt.NDArray[Any]
 NSD_TOLERANCE_MM = 2.0
 
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import DataSet
 from psmnet.errors import ConfigError, InputError
-
-Array = npt.NDArray[Any]
+from psmnet.volume import Array
 
 PARTS = 3  # EP1 cuts an organ into three parts along z
 

@@ -199,14 +199,14 @@ def _source(
     kept_out = f"; kept out: {', '.join(split.test)} (test), {', '.join(split.support)} (support)" if split.test else ""
     say(f"reading {len(training)} training cases: {', '.join(split.train)}{kept_out}")
     rule = "ct-fold" if facts.normalisation == "ct-fold" else preset.normalisation
-    arrays = [case.image().array_zyx for case in training]
-    normalisation = Normalisation.of_cases(rule, arrays)
+    images = [case.image() for case in training]
+    normalisation = Normalisation.of_cases(rule, (image.array_zyx for image in images))
     volumes = []
-    for case, array, ids in zip(training, arrays, labels, strict=True):
-        allowed = np.ones(len(array), dtype=bool)
+    for case, image, ids in zip(training, images, labels, strict=True):
+        allowed = np.ones(len(image.array_zyx), dtype=bool)
         if excluded:
-            allowed = protocols.allowed_slices(case.labels().array_zyx, excluded)
-        volumes.append((normalisation.apply(array), ids, allowed))
+            allowed = protocols.allowed_slices(case.labels(image).array_zyx, excluded)
+        volumes.append((normalisation.apply(image.array_zyx), ids, allowed))
     if excluded:
         dropped = sum(int((~allowed).sum()) for _, _, allowed in volumes)
         say(f"dropping {dropped} slices that show a test class of group {spec.group}")

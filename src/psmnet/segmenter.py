@@ -23,9 +23,7 @@ from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices
 from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
 from psmnet.types import Features, Support, concatenate
-from psmnet.volume import Volume
-
-Array = npt.NDArray[Any]
+from psmnet.volume import Array, Volume
 
 NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice
 MARGIN = 0.1  # of a scan's length, beyond the support's organ, within which the query's is looked for

@@ -120,7 +120,7 @@ def _earlier(out: Path, queries: list[Query]) -> list[dict[str, Any]]:
     """What an earlier report says of queries whose masks are there."""
     path = out / "report.json"
     report = read_json(path) if path.exists() else {}
-    masks = {f"{query.name}_seg.nii.gz" for query in queries}
+    masks = {query.mask_name for query in queries}
     return [e for e in report.get("queries", []) if e["mask"] in masks and (out / e["mask"]).exists()]
 
 

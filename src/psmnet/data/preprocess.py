@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from psmnet.config import NormalisationRule
 from psmnet.errors import ConfigError
-
-Array = npt.NDArray[Any]
+from psmnet.volume import Array
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """Superpixels as pseudo-labels: training sees no manual label."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.segmentation import felzenszwalb
 
-Array = npt.NDArray[Any]
+from psmnet.volume import Array
 
 SCALE, MIN_SIZE_PX, SIGMA_PX = 1, 400, 1  # Ouyang et al., TMI 2022, for 256 x 256 slices
 REFERENCE_PX = 256
