@@ -1,8 +1,6 @@
 import hashlib
-import io
 import pickle
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,10 @@ from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.pretrained import load_torchvision
 from psmnet.models.psmnet import PSMNet
+from web_server import Page, Site, closed_port, serve
 
-URL = "https://download.example/resnet18-f37072fd.pth"
+NAME = "resnet18-f37072fd.pth"
+URL = f"https://download.example/{NAME}"
 
 
 def resnet18() -> PSMNet:
@@ -149,52 +149,51 @@ def test_a_damaged_file(name: str, tmp_path: Path):
     check_refused(InputError, f"{name} is not", resnet18(), str(tmp_path / name), None, tmp_path)
 
 
-class Server:
-    """Stands for the network: answers with bytes, or fails."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.asked: list[str] = []
-        self.content = b""
-        self.error: Exception | None = None
-        monkeypatch.setattr(urllib.request, "urlopen", self.open)
-
-    def open(self, url: str, timeout: float) -> io.BytesIO:
-        assert timeout > 0
-        self.asked.append(url)
-        if self.error is not None:
-            raise self.error
-        return io.BytesIO(self.content)
-
-
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    return Server(monkeypatch)
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with serve(monkeypatch) as site:
+        yield site
 
 
-def test_a_url_needs_a_checksum_and_https(server: Server, tmp_path: Path):
+def test_a_url_needs_a_checksum_and_https(site: Site, tmp_path: Path):
     check_refused(ConfigError, "no checksum for https", resnet18(), URL, None, tmp_path)
     http = URL.replace("https", "http")
     check_refused(ConfigError, "is not https", resnet18(), http, "f37072fd", tmp_path)
-    assert server.asked == []
+    assert site.asked == []
 
 
-def test_a_download_is_kept_and_used_again(server: Server, weights: Path, tmp_path: Path):
-    server.content = weights.read_bytes()
+def test_a_download_is_kept_and_used_again(site: Site, weights: Path, tmp_path: Path):
+    site.pages[f"/{NAME}"] = Page(weights.read_bytes())
     for _ in range(2):
-        load_torchvision(resnet18(), URL, digest(weights)[:8], tmp_path)
-    assert server.asked == [URL]
-    assert [path.name for path in tmp_path.iterdir()] == ["resnet18-f37072fd.pth"]
+        load_torchvision(resnet18(), f"{site.url}/{NAME}", digest(weights)[:8], tmp_path)
+    assert site.asked == [(f"/{NAME}", None)]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_a_download_with_another_checksum_is_not_kept(server: Server, weights: Path, tmp_path: Path):
-    server.content = b"cut off"
-    check_refused(InputError, "SHA-256", resnet18(), URL, digest(weights), tmp_path)
+def test_a_download_with_another_checksum_is_not_kept(site: Site, weights: Path, tmp_path: Path):
+    url = f"{site.url}/{NAME}"
+    site.pages[f"/{NAME}"] = Page(b"other weights")
+    check_refused(InputError, "SHA-256", resnet18(), url, digest(weights), tmp_path)
     assert list(tmp_path.iterdir()) == []
-    server.content = weights.read_bytes()
-    load_torchvision(resnet18(), URL, digest(weights), tmp_path)
+    site.pages[f"/{NAME}"] = Page(weights.read_bytes())
+    load_torchvision(resnet18(), url, digest(weights), tmp_path)
 
 
-def test_a_server_that_does_not_answer(server: Server, tmp_path: Path):
-    server.error = urllib.error.URLError("no route")
-    check_refused(InputError, "can't fetch .*no route", resnet18(), URL, "f37072fd", tmp_path)
+@pytest.mark.parametrize(
+    ("page", "match"),
+    [
+        (Page(cuts=[1000]), f"can't fetch {NAME}: the connection to .* broke; .* give the file"),
+        (Page(status=404), rf"can't fetch {NAME}: HTTP 404 \(Not Found\) from "),
+        (Page(status=302, location="http://example.org/w.pth"), "is no https address"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(page: Page, match: str, site: Site, tmp_path: Path):
+    site.pages[f"/{NAME}"] = page
+    check_refused(InputError, match, resnet18(), f"{site.url}/{NAME}", "f37072fd", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_does_not_answer(site: Site, tmp_path: Path):
+    url = f"http://127.0.0.1:{closed_port()}/{NAME}"
+    check_refused(InputError, "can't fetch .*no answer", resnet18(), url, "f37072fd", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -4,11 +4,7 @@ Takes `deeplabv3_resnet101` COCO weights (their `backbone.*`) or an ImageNet Res
 """
 
 import re
-import shutil
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +14,7 @@ from torch import Tensor, nn
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import atomic_path, sha256_of
 from psmnet.models.encoder import ResNetEncoder
+from psmnet.web import Lost, Refused, blocks, checked
 
 
 def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: Path) -> str:
@@ -33,8 +30,8 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
         one line that says what was loaded.
 
     Raises:
-        ConfigError: the encoder is no ResNet, or a URL comes without a checksum.
-        InputError: no such file, another checksum, or tensors that don't fit.
+        ConfigError: the encoder is no ResNet, or a URL is not https or comes without a checksum.
+        InputError: no such file, a download that fails, another checksum, or tensors that don't fit.
     """
     encoder = model.encoder
     if not isinstance(encoder, ResNetEncoder):
@@ -81,21 +78,15 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _fetch(url: str, sha256: str | None, folder: Path) -> Path:
     if sha256 is None:
         raise ConfigError(f"no checksum for {url}", "add --encoder-sha256")
-    if not url.startswith("https://"):
-        raise ConfigError(f"{url} is not https", "give an https URL or a file")
+    try:
+        checked(url)
+    except InputError as error:
+        raise ConfigError(f"{url} is not https", "give an https URL or a file") from error
     target = folder / (url.rsplit("/", 1)[-1] or "encoder.pth")
     if not target.exists():
-        with atomic_path(target) as temporary, _answer(url) as answer, temporary.open("wb") as stream:
-            try:
-                shutil.copyfileobj(answer, stream)
-            except HTTPException as error:  # the connection broke off
-                raise InputError(f"{url} broke off ({error})", "try again, or give the file") from error
+        try:
+            with atomic_path(target) as temporary, temporary.open("wb") as stream:
+                stream.writelines(blocks(url))
+        except (Lost, Refused) as error:
+            raise InputError(f"can't fetch {target.name}: {error}", "fetch it another way and give the file") from error
     return target
-
-
-def _answer(url: str) -> BinaryIO:
-    try:
-        answer: BinaryIO = urllib.request.urlopen(url, timeout=60)
-    except OSError as error:
-        raise InputError(f"can't fetch {url} ({error})", "fetch it another way and give the file") from error
-    return answer

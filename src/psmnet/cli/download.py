@@ -1,0 +1,48 @@
+"""psmnet download."""
+
+import shlex
+from pathlib import Path
+
+import rich_click as click
+
+from psmnet.catalog import dataset
+from psmnet.cli import console
+from psmnet.cli.options import DATA
+from psmnet.download import fetch, size_text
+from psmnet.errors import ConfigError
+from psmnet.zenodo import find_files
+
+MIB = 1 << 20
+
+
+@click.command("download")
+@click.argument("name")
+@click.argument("folder", type=DATA, metavar="DIR")
+@click.option("--mirror", metavar="URL", help="Take the files from URL/<file>; sizes and checksums stay Zenodo's.")
+def command(name: str, folder: Path, mirror: str | None) -> None:
+    """Fetch the free data set NAME into DIR, or say where to register for it.
+
+    A download that was cut short goes on when the command is run again.
+    """
+    facts = dataset(name)
+    following = f"psmnet prepare {name} {shlex.quote(str(folder))} OUT"
+    if facts.access and not facts.zenodo_records:
+        if mirror:
+            raise ConfigError(f"data set {name!r} is no free download, so --mirror has nothing to do", facts.access)
+        console.out.print(f"{facts.title}: no free download")
+        console.out.print(f"to do: {facts.access}")
+        console.out.print(f"licence: {facts.licence}")
+        console.out.print(f"put into {folder}: {facts.raw_layout}")
+        console.out.print(f"then: {following}")
+        return
+    files = find_files(name, mirror)
+    total = sum(file.size for file in files)
+    console.say(f"{facts.title}: {len(files)} file{'s' if len(files) > 1 else ''}, {size_text(total)}")
+    with console.progress("MiB", -(-total // MIB)) as advance:
+        fetched = fetch(files, folder, lambda done, note: advance(-(-done // MIB), note))
+    for file in fetched:
+        console.out.print(f"{file.path} ({size_text(file.size)}){': was there, and is right' if file.kept else ''}")
+    console.out.print(f"source: {facts.source}")
+    console.out.print(f"licence: {facts.licence}")
+    console.out.print(f"please cite: {facts.citation}")
+    console.out.print(f"then: {following}")
