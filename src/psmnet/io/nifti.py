@@ -65,6 +65,23 @@ def read_volume(path: Path | str, *, notes: list[str] | None = None) -> Volume:
     return volume.with_array(array)
 
 
+def read_lattice(path: Path | str) -> Volume:
+    """Where a scan's voxels lie, without its voxels (they are one 0, shown everywhere).
+
+    Raises:
+        InputError: as `read_volume` does, but for what the voxels hold.
+    """
+    path = Path(path)
+    header = read_header(path)
+    reader = simpleitk().ImageFileReader()
+    with _naming(path, header), _readable_by_simpleitk(path, header) as readable:
+        reader.SetFileName(str(readable))
+        reader.ReadImageInformation()
+    direction = np.array(reader.GetDirection()[:9]).reshape(3, 3)
+    empty = np.broadcast_to(np.uint8(0), header.size_xyz[::-1])
+    return Volume(empty, reader.GetSpacing()[:3], reader.GetOrigin()[:3], direction)
+
+
 def read_labels(path: Path | str, *, notes: list[str] | None = None) -> Volume:
     """Read a 3D label map.
 
@@ -127,7 +144,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
     if array.dtype == np.bool_ or array.dtype == np.float16:  # NIfTI knows neither
         array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
 
-    sitk = _simpleitk()
+    sitk = simpleitk()
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     image.SetSpacing(volume.spacing_mm)
@@ -146,7 +163,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
             raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error
 
 
-def _simpleitk() -> Any:
+def simpleitk() -> Any:
     """SimpleITK, silent; Any because it ships no types and strict mypy refuses its functions."""
     sitk = importlib.import_module("SimpleITK")
     sitk.ProcessObject.GlobalWarningDisplayOff()
@@ -155,18 +172,9 @@ def _simpleitk() -> Any:
 
 def _read_with_simpleitk(path: Path, header: NiftiHeader) -> Volume:
     """Voxels and geometry as SimpleITK understands them."""
-    sitk = _simpleitk()
-
-    try:
-        with _readable_by_simpleitk(path, header) as readable:
-            image = sitk.ReadImage(str(readable))
-    except RuntimeError as error:
-        if "orthonormal" in str(error):
-            raise InputError(
-                f"{path} has a sheared affine ({header.orientation})",
-                "resample the scan onto right-angled axes",
-            ) from error
-        raise InputError(f"can't read {path} ({_last_line(error)})", "export the scan again") from error
+    sitk = simpleitk()
+    with _naming(path, header), _readable_by_simpleitk(path, header) as readable:
+        image = sitk.ReadImage(str(readable))
     if image.GetSize() != header.size_xyz:
         raise InputError(
             f"{path} reads as {image.GetSize()} where its header says {header.size_xyz}",
@@ -177,6 +185,20 @@ def _read_with_simpleitk(path: Path, header: NiftiHeader) -> Volume:
         _restore_not_finite(array, path, header)
     direction = np.array(image.GetDirection()).reshape(3, 3)
     return Volume(array, image.GetSpacing(), image.GetOrigin(), direction)
+
+
+@contextlib.contextmanager
+def _naming(path: Path, header: NiftiHeader) -> Iterator[None]:
+    """Say in one line what SimpleITK has against a file."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "orthonormal" in str(error):
+            raise InputError(
+                f"{path} has a sheared affine ({header.orientation})",
+                "resample the scan onto right-angled axes",
+            ) from error
+        raise InputError(f"can't read {path} ({_last_line(error)})", "export the scan again") from error
 
 
 def _restore_not_finite(array: Array, path: Path, header: NiftiHeader) -> None:

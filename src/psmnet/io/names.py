@@ -1,0 +1,34 @@
+"""What files' names tell: scans, label maps and segmentations, as people and programs call them."""
+
+from pathlib import PurePath
+
+SUFFIXES = (".nii.gz", ".nii")
+SEGMENTATION_ENDINGS = ("_seg", "-seg", "_segmentation", "-segmentation")
+LABEL_ENDINGS = tuple(f"{joint}{word}" for joint in "_-" for word in ("label", "labels", "mask", "masks"))
+LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels", "masks")
+IMAGE_FOLDERS = ("imagesTr", "images")
+LABEL_PREFIX, IMAGE_PREFIX, PSEUDOLABEL_PREFIXES = "label_", "image_", ("superpix-", "supervox-")
+
+
+def stem(path: PurePath) -> str:
+    """A file's name without .nii or .nii.gz, in any case, or whatever else its suffix is."""
+    for suffix in SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def is_segmentation(path: PurePath) -> bool:
+    """Whether the name is that of a program's segmentation: `<name>_seg.nii.gz`, `<name>-segmentation.seg.nrrd`."""
+    return stem(path).lower().endswith(SEGMENTATION_ENDINGS) or "_seg." in path.name.lower()
+
+
+def is_label_map(path: PurePath) -> bool:
+    """Whether the name is that of a label map: by its beginning, its ending, or its folder."""
+    name = stem(path).lower()
+    return name.startswith(LABEL_PREFIX) or name.endswith(LABEL_ENDINGS) or path.parent.name in LABEL_FOLDERS
+
+
+def is_pseudolabel(path: PurePath) -> bool:
+    """Whether the name is that of superpixels or supervoxels."""
+    return stem(path).lower().startswith(PSEUDOLABEL_PREFIXES)

@@ -1,0 +1,143 @@
+"""A raw download, a folder or the zip itself: its files' names, and the ones of a case on disk while they are read."""
+
+import contextlib
+import lzma
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from psmnet.errors import InputError
+
+LARGEST_ENTRIES = 200_000
+LARGEST_TOTAL_BYTES = 200 * 2**30
+LARGEST_RATIO = 100  # of a whole archive; a mask alone packs better, scans beside it don't
+UNCHECKED_BYTES = 2**30  # below this the ratio does no harm: a zip of masks is small
+ENCRYPTED = 0x1
+# What zipfile and its decompressors raise at damage; RuntimeError also stands for what they don't support.
+DAMAGE = (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError, KeyError)
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """The files of a raw data set.
+
+    Attributes:
+        root: a folder or a .zip.
+        names: of the files, relative to the root, with "/", sorted; hidden files and macOS's copies left out.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+
+    @staticmethod
+    def open(root: Path, *, leave_out: Path | None = None) -> "RawFiles":
+        """List what is there.
+
+        Args:
+            root: a folder or a .zip.
+            leave_out: a folder inside it whose files are not listed, such as the one that is written to.
+
+        Raises:
+            InputError: it is neither, is damaged, or an archive that isn't safe to unpack.
+        """
+        if root.is_dir():
+            names = list(_names_of_folder(root, leave_out))
+        elif root.is_file() and root.suffix.lower() == ".zip":
+            names = _names_of_zip(root)
+        elif root.is_file():
+            raise InputError(f"{root} is neither a folder nor a .zip", "give the folder or the zip of the download")
+        else:
+            raise InputError(f"no folder or zip {root}", "check the path")
+        return RawFiles(root, tuple(sorted(name for name in names if not _is_hidden(name))))
+
+    @contextlib.contextmanager
+    def local(self, names: Sequence[str], scratch: Path) -> Iterator[Mapping[str, Path]]:
+        """Files on disk: those of a folder as they are, those of a zip unpacked and gone afterwards.
+
+        Args:
+            names: some of `self.names`.
+            scratch: folder for what is unpacked.
+
+        Raises:
+            InputError: a file is damaged, or the disk is full.
+        """
+        if self.root.is_dir():
+            yield {name: self.root / name for name in names}
+            return
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=scratch) as folder:
+            with _zip(self.root) as archive:
+                for name in names:
+                    _unpack(archive, self.root, name, Path(folder))
+            yield {name: Path(folder) / name for name in names}
+
+
+def _names_of_folder(root: Path, leave_out: Path | None) -> Iterator[str]:
+    seen = {root.resolve()} | ({leave_out.resolve()} if leave_out is not None else set())
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        # A link that leads back up would be walked for ever.
+        fresh = [name for name in sorted(folders) if (here / name).resolve() not in seen]
+        seen |= {(here / name).resolve() for name in fresh}
+        folders[:] = fresh
+        yield from ((here / name).relative_to(root).as_posix() for name in files)
+
+
+def _names_of_zip(root: Path) -> list[str]:
+    with _zip(root) as archive:
+        entries = archive.infolist()
+    total = sum(entry.file_size for entry in entries)
+    limit = max(UNCHECKED_BYTES, LARGEST_RATIO * root.stat().st_size)
+    remedy = "unpack it by hand, if you trust it, and give the folder"
+    if len(entries) > LARGEST_ENTRIES:
+        raise InputError(f"{root} has {len(entries)} entries, more than {LARGEST_ENTRIES}", remedy)
+    if total > min(LARGEST_TOTAL_BYTES, limit):
+        raise InputError(f"{root} ({root.stat().st_size} bytes) unpacks to {total} bytes", remedy)
+    names: dict[str, None] = {}
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename
+        if outside or stat.S_ISLNK(entry.external_attr >> 16):
+            kind = "leads out of it" if outside else "is a link"
+            raise InputError(f"{root}: member {entry.filename!r} {kind}", "don't trust this archive")
+        if entry.flag_bits & ENCRYPTED:
+            raise InputError(f"{root} is encrypted ({entry.filename})", "unpack it by hand and give the folder")
+        if entry.filename in names:
+            raise InputError(f"{root} has two members {entry.filename!r}", "don't trust this archive")
+        if not entry.is_dir():
+            names[entry.filename] = None
+    return list(names)
+
+
+@contextlib.contextmanager
+def _zip(root: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(root)
+    except DAMAGE as error:
+        raise InputError(f"{root} is truncated or damaged ({error})", "download it again") from error
+    except OSError as error:
+        raise InputError(f"can't read {root} ({error.strerror or error})", "check the file's permissions") from error
+    with archive:
+        yield archive
+
+
+def _unpack(archive: zipfile.ZipFile, root: Path, name: str, folder: Path) -> None:
+    target = folder / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(name) as source, target.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 2**20)
+    except DAMAGE as error:
+        raise InputError(f"{root}: member {name} is damaged ({error})", "download the archive again") from error
+    except OSError as error:
+        raise InputError(f"can't unpack {name} ({error.strerror or error})", "free some space") from error
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
