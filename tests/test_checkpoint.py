@@ -18,7 +18,7 @@ from psmnet.checkpoint import (
     save_weights,
 )
 from psmnet.config import ModelConfig
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import build
 from psmnet.models.psmnet import PSMNet

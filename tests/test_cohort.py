@@ -89,7 +89,7 @@ def test_what_is_skipped_and_why(tmp_path):
         "label_3.nii.gz": "a label map",
         "scan_label.nii.gz": "a label map",
         "t1.nii.gz": "a label map",
-        "superpix-MIDDLE_4.nii.gz": "superpixels",
+        "superpix-MIDDLE_4.nii.gz": "pseudo-labels",
         "sup.nii.gz": "the support itself",
         "sup_mask.nii.gz": "the support itself",
         "old.nii.gz": "it lies in the output folder",

@@ -10,8 +10,8 @@ from psmnet import config
 from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
+from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
-from psmnet.data.preprocess import Normalisation
 from psmnet.io import write_volume
 from psmnet.models.build import build
 

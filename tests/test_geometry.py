@@ -10,7 +10,9 @@ from psmnet.geometry import (
     Reorientation,
     align_labels,
     align_query,
+    axis_letters,
     center_crop_pad,
+    center_crop_pad_volume,
     reorient,
     signed_permutation,
     slice_axis,
@@ -307,3 +309,56 @@ def test_crop_refused():
         center_crop_pad(np.zeros((1, 2, 2)), (0, 4), 0)
     with pytest.raises(InputError, match=r"\(4, 4\), got \(3, 4\)"):
         CropPad((2, 2), (4, 4)).undo(np.zeros((1, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("original", "size", "start"),
+    [
+        ((7, 7), (7, 7), (0, 0)),
+        ((8, 10), (4, 4), (2, 3)),
+        ((7, 8), (4, 5), (1, 1)),  # 3 too many: one from the beginning, two from the end
+        ((4, 5), (7, 8), (-1, -1)),  # 3 too few: one at the beginning, two at the end
+        ((3, 9), (8, 4), (-2, 2)),
+    ],
+)
+def test_where_the_result_begins_in_the_original(original, size, start):
+    assert CropPad(original, size).start_yx == start
+    array = np.arange(1, 1 + np.prod(original)).reshape(1, *original)
+    fitted, _ = center_crop_pad(array, size, 0)
+    row, column = (max(0, -begin) for begin in start)
+    assert fitted[0, row, column] == array[0, start[0] + row, start[1] + column]
+
+
+@pytest.mark.parametrize("size", [(5, 6), (3, 2), (8, 9), (2, 9), (12, 1)])
+def test_voxels_stay_where_they_are_when_slices_are_cropped_and_padded(size):
+    volume = Volume(scan().array_zyx + 1, scan().spacing_mm, scan().origin_mm, scan().direction)
+    fitted = center_crop_pad_volume(volume, size, 0)
+    assert fitted.array_zyx.shape == (4, *size)
+    assert fitted.spacing_mm == volume.spacing_mm
+    before, after = positions(volume), positions(fitted)
+    after.pop(0, None)  # padding
+    assert len(after) == 4 * min(5, size[0]) * min(6, size[1])
+    np.testing.assert_allclose([after[value] for value in after], [before[value] for value in after], atol=1e-9)
+
+
+def test_padding_has_the_value_asked_for():
+    fitted = center_crop_pad_volume(scan(), (6, 6), -7)
+    assert (fitted.array_zyx[:, 5] == -7).all()
+    assert fitted.array_zyx.dtype == np.int16
+
+
+# ---- names of axes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "letters"),
+    [
+        (np.eye(3), "LPS"),
+        (-np.eye(3), "RAI"),
+        (np.diag([1, -1, 1]), "LAS"),
+        (np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]]), "AIL"),  # x to the front, y to the feet, z to the left
+        (rotation(20, 35), "LPS"),
+    ],
+)
+def test_axis_letters(direction, letters):
+    assert axis_letters(direction) == letters

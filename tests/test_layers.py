@@ -12,12 +12,14 @@ import psmnet
 ROOT = Path(psmnet.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 FLOORS = (
-    {"errors", "catalog", "config", "runtime", "files", "lock"},
-    {"volume", "geometry", "io", "types"},
+    {"errors", "catalog", "config", "runtime", "files", "lock", "parallel", "web", "zenodo"},
+    {"volume", "geometry", "resample", "io", "types"},
     {"data", "models"},
     {
         "segmenter",
         "cohort",
+        "prepare",
+        "check",
         "run",
         "training",
         "evaluation",
@@ -27,6 +29,7 @@ FLOORS = (
         "protocols",
         "metrics",
         "checkpoint",
+        "download",
     },
     {"report", "viewer", "export"},
     {"cli"},

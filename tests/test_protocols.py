@@ -113,7 +113,7 @@ def test_no_such_fold(fold):
 
 @pytest.mark.parametrize("shots", [0, -1, 16, 99])
 def test_shots_must_leave_cases_to_train_on(shots):
-    with pytest.raises(ConfigError, match=f"^{shots} support cases of 16"):
+    with pytest.raises(ConfigError, match=f"^{shots} support cases of fold 0"):
         split_cases(CHAOS, CHAOS_IDS, 0, shots)
 
 
@@ -164,11 +164,107 @@ def test_a_slice_with_any_excluded_class_is_dropped():
     assert allowed_slices(labels, ()).all()
 
 
+def test_all_drops_only_slices_with_every_test_class():
+    labels = np.zeros((4, 2, 2), dtype=np.uint8)
+    labels[1, 0, 0] = 1
+    labels[2, 0, 0] = 4
+    labels[3] = [[1, 4], [0, 0]]
+    assert allowed_slices(labels, (1, 4), rule="all").tolist() == [True, True, True, False]
+    assert allowed_slices(labels, (1, 4), rule="any").tolist() == [True, False, False, False]
+    with pytest.raises(ConfigError, match="no rule 'some' for Setting 2; give any or all"):
+        allowed_slices(labels, (1, 4), rule="some")
+
+
+def test_the_fields_class_index_adds_up_label_values():
+    """Fault 2: of 99 voxels of class 1 the sum is 99, of 25 of class 4 it is 100; one voxel of class 1 beside them."""
+    labels = np.zeros((4, 10, 10), dtype=np.uint8)
+    labels[0].flat[:99] = 1
+    labels[1].flat[:25] = 4
+    labels[2].flat[:24] = 4
+    labels[3].flat[:25] = 4
+    labels[3, 9, 9] = 1
+    assert protocols.slices_with(labels, 1).tolist() == [True, False, False, True]
+    assert protocols.slices_with(labels, 4).tolist() == [False, True, True, True]
+    assert protocols.slices_with(labels, 1, faulty=True).tolist() == [False, False, False, True]
+    assert protocols.slices_with(labels, 4, faulty=True).tolist() == [False, True, False, True]
+    assert allowed_slices(labels, (4,), faulty=True).tolist() == [True, False, True, False]
+
+
+# ---- the field's three schemes of folds, and institutions --------------------------------------------------------
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_adnets_folds_differ_in_the_last_alone(fold):
+    split = split_cases(CHAOS, CHAOS_IDS, fold, folds="adnet")
+    if fold < 4:
+        assert split == split_cases(CHAOS, CHAOS_IDS, fold)
+    else:  # the window is 1, 36, 37, 38, 39
+        assert split.support == ("39",)
+        assert split.test == ("1", "36", "37", "38")
+        assert set(split.train) == set(CHAOS_IDS) - {"1", "36", "37", "38", "39"}
+
+
+def test_qnets_support_is_number_two_of_the_window():
+    split = split_cases(CHAOS, CHAOS_IDS, 0, folds="qnet")  # window 1, 2, 3, 5, 8
+    assert split.support == ("3",)
+    assert split.test == ("1", "2", "5", "8")
+    assert split_cases(CHAOS, CHAOS_IDS, 4, folds="qnet").support == ("37",)  # window 1, 36, 37, 38, 39
+
+
+def test_one_shot_only_in_their_folds():
+    for folds in ("adnet", "qnet"):
+        with pytest.raises(ConfigError, match=rf"2 support cases of fold 0 \({folds}\); give 1 to 1"):
+            split_cases(CHAOS, CHAOS_IDS, 0, 2, folds=folds)
+    with pytest.raises(ConfigError, match="no folds 'mine'; give one of ouyang, adnet, qnet, li"):
+        split_cases(CHAOS, CHAOS_IDS, 0, folds="mine")
+
+
+PELVIC = DATASETS["pelvic"]
+INSTITUTIONS = {"a": "UCL", "b": "Bergen", "c": "UCL", "d": "Bergen", "e": "UCL"}
+
+
+def test_an_institution_is_held_out():
+    split = split_cases(PELVIC, list("abcde"), 1, folds="li", institutions=INSTITUTIONS, institution="UCL")
+    assert split == Split(test=("c", "e"), support=("a",), train=("b", "d"))
+    split = split_cases(PELVIC, list("abcde"), None, 2, folds="li", institutions=INSTITUTIONS, institution="UCL")
+    assert split == Split(test=("e",), support=("a", "c"), train=("b", "d"))
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_novel_classes_are_two_of_eight(fold):
+    assert sorted(protocols.novel_classes(PELVIC, fold).values()) == [fold + 1, fold + 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"institution": "Rome"}, "institution 'Rome'; give --institution, one of Bergen, UCL"),
+        ({"institution": None}, "institution None"),
+        ({"institution": "UCL", "institutions": {}}, "no institutions are known"),
+        ({"institution": "UCL", "shots": 3}, "3 support cases of 3 at UCL; give 1 to 2"),
+        ({"institution": "UCL", "fold": 4}, "no fold 4 of Li's; give 0 to 3"),
+        ({"institution": "UCL", "folds": "ouyang"}, "institution 'UCL' with folds ouyang; give --folds li"),
+    ],
+)
+def test_institutions_that_do_not_work(options, message):
+    asked = {"fold": 0, "shots": 1, "folds": "li", "institutions": INSTITUTIONS} | options
+    with pytest.raises(ConfigError, match=message):
+        split_cases(PELVIC, list("abcde"), **asked)
+
+
+def test_unlabelled_cases_are_always_trained_on():
+    ids = numbered(9)
+    split = split_cases(DATASETS["folder"], ids, 0, unlabelled={"1", "4", "8"})
+    assert split == Split(test=("2",), support=("3",), train=("1", "4", "5", "6", "7", "8", "9"))
+    with pytest.raises(ConfigError, match="5 cases are too few for 5 folds"):
+        split_cases(DATASETS["folder"], ids, 0, unlabelled={"1", "4", "8", "9"})
+
+
 def test_organs_that_are_reported():
-    assert protocols.tested_organs(CHAOS, 1, None, []) == {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
-    assert protocols.tested_organs(CHAOS, 2, "lower", []) == {"right_kidney": 2, "left_kidney": 3}
-    assert protocols.tested_organs(DATASETS["folder"], 1, None, [2, 7]) == {"label_2": 2, "label_7": 7}
-    assert set(protocols.tested_organs(DATASETS["sabs"], 1, None, range(14))) == {
+    assert protocols.tested_organs(CHAOS, 1, None, [], {}) == dict(CHAOS.labels)
+    assert protocols.tested_organs(CHAOS, 2, "lower", [], {}) == {"right_kidney": 2, "left_kidney": 3}
+    assert protocols.tested_organs(DATASETS["folder"], 1, None, [2, 7], {7: "heart"}) == {"label_2": 2, "heart": 7}
+    assert set(protocols.tested_organs(DATASETS["sabs"], 1, None, range(14), {})) == {
         "liver",
         "spleen",
         "right_kidney",

@@ -17,10 +17,11 @@ from psmnet import protocols
 from psmnet.catalog import DATASETS
 from psmnet.checkpoint import WEIGHTS_NAME, load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
-from psmnet.data.episodes import SuperpixelEpisodes
+from psmnet.data.episodes import SelfSupervisedEpisodes
+from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
-from psmnet.data.preprocess import Normalisation
-from psmnet.data.pseudolabel_store import listed, path_of, write_superpixels
+from psmnet.data.pseudolabel_store import PseudolabelStore
+from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
@@ -30,6 +31,7 @@ from psmnet.run import RUN_NAME, RunSpec, run_training
 CPU = torch.device("cpu")
 CASES = 6  # five folds of one case, the last of two
 PHANTOM = DATASETS["phantom"]
+RULE = PseudolabelRule.of(PHANTOM)
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),
     TrainConfig(steps=2, pairs=1, targets=2, checkpoint_every=1, augment=AugmentConfig(elastic_alpha_px=0)),
@@ -49,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image, labels = draw_patient(number, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
         write_volume(image, folder / f"image_{number}.nii.gz")
         write_volume(labels, folder / f"label_{number}.nii.gz")
-    write_superpixels(find_cases(folder), folder, PHANTOM.body_threshold)
+    PseudolabelStore(folder, RULE).write(find_cases(folder), jobs=1)
     return folder
 
 
@@ -58,14 +60,14 @@ def cases_of(data: Path) -> dict[str, Case]:
 
 
 class CapturedError(Exception):  # stops a run before it trains
-    def __init__(self, source: SuperpixelEpisodes) -> None:
+    def __init__(self, source: SelfSupervisedEpisodes) -> None:
         self.source = source
 
 
-def source_of(monkeypatch: pytest.MonkeyPatch, spec: RunSpec, out: Path, data: Path) -> SuperpixelEpisodes:
+def source_of(monkeypatch: pytest.MonkeyPatch, spec: RunSpec, out: Path, data: Path) -> SelfSupervisedEpisodes:
     """What a run would train on."""
 
-    def capture(model: object, source: SuperpixelEpisodes, *args: object, **options: object) -> None:
+    def capture(model: object, source: SelfSupervisedEpisodes, *args: object, **options: object) -> None:
         raise CapturedError(source)
 
     with monkeypatch.context() as patch:
@@ -230,10 +232,12 @@ def test_missing_superpixels_are_made_in_the_run_and_the_data_is_left_alone(
     bare = tmp_path / "data"
     shutil.copytree(data, bare, ignore=shutil.ignore_patterns("superpix*", "*.json"))
     image = cases_of(bare)["3"].image()
-    write_volume(image.with_array(np.ones((12, 64, 64), np.uint16)), path_of(bare, "3"))  # somebody else's
+    write_volume(
+        image.with_array(np.ones((12, 64, 64), np.uint16)), PseudolabelStore(bare, RULE).path_of("3")
+    )  # somebody else's
     before = {path.name: path.read_bytes() for path in bare.iterdir()}
     made = source_of(monkeypatch, SPEC, tmp_path / "run", bare)
-    assert sorted(listed(tmp_path / "run" / "pseudolabels")) == ["3", "4", "5", "6"]
+    assert sorted(PseudolabelStore(tmp_path / "run" / "pseudolabels", RULE).listed()) == ["3", "4", "5", "6"]
     assert {path.name: path.read_bytes() for path in bare.iterdir()} == before
     given = source_of(monkeypatch, SPEC, tmp_path / "other", data)
     assert torch.equal(made.bank.ids, given.bank.ids)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from psmnet.checkpoint import load_tensors
 from psmnet.config import AugmentConfig, TrainConfig
-from psmnet.data.episodes import SliceBank, SuperpixelEpisodes
+from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
+from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
-from psmnet.data.preprocess import Normalisation
-from psmnet.data.pseudolabels import superpixel_volume
+from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.errors import ConfigError
 from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.psmnet import PSMNet
@@ -67,13 +67,14 @@ def network(*, batchnorm: bool = False) -> Network:
 
 @cache
 def bank() -> SliceBank:
-    scan = draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))[0].array_zyx
-    volume = (Normalisation("clip-zscore").apply(scan), superpixel_volume(scan, 50.0), np.ones(12, bool))
+    scan = draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))[0]
+    ids = PseudolabelRule("superpixels", 50.0).make(scan)
+    volume = (Normalisation("clip-zscore").apply(scan.array_zyx), ids, np.ones(12, bool))
     return SliceBank.of_volumes([volume], 32)
 
 
-def episodes(config: TrainConfig = CONFIG, seed: int = 0) -> SuperpixelEpisodes:
-    return SuperpixelEpisodes(bank(), config.pairs, config.targets, config.augment, seed)
+def episodes(config: TrainConfig = CONFIG, seed: int = 0) -> SelfSupervisedEpisodes:
+    return SelfSupervisedEpisodes(bank(), config.pairs, config.targets, config.augment, seed)
 
 
 def trained(run: Path, config: TrainConfig = CONFIG, *, seed: int = 0, batchnorm: bool = False) -> dict[str, Tensor]:

@@ -25,9 +25,17 @@ class DataSet:
         clip_percentile: upper percentile that raw MR intensities are clipped at.
         body_threshold: intensity of the normalised layout above which a voxel is body; None where the data set fixes
             no intensities: then they are rescaled before superpixels are drawn.
+        supervoxel_voxels: voxels of the smallest supervoxel; None for as many as fill a given volume.
         raw_layout: what the download unpacks to.
+        border_px: cut from each side of a 512 pixel slice before resampling, in proportion on other sizes.
+        las_order: whether `prepare` lays the stored axes to the left, to the front and to the head; else as stored.
         cases: number of labelled cases.
+        case_ids: their ids, where the download holds others too.
+        slices: fewest and most slices of a prepared case.
         licence, source, citation: where it comes from and what it asks for.
+        zenodo_records: records that may hold the download, the likeliest first; empty where one must register.
+        files: names of the files wanted of such a record; empty for all.
+        access: how to get a data set that is no free download.
     """
 
     title: str
@@ -43,11 +51,19 @@ class DataSet:
     window_hu: tuple[float, float] | None = None
     clip_percentile: float | None = None
     body_threshold: float | None = 50.0
+    supervoxel_voxels: int | None = None
+    border_px: int = 0
+    las_order: bool = False
     raw_layout: str = ""
     cases: int | None = None
+    case_ids: tuple[str, ...] = ()
+    slices: tuple[int, int] | None = None
     licence: str = ""
     source: str = ""
     citation: str = ""
+    zenodo_records: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    access: str = ""
 
     def names(self) -> dict[int, str]:
         """Label value to organ name."""
@@ -69,11 +85,37 @@ DATASETS: dict[str, DataSet] = {
         groups=_ABDOMEN_GROUPS,
         spacing_mm=(1.25, 1.25, 7.70),
         clip_percentile=99.5,
+        las_order=True,
+        supervoxel_voxels=5000,
         raw_layout="Train_Sets/MR/<id>/T2SPIR/{DICOM_anon/*.dcm,Ground/*.png}",
         cases=20,
+        case_ids=(
+            "1",
+            "2",
+            "3",
+            "5",
+            "8",
+            "10",
+            "13",
+            "15",
+            "19",
+            "20",
+            "21",
+            "22",
+            "31",
+            "32",
+            "33",
+            "34",
+            "36",
+            "37",
+            "38",
+            "39",
+        ),
         licence="CC BY-NC-SA 4.0",
         source="Zenodo, doi 10.5281/zenodo.3362844 (free, no account)",
         citation="Kavur et al., Medical Image Analysis 69 (2021) 101950",
+        zenodo_records=("3431873", "3362844"),
+        files=("CHAOS_Train_Sets.zip",),
     ),
     "sabs": DataSet(
         title="Synapse BTCV (SABS): abdominal CT",
@@ -99,11 +141,16 @@ DATASETS: dict[str, DataSet] = {
         normalisation="ct-fold",
         window_hu=CT_WINDOW_HU,
         body_threshold=1e-4,
+        border_px=32,
+        las_order=True,
+        supervoxel_voxels=5000,
         raw_layout="RawData/Training/{img/imgNNNN.nii.gz,label/labelNNNN.nii.gz}",
         cases=30,
         licence="Synapse terms of use (account needed)",
         source="Synapse, syn3193805 (registration needed)",
         citation="Landman et al., MICCAI Multi-Atlas Labeling Beyond the Cranial Vault, 2015",
+        access="register at https://www.synapse.org (free), join the challenge syn3193805, and fetch RawData.zip of "
+        "Abdomen from its Files page: 30 scans in RawData/Training/img with their maps in RawData/Training/label",
     ),
     "cmr": DataSet(
         title="MS-CMRSeg 2019: cardiac MR, bSSFP",
@@ -113,11 +160,15 @@ DATASETS: dict[str, DataSet] = {
         fold_cuts=(0, 7, 14, 21, 28, 35),
         spacing_mm=(1.25, 1.25, 7.99),
         clip_percentile=99.5,
+        supervoxel_voxels=1000,
         raw_layout="{c0t2lge/patientN_C0.nii.gz,c0gt/patientN_C0_manual.nii.gz}, N = 1..35",
         cases=35,
+        slices=(11, 19),
         licence="the organisers' terms (registration needed)",
         source="MS-CMRSeg 2019 challenge (registration; the official link is reported dead now and then)",
         citation="Zhuang, IEEE TPAMI 41 (2019) 2933",
+        access="register with the organisers at https://zmiclab.github.io/zxh/0/mscmrseg19 (the official link is "
+        "reported dead now and then: write to them), and fetch the images (c0t2lge) and manual labels (c0gt)",
     ),
     "pelvic": DataSet(
         title="Male pelvic MR, T2-weighted, 7 institutions",
@@ -144,11 +195,13 @@ DATASETS: dict[str, DataSet] = {
         ),
         spacing_mm=(0.75, 0.75, 2.5),
         clip_percentile=99.5,
+        las_order=True,
         raw_layout="data/{<pid>_img.nii,<pid>_mask.nii}, institution.txt",
         cases=589,
         licence="see the record",
         source="Zenodo, record 7013610 (free, no account)",
         citation="Li et al., Prototypical few-shot segmentation for cross-institution male pelvic structures, 2022",
+        zenodo_records=("7013610",),
     ),
     "phantom": DataSet(
         title="synthetic abdomens drawn by this program",
@@ -171,6 +224,51 @@ DATASETS: dict[str, DataSet] = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class Relation:
+    """Where organs lie, as a patient has it; the mean of their centroids counts.
+
+    Attributes:
+        organs: names.
+        is_: "right of" (the patient's right), "behind" or "above".
+        others: names.
+    """
+
+    organs: tuple[str, ...]
+    is_: str
+    others: tuple[str, ...]
+
+
+RELATIONS = (
+    Relation(("liver",), "right of", ("spleen",)),
+    Relation(("right_kidney",), "right of", ("left_kidney",)),
+    Relation(("right_kidney", "left_kidney"), "behind", ("liver",)),
+    Relation(("liver",), "above", ("right_kidney", "left_kidney")),
+)
+"""Of nearly every abdomen (situs inversus is 1 in 10,000): for telling a scan that is turned or mirrored."""
+
+INSTITUTIONS = {
+    "1": "UCL",
+    "2": "Prostate3T",
+    "3": "ProstateDx",
+    "4": "ProstateMRI",
+    "5": "Bergen",
+    "6": "Nijmegen",
+    "7": "Rutgers",
+}
+"""Of the pelvic data set, by their number in its institution file (order as read in public code, not certain)."""
+
+FAULTS: dict[str, str] = {
+    "superpixel-ids": "superpixels renumbered as the field does: one id lost, one empty, the last never drawn",
+    "class-slices": "a slice shows a class if any voxel has it and the slice's label values add up to 100",
+    "volume-rescale": "CT rescaled by each volume's own minimum and maximum after the window",
+    "crop-origin": "cropping leaves the origin unchanged",
+    "label-holes": "labels resampled class by class and rounded, which leaves holes between organs",
+    "extra-slice": "resampled to int(n + 1) slices, rows and columns from the first voxel on",
+}
+"""Faults of the field's shared pre-processing, by the names that --legacy takes."""
+
 METHODS: dict[str, str] = {
     "psmnet": "Teng et al., Neurocomputing 597 (2024) 127990: prototype splitting, multi-level cross attention",
 }
@@ -182,6 +280,19 @@ PROTOCOLS: dict[str, str] = {
 SETTINGS: dict[int, str] = {
     1: "trains on all slices of the training cases (test classes may be visible, unlabelled)",
     2: "drops from training every slice that contains a test class; one training per group",
+}
+
+
+SETTING2_RULES: dict[str, str] = {
+    "any": "drops slices that show any test class (SSL-ALPNet)",
+    "all": "drops only slices that show all test classes (Q-Net, RPT, GMRD)",
+}
+
+FOLDS: dict[str, str] = {
+    "ouyang": "fold f tests cases [b_f, b_f+1); the case after them is the support (SSL-ALPNet)",
+    "adnet": "the same, but the last of the fold and the case after it is the support (ADNet)",
+    "qnet": "of the fold and the case after it, number 2 from 0 is the support (Q-Net, RPT, GMRD)",
+    "li": "one institution is held out, and structures f + 1 and f + 5 tested (Li et al.; pelvic)",
 }
 
 

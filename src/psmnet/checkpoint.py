@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from psmnet.config import ModelConfig, model_from_dict
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
 from psmnet.errors import InputError
 from psmnet.files import atomic_path, sha256_of
 from psmnet.models.build import build
@@ -31,6 +31,10 @@ class TrainingRecord:
         cases: id to SHA-256 of the image file, of every case that training saw.
         fold: fold left out, None for none.
         setting, group: of the field's protocols; None where they do not apply.
+        setting2: the rule by which Setting 2 drops slices, None in Setting 1.
+        folds, institution: scheme of the folds, and what Li's hold out.
+        pseudolabels: superpixels or supervoxels; None for synthetic images.
+        legacy: names of the catalog's faults in the data and in training.
         preset, steps, seed: the recipe.
         version: of psmnet.
         licence: what the training images ask for.
@@ -42,6 +46,11 @@ class TrainingRecord:
     fold: int | None = None
     setting: int | None = None
     group: str | None = None
+    setting2: str | None = None
+    folds: str = "ouyang"
+    institution: str | None = None
+    pseudolabels: str | None = None
+    legacy: list[str] = field(default_factory=list)
     preset: str = "compact"
     steps: int = 0
     seed: int = 0

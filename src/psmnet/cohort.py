@@ -12,14 +12,11 @@ import numpy as np
 from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 from psmnet.io.nifti_header import has_nifti_suffix
 from psmnet.segmenter import Segmentation, Segmenter
 from psmnet.volume import Volume
 
-SUFFIXES = (".nii.gz", ".nii")
-SEGMENTATION_ENDINGS = ("_seg", "-seg", "_segmentation", "-segmentation")
-LABEL_ENDINGS = tuple(f"{joint}{word}" for joint in "_-" for word in ("label", "labels", "mask", "masks"))
-LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels", "masks")
 INSIDE_OUT = "it lies in the output folder"
 MANY_LABELS = 256  # no label map of organs has as many values; an image has more
 
@@ -178,25 +175,17 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _stem(path: Path) -> str:
-    for suffix in SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
-
-
 def _reason_to_skip(path: Path, supports: set[Path], out: Path) -> str | None:
-    stem = _stem(path).lower()
     if path.resolve() in supports:
         return "the support itself"
     if path.resolve().is_relative_to(out.resolve()):
         return INSIDE_OUT
-    if stem.endswith(SEGMENTATION_ENDINGS) or "_seg." in path.name.lower():
+    if is_segmentation(path):
         return "a segmentation"
-    if stem.startswith("label_") or stem.endswith(LABEL_ENDINGS) or path.parent.name in LABEL_FOLDERS:
+    if is_label_map(path):
         return "a label map"
-    if stem.startswith("superpix-"):
-        return "superpixels"
+    if is_pseudolabel(path):
+        return "pseudo-labels"
     return None
 
 
@@ -207,7 +196,7 @@ def _key(name: str) -> str:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Output names: the file's own or, where two would clash, its path below the common parent."""
-    names = [_stem(path) for path in paths]
+    names = [stem(path) for path in paths]
     count = Counter(map(_key, names))
     if max(count.values()) > 1:
         parts = [path.resolve().parent.parts for path in paths]

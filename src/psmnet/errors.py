@@ -14,6 +14,10 @@ class PsmnetError(Exception):
         self.remedy = " ".join(remedy.split())
         super().__init__(f"{self.what}; {self.remedy}")
 
+    def __reduce__(self) -> tuple[type["PsmnetError"], tuple[str, str]]:
+        """Pickle with both arguments: errors of cases come back from other processes."""
+        return type(self), (self.what, self.remedy)
+
 
 class InputError(PsmnetError):
     """A file, array or label map that can't be used."""

@@ -13,7 +13,8 @@ from torch.nn import functional
 from psmnet import protocols, runtime
 from psmnet.catalog import dataset
 from psmnet.checkpoint import TrainingRecord, Weights
-from psmnet.data.store import Case, choose
+from psmnet.data.dataset_file import read_dataset_file
+from psmnet.data.store import Case, choose, unlabelled
 from psmnet.errors import InputError, LeakageError
 from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
 from psmnet.metrics import score
@@ -28,6 +29,8 @@ def evaluate(
     *,
     dataset_name: str,
     fold: int,
+    folds: str = "ouyang",
+    institution: str | None = None,
     setting: int = 1,
     group: str | None = None,
     support_ids: Sequence[str] | None = None,
@@ -42,7 +45,9 @@ def evaluate(
         weights: network and normalisation.
         cases: all cases of the data set, sorted.
         dataset_name: in the catalog.
-        fold: its cases are the queries.
+        fold: its cases are the queries; of Li's folds, its structures are tested.
+        folds: scheme of the folds, in `catalog.FOLDS`.
+        institution: held out by Li's folds.
         setting, group: decide the organs tested.
         support_ids: support cases instead of those the fold names.
         shots: number of support cases that the fold names.
@@ -71,7 +76,17 @@ def evaluate(
             f"the weights were trained for group {weights.trained_on.group}, not {group}",
             f"train with --group {group}, or add --allow-seen",
         )
-    split = protocols.split_cases(facts, [case.id for case in cases], fold, shots)
+    prepared = read_dataset_file(cases[0].image_path.parent)
+    split = protocols.split_cases(
+        facts,
+        [case.id for case in cases],
+        fold,
+        shots,
+        folds=folds,
+        unlabelled=unlabelled(facts, cases),
+        institutions=prepared.institutions() if prepared else None,
+        institution=institution,
+    )
     supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
     if len(queries) < len(split.test):
@@ -86,7 +101,11 @@ def evaluate(
     support_images = [case.image() for case in supports]
     references = [c.labels(image).array_zyx for c, image in zip(supports, support_images, strict=True)]
     present = sorted({int(v) for labels in references for v in np.unique(labels)} - {0})
-    organs = protocols.tested_organs(facts, setting, group, present)
+    organs = (
+        protocols.novel_classes(facts, fold)
+        if folds == "li"
+        else protocols.tested_organs(facts, setting, group, present, prepared.names() if prepared else {})
+    )
     if not set(organs.values()) & set(present):
         raise InputError(
             f"support {', '.join(case.id for case in supports)} has none of the organs tested", "choose another support"
@@ -121,12 +140,14 @@ def evaluate(
         "protocol": "ep1",
         "setting": setting,
         "group": group,
-        "folds": "ouyang",
+        "setting2": weights.trained_on.setting2,
+        "folds": folds,
+        "institution": institution,
         "fold": fold,
         "shots": len(supports),
         "seed": weights.trained_on.seed,
         "postprocess": None,
-        "legacy": False,
+        "legacy": sorted({*weights.trained_on.legacy, *(prepared.legacy if prepared else ())}),
         "summary": summarise(records, list(organs), not_evaluated),
         "cases": records,
         "provenance": {

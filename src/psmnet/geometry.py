@@ -93,6 +93,15 @@ def reorient(volume: Volume, axes: Axes, flips: Flips) -> Volume:
     return Reorientation(axes, flips).apply(volume)
 
 
+def axis_letters(direction: Matrix) -> str:
+    """Where the stored axes (x, y, z) run to, to the nearest: three of L R P A S I, as in LAS."""
+    letters = ""
+    for column in np.asarray(direction).T:
+        axis = int(np.abs(column).argmax())
+        letters += ("LPS" if column[axis] > 0 else "RAI")[axis]
+    return letters
+
+
 def slice_axis(spacing_mm: tuple[float, float, float]) -> int:
     """The stored axis (0, 1, 2 for x, y, z) across which a scan was acquired slice by slice.
 
@@ -235,6 +244,15 @@ class CropPad:
     original_yx: tuple[int, int]
     size_yx: tuple[int, int]
 
+    @property
+    def start_yx(self) -> tuple[int, int]:
+        """Row and column of the original (negative where padded) at which the result begins."""
+        rows, columns = (
+            (have - want) // 2 if have > want else -((want - have) // 2)
+            for have, want in zip(self.original_yx, self.size_yx, strict=True)
+        )
+        return rows, columns
+
     def undo(self, array: Array, fill: float = 0) -> Array:
         """Bring (..., y, x) back to the original rows and columns; what was cropped away becomes `fill`."""
         if array.shape[-2:] != self.size_yx:
@@ -263,6 +281,14 @@ def center_crop_pad(array_zyx: Array, size_yx: tuple[int, int], fill: float) -> 
         raise InputError(f"can't crop to {size_yx} rows and columns", "give positive sizes")
     rows, columns = array_zyx.shape[-2:]
     return _center_fit(array_zyx, size_yx, fill), CropPad((rows, columns), size_yx)
+
+
+def center_crop_pad_volume(volume: Volume, size_yx: tuple[int, int], fill: float) -> Volume:
+    """`center_crop_pad` of a scan's slices; its origin moves along, so that every voxel stays where it is."""
+    array, change = center_crop_pad(volume.array_zyx, size_yx, fill)
+    rows, columns = change.start_yx
+    x, y, z = (volume.affine @ (columns, rows, 0, 1))[:3].tolist()
+    return Volume(array, volume.spacing_mm, (x, y, z), volume.direction)
 
 
 def _center_fit(array: Array, size_yx: tuple[int, int], fill: float) -> Array:

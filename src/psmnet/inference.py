@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from psmnet.data.episodes import resize_images
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
 from psmnet.models.build import Method
 from psmnet.types import Features, Support
 from psmnet.volume import Array

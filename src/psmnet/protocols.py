@@ -1,15 +1,16 @@
 """Who supports whom and which slices count, as data, so that evaluation and segmentation run the same code."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.catalog import DataSet
+from psmnet.catalog import FOLDS, SETTING2_RULES, DataSet
 from psmnet.errors import ConfigError, InputError
 from psmnet.volume import Array
 
+FIELDS_MINIMUM = 100  # of the field's class-slice index
 PARTS = 3  # EP1 cuts an organ into three parts along z
 
 
@@ -49,31 +50,97 @@ def fold_bounds(facts: DataSet, cases: int) -> tuple[int, ...]:
     return (*(part * fold for fold in range(facts.folds)), cases)
 
 
-def split_cases(facts: DataSet, ids: Sequence[str], fold: int | None, shots: int = 1) -> Split:
-    """Ouyang's folds: fold f tests [b_f, b_f+1), the `shots` cases after it, wrapping, support.
+def split_cases(
+    facts: DataSet,
+    ids: Sequence[str],
+    fold: int | None,
+    shots: int = 1,
+    *,
+    folds: str = "ouyang",
+    unlabelled: Collection[str] = (),
+    institutions: Mapping[str, str] | None = None,
+    institution: str | None = None,
+) -> Split:
+    """Who is query, who is support, and what is left to train on.
+
+    Ouyang's fold f tests [b_f, b_f+1) of the sorted cases; the `shots` cases after it, wrapping, are the support.
+    ADNet's and Q-Net's draw both from the same window, the fold and the case after it, sorted: its last case, or its
+    number 2 from 0, is the support and the others are queries. Li's hold an institution out.
 
     Args:
         facts: of the data set.
         ids: all cases, sorted.
         fold: None trains on every case and tests none.
         shots: support cases that are kept out of training.
+        folds: name in `catalog.FOLDS`.
+        unlabelled: cases that can't be tested: always left to train on.
+        institutions: case id to institution, for Li's folds.
+        institution: which of them is held out.
 
     Raises:
-        ConfigError: no such fold, or too few cases.
+        ConfigError: no such fold, institution or scheme, or too few cases.
     """
+    if folds not in FOLDS:
+        raise ConfigError(f"no folds {folds!r}", f"give one of {', '.join(FOLDS)}")
+    labelled = [case_id for case_id in ids if case_id not in unlabelled]
+    if folds == "li":
+        test, support = _held_out(facts, labelled, fold, shots, institutions or {}, institution)
+        return _split(ids, test, support, [i for i in ids if (institutions or {}).get(i) == institution])
+    if institution is not None:
+        raise ConfigError(f"institution {institution!r} with folds {folds}", "give --folds li")
     if fold is None:
         return Split((), (), tuple(ids))
-    bounds = fold_bounds(facts, len(ids))
+    bounds = fold_bounds(facts, len(labelled))
     if not 0 <= fold < len(bounds) - 1:
         raise ConfigError(f"no fold {fold}", f"give 0 to {len(bounds) - 2}")
     first, end = bounds[fold], bounds[fold + 1]
-    outside = [ids[(end + i) % len(ids)] for i in range(len(ids) - (end - first))]
-    if not 1 <= shots < len(outside):
+    test = labelled[first:end]
+    outside = [labelled[(end + i) % len(labelled)] for i in range(len(labelled) - len(test))]
+    most = len(outside) - 1 if folds == "ouyang" else 1
+    if not 1 <= shots <= most:
+        raise ConfigError(f"{shots} support cases of fold {fold} ({folds})", f"give 1 to {most}")
+    support = outside[:shots]
+    if folds != "ouyang":
+        window = [case_id for case_id in labelled if case_id in (*test, *support)]
+        support = [window[-1] if folds == "adnet" else window[2]]
+        test = [case_id for case_id in window if case_id not in support]
+    return _split(ids, test, support)
+
+
+def _split(ids: Sequence[str], test: Sequence[str], support: Sequence[str], kept_out: Sequence[str] = ()) -> Split:
+    return Split(tuple(test), tuple(support), tuple(i for i in ids if i not in (*test, *support, *kept_out)))
+
+
+def _held_out(
+    facts: DataSet,
+    ids: Sequence[str],
+    fold: int | None,
+    shots: int,
+    institutions: Mapping[str, str],
+    institution: str | None,
+) -> tuple[list[str], list[str]]:
+    """Li et al.: one institution's cases, the first `shots` of them as support."""
+    known = sorted(set(institutions.values()))
+    if not known:
+        raise ConfigError(f"no institutions are known of this {facts.title}", "make the data with psmnet prepare")
+    if institution not in known:
+        raise ConfigError(f"institution {institution!r}", f"give --institution, one of {', '.join(known)}")
+    if fold is not None:
+        novel_classes(facts, fold)
+    held = [case_id for case_id in ids if institutions.get(case_id) == institution]
+    if not 1 <= shots < len(held):
         raise ConfigError(
-            f"{shots} support cases of {len(outside)} outside fold {fold}", f"give 1 to {len(outside) - 1}"
+            f"{shots} support cases of {len(held)} at {institution}", f"give 1 to {len(held) - 1}, or another"
         )
-    kept = set(outside[shots:])
-    return Split(tuple(ids[first:end]), tuple(outside[:shots]), tuple(i for i in ids if i in kept))
+    return held[shots:], held[:shots]
+
+
+def novel_classes(facts: DataSet, fold: int) -> dict[str, int]:
+    """The structures that Li's fold f (0 to 3) tests: {f + 1, f + 5} of eight."""
+    half = len(facts.labels) // 2
+    if not 0 <= fold < half:
+        raise ConfigError(f"no fold {fold} of Li's", f"give 0 to {half - 1}")
+    return {name: value for name, value in facts.labels.items() if value in (fold + 1, fold + 1 + half)}
 
 
 def excluded_classes(facts: DataSet, setting: int, group: str | None) -> tuple[int, ...]:
@@ -95,15 +162,58 @@ def excluded_classes(facts: DataSet, setting: int, group: str | None) -> tuple[i
     return tuple(facts.labels[name] for name in facts.groups[group])
 
 
-def allowed_slices(labels_zyx: Array, excluded: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Which slices (Z,) training may use: those without any excluded class (Setting 2 as SSL-ALPNet has it)."""
-    return np.array([not np.isin(labels_yx, list(excluded)).any() for labels_yx in labels_zyx])
+def allowed_slices(
+    labels_zyx: Array, excluded: Sequence[int], *, rule: str = "any", faulty: bool = False
+) -> npt.NDArray[np.bool_]:
+    """Which slices (Z,) training may use in Setting 2.
+
+    Args:
+        labels_zyx: label map.
+        excluded: test classes; none allows every slice.
+        rule: name in `catalog.SETTING2_RULES`: a slice is dropped if it shows any of them, or only if it shows all.
+        faulty: find the classes of a slice as the field's index does (the catalog's fault `class-slices`).
+    """
+    if not excluded:
+        return np.ones(len(labels_zyx), dtype=bool)
+    if rule not in SETTING2_RULES:
+        raise ConfigError(f"no rule {rule!r} for Setting 2", f"give {' or '.join(SETTING2_RULES)}")
+    shown = np.stack([slices_with(labels_zyx, value, faulty=faulty) for value in excluded])
+    dropped: npt.NDArray[np.bool_] = np.any(shown, axis=0) if rule == "any" else np.all(shown, axis=0)
+    return ~dropped
 
 
-def tested_organs(facts: DataSet, setting: int, group: str | None, present: Sequence[int]) -> dict[str, int]:
-    """Organs to report: the field's, of the group in Setting 2; every label of a data set without a list."""
+def slices_with(labels_zyx: Array, value: int, *, faulty: bool = False) -> npt.NDArray[np.bool_]:
+    """Slices (Z,) that show a class.
+
+    Args:
+        labels_zyx: label map.
+        value: of the class.
+        faulty: count a slice only if its label values, over all classes, add up to 100, as the field's index does. The
+            threshold was meant for the voxels of the class: one of class 4 in 25 voxels passes, one of class 1 doesn't.
+    """
+    shown: npt.NDArray[np.bool_] = (labels_zyx == value).any(axis=(1, 2))
+    if faulty:
+        shown &= labels_zyx.sum(axis=(1, 2), dtype=np.int64) >= FIELDS_MINIMUM
+    return shown
+
+
+def tested_organs(
+    facts: DataSet,
+    setting: int,
+    group: str | None,
+    present: Sequence[int],
+    called: Mapping[int, str],
+) -> dict[str, int]:
+    """Organs to report: the field's, of the group in Setting 2; every label of a data set without a list.
+
+    Args:
+        facts: of the data set.
+        setting, group: of the field's protocols.
+        present: label values of the supports.
+        called: label value to organ name, for a data set without a list.
+    """
     if not facts.tested:
-        return {f"label_{value}": int(value) for value in present}
+        return {called.get(value, f"label_{value}"): int(value) for value in present}
     names = facts.groups[group] if setting == 2 and group is not None else facts.tested
     return {name: facts.labels[name] for name in names}
 

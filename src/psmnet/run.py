@@ -18,10 +18,12 @@ from psmnet import protocols
 from psmnet.catalog import dataset
 from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, load_weights, save_weights
 from psmnet.config import PRESETS, Preset, parse_changes
-from psmnet.data.episodes import EpisodeSource, SliceBank, SuperpixelEpisodes
-from psmnet.data.preprocess import Normalisation
-from psmnet.data.pseudolabel_store import is_current, read_superpixels, write_superpixels
-from psmnet.data.store import Case, choose, find_cases
+from psmnet.data.dataset_file import read_dataset_file
+from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
+from psmnet.data.normalisation import Normalisation
+from psmnet.data.pseudolabel_store import PseudolabelStore
+from psmnet.data.pseudolabels import Kind, PseudolabelRule
+from psmnet.data.store import Case, choose, find_cases, unlabelled
 from psmnet.data.synthetic import SyntheticEpisodes
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
@@ -32,6 +34,7 @@ from psmnet.runtime import package_version
 from psmnet.training import CHECKPOINT_NAME, Report, train
 
 RUN_NAME = "run.json"
+FAULTS_OF_TRAINING = ("superpixel-ids", "class-slices")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,12 @@ class RunSpec:
     Attributes:
         dataset: name in the catalog, or `synthetic` for random images.
         fold: cases left out; None trains on every case.
+        folds: scheme of the folds, in `catalog.FOLDS`.
+        institution: held out by Li's folds.
         setting, group: of the field's protocols.
+        setting2: rule by which Setting 2 drops slices, in `catalog.SETTING2_RULES`.
+        kind: superpixels or supervoxels.
+        legacy: faults of the field to reproduce, by name.
         support_cases: cases after the fold that are kept out too.
         preset: name in `config.PRESETS`.
         steps: instead of the preset's; None keeps those.
@@ -54,8 +62,13 @@ class RunSpec:
 
     dataset: str
     fold: int | None = None
+    folds: str = "ouyang"
+    institution: str | None = None
     setting: int = 1
     group: str | None = None
+    setting2: str = "any"
+    kind: Kind = "superpixels"
+    legacy: tuple[str, ...] = ()
     support_cases: int = 1
     preset: str = "compact"
     steps: int | None = None
@@ -96,7 +109,7 @@ def run_training(
         spec: what is asked for.
         out: RUN.
         data: folder in the normalised layout; None for `synthetic`.
-        pseudolabels: where superpixels lie, if not in `data`; missing ones are made in RUN.
+        pseudolabels: where pseudo-labels lie, if not in `data`; missing ones are made in RUN.
         device: where to train.
         resume: go on with a run that was cut short; begins anew where there is nothing to resume.
         say: told in one line what is being done.
@@ -117,7 +130,8 @@ def run_training(
         torch.manual_seed(spec.seed)
         model = build(preset.model)
         init, seen = None, {}
-        licences = ["none: synthetic images only" if spec.dataset == "synthetic" else dataset(spec.dataset).licence]
+        synthetic = spec.dataset == "synthetic"
+        licences = ["none: synthetic images only" if synthetic else dataset(spec.dataset).licence]
         if spec.init is not None:
             initial = load_weights(spec.init)
             if initial.config != preset.model:
@@ -135,7 +149,7 @@ def run_training(
             licences += [before.licence] if before.licence not in (*licences, "") else []
         if spec.encoder_weights is not None:
             say(load_torchvision(model, spec.encoder_weights, spec.encoder_sha256, out))
-        source, normalisation, checksums = _source(spec, preset, out, data, pseudolabels, say)
+        source, normalisation, checksums, faults = _source(spec, preset, out, data, pseudolabels, say)
         write_json(out / RUN_NAME, asked)  # not before: a refused input leaves RUN free
         say(f"training {preset.train.steps} steps of {preset.train.pairs} image pairs")
         train(model, source, preset.train, out, device=device, resume=resume, report=report)
@@ -143,8 +157,13 @@ def run_training(
             dataset=spec.dataset,
             cases=seen | checksums,
             fold=spec.fold,
-            setting=None if spec.dataset == "synthetic" else spec.setting,
+            setting=None if synthetic else spec.setting,
             group=spec.group,
+            setting2=spec.setting2 if spec.setting == 2 else None,
+            folds=spec.folds,
+            institution=spec.institution,
+            pseudolabels=None if synthetic else spec.kind,
+            legacy=list(faults),
             preset=spec.preset,
             steps=preset.train.steps,
             seed=spec.seed,
@@ -158,6 +177,11 @@ def run_training(
 
 def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, Any]:
     """Make sure that RUN is new, or this very run; returns what is asked for, as run.json holds it."""
+    for name in spec.legacy:
+        if name not in FAULTS_OF_TRAINING:
+            raise ConfigError(
+                f"--legacy {name}: it is not made here", f"give all, or any of {', '.join(FAULTS_OF_TRAINING)}"
+            )
     asked: dict[str, Any] = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
     path = out / RUN_NAME
     if path.exists():
@@ -181,47 +205,74 @@ def _source(
     data: Path | None,
     pseudolabels: Path | None,
     say: Callable[[str], None],
-) -> tuple[EpisodeSource, Normalisation, dict[str, str]]:
-    """Episodes, the rule for intensities, and the checksums of the cases behind them."""
+) -> tuple[EpisodeSource, Normalisation, dict[str, str], tuple[str, ...]]:
+    """Episodes, the rule for intensities, the checksums of the cases behind them, and the field's faults in it all."""
     recipe = preset.train
     if spec.dataset == "synthetic":
         source = SyntheticEpisodes(preset.model.input_size, recipe.pairs, recipe.targets, spec.seed)
-        return source, Normalisation(preset.normalisation), {}
+        return source, Normalisation(preset.normalisation), {}, ()
     if data is None:
         raise ConfigError(f"no folder for data set {spec.dataset}", "give the folder with its normalised scans")
     facts = dataset(spec.dataset)
     excluded = protocols.excluded_classes(facts, spec.setting, spec.group)
     cases = find_cases(data)
-    split = protocols.split_cases(facts, [case.id for case in cases], spec.fold, spec.support_cases)
+    prepared = read_dataset_file(data)
+    split = protocols.split_cases(
+        facts,
+        [case.id for case in cases],
+        spec.fold,
+        spec.support_cases,
+        folds=spec.folds,
+        unlabelled=unlabelled(facts, cases),
+        institutions=prepared.institutions() if prepared else None,
+        institution=spec.institution,
+    )
     training = choose(cases, split.train)
-    labels = _superpixels(training, facts.body_threshold, pseudolabels or data, out / "pseudolabels", say)
+    rule = PseudolabelRule.of(facts, spec.kind, faulty_ids="superpixel-ids" in spec.legacy)
+    labels = _pseudolabels(
+        training, PseudolabelStore(pseudolabels or data, rule), PseudolabelStore(out / "pseudolabels", rule), say
+    )
 
     kept_out = f"; kept out: {', '.join(split.test)} (test), {', '.join(split.support)} (support)" if split.test else ""
     say(f"reading {len(training)} training cases: {', '.join(split.train)}{kept_out}")
-    rule = "ct-fold" if facts.normalisation == "ct-fold" else preset.normalisation
+    intensities = "ct-fold" if facts.normalisation == "ct-fold" else preset.normalisation
     images = [case.image() for case in training]
-    normalisation = Normalisation.of_cases(rule, (image.array_zyx for image in images))
+    normalisation = Normalisation.of_cases(intensities, (image.array_zyx for image in images))
     volumes = []
     for case, image, ids in zip(training, images, labels, strict=True):
         allowed = np.ones(len(image.array_zyx), dtype=bool)
         if excluded:
-            allowed = protocols.allowed_slices(case.labels(image).array_zyx, excluded)
+            allowed = protocols.allowed_slices(
+                case.labels(image).array_zyx, excluded, rule=spec.setting2, faulty="class-slices" in spec.legacy
+            )
         volumes.append((normalisation.apply(image.array_zyx), ids, allowed))
     if excluded:
         dropped = sum(int((~allowed).sum()) for _, _, allowed in volumes)
-        say(f"dropping {dropped} slices that show a test class of group {spec.group}")
-    bank = SliceBank.of_volumes(volumes, preset.model.input_size)
-    source_ = SuperpixelEpisodes(bank, recipe.pairs, recipe.targets, recipe.augment, spec.seed)
-    return source_, normalisation, {case.id: case.checksum() for case in training}
+        say(f"dropping {dropped} slices that show {spec.setting2} test class of group {spec.group}")
+    source_ = SelfSupervisedEpisodes(
+        SliceBank.of_volumes(volumes, preset.model.input_size),
+        recipe.pairs,
+        recipe.targets,
+        recipe.augment,
+        spec.seed,
+        reach=1 if spec.kind == "supervoxels" else 0,
+        skip_last=rule.faulty_ids,
+    )
+    faults = tuple(sorted({*spec.legacy, *(prepared.legacy if prepared else ())}))
+    return source_, normalisation, {case.id: case.checksum() for case in training}, faults
 
 
-def _superpixels(
-    cases: Sequence[Case], threshold: float | None, given: Path, own: Path, say: Callable[[str], None]
+def _pseudolabels(
+    cases: Sequence[Case], given: PseudolabelStore, own: PseudolabelStore, say: Callable[[str], None]
 ) -> list[np.ndarray]:
-    """Superpixels of each case: those given where they are ours and fit the image, else made in RUN."""
-    missing = [case for case in cases if not is_current(given, case, threshold)]
+    """Pseudo-labels of each case: those given where they are of this rule and fit the image, else made in RUN."""
+    stores = {case.id: given for case in given.current(cases)}
+    if given.rule.faulty_ids:
+        stores |= {case.id: given for case in given.foreign(cases)}
+    missing = [case for case in cases if case.id not in stores]
     if missing:
-        say(f"making superpixels of {len(missing)} cases in {own.name}")
-        write_superpixels(missing, own, threshold)
-    absent = {case.id for case in missing}
-    return [read_superpixels(own if case.id in absent else given, case) for case in cases]
+        say(f"making {given.rule.kind} of {len(missing)} cases in {own.folder.name}")
+        _, failed = own.write(missing)
+        for error in failed.values():
+            raise error
+    return [stores.get(case.id, own).read(case) for case in cases]

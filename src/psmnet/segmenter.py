@@ -16,7 +16,8 @@ from torch import Tensor
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
 from psmnet.checkpoint import Weights, load_weights
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
+from psmnet.data.preprocess import window
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import Reorientation, align_query, slice_first
 from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices
@@ -258,6 +259,5 @@ def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArra
     if array.min() > HU_MINIMUM:
         return normalisation.apply(array), ()
     low, high = CT_WINDOW_HU
-    windowed = (np.clip(array.astype(np.float32), low, high) - low) * (255 / (high - low))
     note = f"taken as CT: the minimum is {array.min():g}, so intensities are windowed to {low:g}..{high:g} HU"
-    return normalisation.apply(windowed), (note,)
+    return normalisation.apply(window(array, CT_WINDOW_HU)), (note,)

@@ -382,7 +382,7 @@ def evaluation(phantoms: Path, tmp_path: Path, weights: Path, **options: object)
         ({"dataset": "mnist"}, "unknown data set 'mnist'; give one of chaos-t2, sabs"),
         ({"fold": 5}, "no fold 5; give 0 to 4"),
         ({"fold": -1}, "no fold -1; give 0 to 4"),
-        ({"shots": 9}, "9 support cases of 5 outside fold 0; give 1 to 4"),
+        ({"shots": 9}, "9 support cases of fold 0 (ouyang); give 1 to 4"),
         ({"shots": 0}, "'--shots': 0 is not in the range"),
         ({"setting": 3}, "no Setting 3; give 1 or 2"),
         ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from psmnet.config import AugmentConfig
-from psmnet.data.episodes import SliceBank, SuperpixelEpisodes, resize_ids, resize_images
+from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids, resize_images
 from psmnet.errors import InputError
 from psmnet.types import Episode
 
@@ -32,15 +32,17 @@ def bank(slices: int = 5) -> SliceBank:
     return SliceBank.of_volumes([(images, ids, np.ones(slices, bool))], SIZE)
 
 
-def episodes(pairs: int, targets: int = 3, augment: AugmentConfig | None = None, seed: int = 0) -> SuperpixelEpisodes:
-    return SuperpixelEpisodes(bank(), pairs, targets, augment or AugmentConfig(bias_field=0.2, noise=0.1), seed)
+def episodes(
+    pairs: int, targets: int = 3, augment: AugmentConfig | None = None, seed: int = 0
+) -> SelfSupervisedEpisodes:
+    return SelfSupervisedEpisodes(bank(), pairs, targets, augment or AugmentConfig(bias_field=0.2, noise=0.1), seed)
 
 
 def tensors(episode: Episode) -> list[Tensor]:
     return [getattr(episode, field.name) for field in fields(episode)]
 
 
-def listed(source: SuperpixelEpisodes, batches: int) -> list[Tensor]:
+def listed(source: SelfSupervisedEpisodes, batches: int) -> list[Tensor]:
     """All episodes of some batches, by field."""
     return [torch.cat(parts) for parts in zip(*(tensors(source.batch(i)) for i in range(batches)), strict=True)]
 
@@ -151,7 +153,7 @@ def test_only_allowed_slices_are_taken():
 def test_no_usable_slice_at_all_is_an_error(allowed: bool):
     images = np.zeros((2, SIZE, SIZE), np.float32)
     ids = np.repeat(quarters()[None], 2, axis=0) * (not allowed)
-    with pytest.raises(InputError, match="no training slice has a usable superpixel"):
+    with pytest.raises(InputError, match="no training slice has a usable target"):
         SliceBank.of_volumes([(images, ids, np.full(2, allowed))], SIZE)
     with pytest.raises(InputError):
         SliceBank.of_volumes([], SIZE)
@@ -172,3 +174,79 @@ def test_resizing_ids_invents_none_and_images_keep_their_mean():
     assert set(resize_ids(ids, 7).unique().tolist()) == {0, 1, 4, 9}
     image = torch.full((1, 1, 9, 5), 2.5)
     torch.testing.assert_close(resize_images(image, 4), torch.full((1, 1, 4, 4), 2.5))
+
+
+# ---- supervoxels: the query may be a neighbour -------------------------------------------------------------------
+
+
+def two_scans() -> SliceBank:
+    """Two scans of four slices; the first's slice 2 may not be used; slices shine with 10 x scan + position + 1."""
+    volumes = []
+    for scan in range(2):
+        images = np.zeros((4, SIZE, SIZE), np.float32)
+        images[:, 0, 0] = 10 * scan + np.arange(4) + 1
+        ids = np.repeat(quarters()[None], 4, axis=0)
+        volumes.append((images, ids, np.array([True, True, scan == 1, True])))
+    return SliceBank.of_volumes(volumes, SIZE)
+
+
+def pairs_of(source: SelfSupervisedEpisodes, batches: int = 40) -> set[tuple[int, int]]:
+    """Support and query of many episodes, by their brightest pixel."""
+    support_images, _, query_images, _, _ = listed(source, batches)
+    supports, queries = support_images.amax(dim=(1, 2, 3, 4)), query_images.amax(dim=(1, 2, 3))
+    return {(round(s), round(q)) for s, q in zip(supports.tolist(), queries.tolist(), strict=True)}
+
+
+def test_superpixels_pair_a_slice_with_itself():
+    assert pairs_of(SelfSupervisedEpisodes(two_scans(), 2, 2, STILL, 0)) == {(n, n) for n in (1, 2, 4, 11, 12, 13, 14)}
+
+
+def test_supervoxels_pair_neighbours_of_one_scan():
+    found = pairs_of(SelfSupervisedEpisodes(two_scans(), 2, 2, STILL, 0, reach=1))
+    same = {(n, n) for n in (1, 2, 4, 11, 12, 13, 14)}
+    # 2 and 4 are not neighbours: what lies between them was dropped. 4 and 11 are of two scans.
+    neighbours = {(1, 2), (11, 12), (12, 13), (13, 14)}
+    assert found == same | neighbours | {(b, a) for a, b in neighbours}
+
+
+def test_neighbours_share_their_targets():
+    images = np.zeros((2, SIZE, SIZE), np.float32)
+    images[:, 0, 0] = [1, 2]
+    ids = np.repeat(quarters()[None], 2, axis=0)
+    ids[1][ids[1] == 1] = 9
+    ids[1][ids[1] == 2] = 8
+    source = SelfSupervisedEpisodes(
+        SliceBank.of_volumes([(images, ids, np.ones(2, bool))], SIZE), 1, 4, STILL, 0, reach=1
+    )
+    for step in range(20):
+        episode = source.batch(step)
+        same = episode.support_images.max() == episode.query_images.max()
+        assert int(episode.valid.sum()) == (4 if same else 2)
+        assert torch.equal(episode.support_masks[0, 0], episode.query_masks[0])  # nothing moves between still slices
+
+
+def test_slices_without_a_common_target_are_no_pair():
+    images = np.zeros((2, SIZE, SIZE), np.float32)
+    images[:, 0, 0] = [1, 2]
+    ids = np.stack([quarters(), np.where(quarters() > 0, quarters() + 10, 0)])
+    bank = SliceBank.of_volumes([(images, ids, np.ones(2, bool))], SIZE)
+    assert pairs_of(SelfSupervisedEpisodes(bank, 2, 2, STILL, 0, reach=1)) == {(1, 1), (2, 2)}
+
+
+def test_the_fields_training_never_draws_the_last_id():
+    ids = np.repeat(quarters()[None], 2, axis=0)
+    bank = SliceBank.of_volumes([(np.zeros((2, SIZE, SIZE), np.float32), ids, np.ones(2, bool))], SIZE)
+    target = torch.from_numpy(quarters() == 4).float()
+    drawn = {
+        skip: any(
+            torch.equal(mask, target)
+            for step in range(20)
+            for mask in SelfSupervisedEpisodes(bank, 1, 4, STILL, 0, skip_last=skip).batch(step).query_masks[0]
+        )
+        for skip in (False, True)
+    }
+    assert drawn == {False: True, True: False}
+    only_last = np.where(quarters() == 4, 1, 0).astype(np.int32)[None]
+    lonely = SliceBank.of_volumes([(np.zeros((1, SIZE, SIZE), np.float32), only_last, np.ones(1, bool))], SIZE)
+    with pytest.raises(InputError, match="no training slice has a usable target"):
+        SelfSupervisedEpisodes(lonely, 1, 1, STILL, 0, skip_last=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
 from psmnet.errors import ConfigError
 
 

@@ -1,95 +1,154 @@
-import json
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from psmnet.catalog import DATASETS
+from psmnet.data.body import body_mask
 from psmnet.data.phantom import draw_patient
-from psmnet.data.pseudolabel_store import LIST_NAME, is_current, listed, path_of, read_superpixels, write_superpixels
-from psmnet.data.pseudolabels import body_mask, renumber, superpixel_volume, superpixels
-from psmnet.data.store import Case, find_cases
-from psmnet.io import read_labels, write_volume
+from psmnet.data.pseudolabels import (
+    PseudolabelRule,
+    faulty_renumber,
+    renumber,
+    superpixel_volume,
+    to_thousand,
+)
+from psmnet.errors import ConfigError
+from psmnet.volume import Volume
 
 THRESHOLD = 50.0
+RULE = PseudolabelRule("superpixels", THRESHOLD)
+UNKNOWN = PseudolabelRule("superpixels", None)
 
 
 @pytest.fixture(scope="module")
-def scan() -> np.ndarray:
-    return draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))[0].array_zyx
+def image() -> Volume:
+    return draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))[0]
 
 
 # ---- superpixels -----------------------------------------------------------------------------------------------
 
 
-def test_body_mask_is_the_largest_component_with_its_holes():
-    image = np.zeros((10, 10))
-    image[1:8, 1:8] = 100
-    image[4, 4] = 0  # lung
-    image[9, 9] = 100  # table
-    image[0, 0] = THRESHOLD  # not above it
-    expected = np.zeros((10, 10), bool)
-    expected[1:8, 1:8] = True
-    np.testing.assert_array_equal(body_mask(image, THRESHOLD), expected)
-
-
-def test_ids_are_contiguous_from_one_in_every_slice(scan: np.ndarray):
-    ids = superpixel_volume(scan, THRESHOLD)
+def test_ids_are_contiguous_from_one_in_every_slice_and_fill_the_body(image: Volume):
+    ids = RULE.make(image)
     assert ids.dtype == np.int32
-    assert ids.shape == scan.shape
-    for slice_ids, image in zip(ids, scan, strict=True):
-        inside = body_mask(image, THRESHOLD)
-        np.testing.assert_array_equal(slice_ids > 0, inside)
-        present = np.unique(slice_ids[inside])
+    assert ids.shape == image.array_zyx.shape
+    np.testing.assert_array_equal(ids > 0, body_mask(image.array_zyx, THRESHOLD, image.spacing_mm))
+    for slice_ids in ids:
+        present = np.unique(slice_ids[slice_ids > 0])
         np.testing.assert_array_equal(present, np.arange(1, len(present) + 1))
         assert len(present) > 3
 
 
 def test_superpixels_follow_edges():
-    image = np.full((40, 40), 100.0)
-    image[:, 20:] = 900
-    ids = superpixels(image, THRESHOLD, min_size_px=40)
-    for half in (ids[:, :12], ids[:, 28:]):
+    scan = np.full((1, 256, 256), 100.0)
+    scan[:, :, 128:] = 900
+    (ids,) = superpixel_volume(scan, np.ones(scan.shape, bool))
+    for half in (ids[:, :120], ids[:, 136:]):
         assert len(np.unique(half)) == 1
-    assert ids[0, 0] != ids[0, 39]
+    assert ids[0, 0] != ids[0, 255]
 
 
-def test_the_smallest_superpixel_is_in_proportion_to_the_slice(scan: np.ndarray):
-    # 400 pixels of 256 x 256 are 25 of 64 x 64; the body's edge may cut some.
-    ids = superpixel_volume(scan, -1.0)[6]  # all is body
+def test_the_smallest_superpixel_is_in_proportion_to_the_slice(image: Volume):
+    # 400 pixels of 256 x 256 are 25 of 64 x 64.
+    ids = superpixel_volume(image.array_zyx, np.ones(image.array_zyx.shape, bool))[6]
     assert np.bincount(ids.ravel())[1:].min() >= 25
 
 
-@pytest.mark.parametrize("threshold", [THRESHOLD, None])
+@pytest.mark.parametrize("rule", [RULE, UNKNOWN, replace(RULE, kind="supervoxels")])
 @pytest.mark.parametrize("value", [0.0, -3.0])
-def test_an_empty_volume_gives_zeros(threshold: float | None, value: float):
-    volume = np.full((2, 16, 16), value, np.float32)
-    assert (superpixel_volume(volume, threshold) == 0).all()
+def test_an_empty_volume_gives_zeros(rule: PseudolabelRule, value: float):
+    assert (rule.make(Volume(np.full((2, 16, 16), value, np.float32))) == 0).all()
 
 
-def test_an_empty_slice_among_others_gives_zeros(scan: np.ndarray):
-    volume = scan.copy()
-    volume[3] = 0
-    for threshold in (THRESHOLD, None):
-        ids = superpixel_volume(volume, threshold)
+def test_an_empty_slice_among_others_gives_zeros(image: Volume):
+    array = image.array_zyx.copy()
+    array[3] = 0
+    for rule in (RULE, UNKNOWN, replace(RULE, kind="supervoxels")):
+        ids = rule.make(image.with_array(array))
         assert (ids[3] == 0).all()
         assert (ids[4] > 0).any()
 
 
-def test_superpixels_are_deterministic(scan: np.ndarray):
-    np.testing.assert_array_equal(superpixel_volume(scan, THRESHOLD), superpixel_volume(scan.copy(), THRESHOLD))
+@pytest.mark.parametrize("rule", [RULE, UNKNOWN, replace(RULE, kind="supervoxels")])
+def test_pseudolabels_are_deterministic(rule: PseudolabelRule, image: Volume):
+    np.testing.assert_array_equal(rule.make(image), rule.make(image.with_array(image.array_zyx.copy())))
 
 
-def test_a_slices_superpixels_depend_on_that_slice_alone(scan: np.ndarray):
-    np.testing.assert_array_equal(superpixel_volume(scan, THRESHOLD)[5:6], superpixel_volume(scan[5:6], THRESHOLD))
+def test_a_slices_superpixels_depend_on_that_slice_alone(image: Volume):
+    body = np.ones(image.array_zyx.shape, bool)
+    np.testing.assert_array_equal(
+        superpixel_volume(image.array_zyx, body)[5:6], superpixel_volume(image.array_zyx[5:6], body[5:6])
+    )
 
 
-def test_intensities_of_unknown_scale_give_the_same_partition_whatever_their_scale(scan: np.ndarray):
-    unit = (scan / scan.max()).astype(np.float64)
-    expected = superpixel_volume(unit, None)
+def test_intensities_of_unknown_scale_give_the_same_partition_whatever_their_scale(image: Volume):
+    unit = (image.array_zyx / image.array_zyx.max()).astype(np.float64)
+
+    def ids(array: np.ndarray) -> np.ndarray:
+        return UNKNOWN.make(image.with_array(array))
+
+    expected = ids(unit)
     assert len(np.unique(expected)) > 10
-    np.testing.assert_array_equal(superpixel_volume(unit * 1024, None), expected)  # exact in binary
-    assert (superpixel_volume(unit * 1000, None) == expected).mean() > 0.99  # ties may fall otherwise
-    assert (superpixel_volume(unit * 1000 - 1024, None) == expected).mean() > 0.99  # as CT has it
+    np.testing.assert_array_equal(ids(unit * 1024), expected)  # exact in binary
+    assert (ids(unit * 1000) == expected).mean() > 0.99  # ties may fall otherwise
+    assert (ids(unit * 1000 - 1024) == expected).mean() > 0.99  # as CT has it
+
+
+def test_unknown_intensities_are_brought_to_a_thousand():
+    scaled = to_thousand(np.linspace(-5, 5, 1001))
+    assert scaled[[0, 500, 1000]].tolist() == pytest.approx([0, 500, 1000])
+    assert scaled[[10, 990]].tolist() == pytest.approx([(0.1 - 0.05) / 9.9 * 1000, 1000 - (0.1 - 0.05) / 9.9 * 1000])
+
+
+@pytest.mark.parametrize("make", [lambda rule: replace(rule, kind="voxels"), lambda rule: PseudolabelRule("voxels")])  # type: ignore[arg-type]
+def test_no_other_kind(make: Callable[[PseudolabelRule], PseudolabelRule]):
+    with pytest.raises(ConfigError, match="no pseudo-labels 'voxels'; give one of superpixels, supervoxels"):
+        make(RULE)
+
+
+# ---- supervoxels -----------------------------------------------------------------------------------------------
+
+
+def test_supervoxels_keep_their_id_from_slice_to_slice():
+    array = np.zeros((6, 40, 40), np.float32)
+    array[:, 4:36, 4:20], array[:, 4:36, 20:36] = 100, 220
+    ids = PseudolabelRule("supervoxels", 10.0, min_voxels=50).make(Volume(array, (1, 1, 4)))
+    assert ids[0, 10, 10] == ids[5, 10, 10] != 0
+    assert ids[0, 10, 30] == ids[5, 10, 30] != 0
+    assert ids[0, 10, 10] != ids[0, 10, 30]
+    assert (ids[:, 0] == 0).all()
+
+
+def test_the_smallest_supervoxel_is_the_catalogs_or_60_ml(image: Volume):
+    assert PseudolabelRule.of(DATASETS["cmr"], "supervoxels").parameters()["min_size"] == 1000
+    assert PseudolabelRule.of(DATASETS["phantom"], "supervoxels").parameters()["min_size_mm3"] == 60_000
+    ids = PseudolabelRule.of(DATASETS["phantom"], "supervoxels").make(image)
+    # 60,000 mm3 are 150 voxels of 5 x 5 x 16 mm.
+    assert np.bincount(ids.ravel())[1:].min() >= 150
+
+
+# ---- the field's renumbering fault -------------------------------------------------------------------------------
+
+
+def test_fault_1_raw_ids_0_to_5_come_out_as_1_2_3_4_and_6():
+    raw = np.arange(6)[None].repeat(2, axis=0)
+    body = np.ones((2, 6), bool)
+    body[1, 2] = False
+    assert faulty_renumber(raw, body).tolist() == [[6, 1, 2, 3, 4, 0], [6, 1, 0, 3, 4, 0]]
+    assert renumber(np.where(body, raw + 1, 0)).tolist() == [[1, 2, 3, 4, 5, 6], [1, 2, 0, 4, 5, 6]]
+
+
+def test_the_rule_makes_the_fault_where_it_is_asked_for(image: Volume):
+    ours, theirs = RULE.make(image), replace(RULE, faulty_ids=True).make(image)
+    for our_ids, their_ids in zip(ours, theirs, strict=True):
+        present = np.unique(their_ids[their_ids > 0])
+        assert present.max() not in (present - 1)  # it is the last
+        assert present.max() - 1 not in present  # one is empty
+        assert 0 in their_ids[our_ids > 0] or len(present) == len(np.unique(our_ids)) - 1  # one is lost in the body
+    with pytest.raises(ConfigError, match="superpixel-ids with supervoxels"):
+        replace(RULE, kind="supervoxels", faulty_ids=True)
 
 
 @pytest.mark.parametrize(
@@ -104,87 +163,3 @@ def test_intensities_of_unknown_scale_give_the_same_partition_whatever_their_sca
 )
 def test_renumber(ids: list[list[int]], expected: list[list[int]]):
     assert renumber(np.array(ids)).tolist() == expected
-
-
-# ---- on disk ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def case(tmp_path: Path, scan: np.ndarray) -> Case:
-    image, _ = draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
-    write_volume(image, tmp_path / "image_7.nii.gz")
-    return find_cases(tmp_path)[0]
-
-
-def test_what_is_written_is_read_on_the_images_lattice(case: Case, tmp_path: Path, scan: np.ndarray):
-    done: list[str] = []
-    assert write_superpixels([case], tmp_path, THRESHOLD, done.append) == 1
-    assert done == ["7"]
-    path = path_of(tmp_path, "7")
-    assert path.name == "superpix-MIDDLE_7.nii.gz"
-    np.testing.assert_array_equal(read_superpixels(tmp_path, case), superpixel_volume(scan, THRESHOLD))
-    np.testing.assert_allclose(read_labels(path).affine, case.image().affine, atol=1e-4)
-    entry = listed(tmp_path)["7"]
-    assert entry["image_sha256"] == case.checksum()
-    assert entry["superpixels"] == superpixel_volume(scan, THRESHOLD).max(axis=(1, 2)).sum()
-
-
-def test_what_is_there_is_not_made_again(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    before = path_of(tmp_path, "7").stat().st_mtime_ns
-    done: list[str] = []
-    assert write_superpixels([case], tmp_path, THRESHOLD, done.append) == 0
-    assert done == ["7"]
-    assert path_of(tmp_path, "7").stat().st_mtime_ns == before
-
-
-def test_a_further_case_leaves_the_others_listed(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    write_volume(case.image(), tmp_path / "image_8.nii.gz")
-    cases = find_cases(tmp_path)
-    assert write_superpixels(cases, tmp_path, THRESHOLD) == 1
-    assert all(is_current(tmp_path, c, THRESHOLD) for c in cases)
-
-
-def test_files_that_the_list_does_not_name_are_not_used(case: Case, tmp_path: Path):
-    foreign = case.image().with_array(np.ones((12, 64, 64), np.uint16))
-    write_volume(foreign, path_of(tmp_path, "7"))
-    assert not is_current(tmp_path, case, THRESHOLD)
-    write_superpixels([case], tmp_path, THRESHOLD)
-    assert is_current(tmp_path, case, THRESHOLD)
-    assert read_superpixels(tmp_path, case).max() > 1
-
-
-def test_another_threshold_is_not_current(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    assert is_current(tmp_path, case, THRESHOLD)
-    assert not is_current(tmp_path, case, None)
-    assert not is_current(tmp_path, case, 1e-4)
-
-
-def test_a_changed_image_is_not_current(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    write_volume(case.image().with_array(case.image().array_zyx + 1), case.image_path)
-    assert not is_current(tmp_path, case, THRESHOLD)
-
-
-def test_a_lost_file_is_not_current(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    path_of(tmp_path, "7").unlink()
-    assert not is_current(tmp_path, case, THRESHOLD)
-
-
-def test_the_list_says_how_they_were_made(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    content = json.loads((tmp_path / LIST_NAME).read_text(encoding="utf-8"))
-    expected = {"algorithm": "felzenszwalb", "scale": 1, "min_size_px": 400, "sigma_px": 1}
-    assert content["cases"][case.id]["parameters"] == expected
-
-
-def test_superpixels_of_other_parameters_or_of_a_damaged_list_are_not_current(case: Case, tmp_path: Path):
-    write_superpixels([case], tmp_path, THRESHOLD)
-    content = json.loads((tmp_path / LIST_NAME).read_text(encoding="utf-8"))
-    content["cases"][case.id]["parameters"]["min_size_px"] = 100
-    for changed in (content, {"cases": {case.id: {}}}, {"cases": []}, []):
-        (tmp_path / LIST_NAME).write_text(json.dumps(changed), encoding="utf-8")
-        assert not is_current(tmp_path, case, THRESHOLD)

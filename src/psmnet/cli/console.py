@@ -1,7 +1,7 @@
 """What commands print with: progress on standard error, results on standard output."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +13,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from psmnet.errors import InputError, PsmnetError
+
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -22,9 +24,21 @@ def say(line: str) -> None:
     out.print(line)
 
 
+def fail_on(failed: Mapping[str, PsmnetError], remedy: str) -> None:
+    """Tell each case that failed in a line of its own.
+
+    Raises:
+        InputError: there is one; names them all.
+    """
+    for case_id, error in failed.items():
+        err.print(f"failed: case {case_id}: {error}")
+    if failed:
+        raise InputError(f"{len(failed)} cases failed: {', '.join(failed)}", remedy)
+
+
 @contextlib.contextmanager
-def progress(title: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
-    """A bar with time left; yields `advance(done, note)`. Silent where nobody watches."""
+def progress(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar with time left; yields `advance(done, note, total)`, the last two optional. Silent where nobody watches."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -36,7 +50,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int, str], Non
     with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task(title, total=total, note="")
 
-        def advance(done: int, note: str = "") -> None:
-            bar.update(task, completed=done, note=note)
+        def advance(done: int, note: str = "", total: int | None = total) -> None:
+            bar.update(task, completed=done, total=total, note=note)
 
         yield advance

@@ -6,13 +6,16 @@ import sys
 from typing import Any
 
 import rich_click as click
-from click.exceptions import Exit
 
 from psmnet.errors import PsmnetError
 
 COMMANDS = {
     "demo": "Segment unseen synthetic patients from one labelled one.",
     "segment": "Segment scans from one or more labelled ones.",
+    "download": "Fetch a free data set, or say where to register.",
+    "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",
+    "check": "Tell what is wrong with prepared data.",
+    "export": "Write prepared data as an nnU-Net data set.",
     "evaluate": "Score weights on one fold of a data set.",
     "train": "Train on unlabelled scans (self-supervised).",
     "pretrain": "Train on random synthetic images; makes the bundled weights.",
@@ -60,9 +63,9 @@ def main(args: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        command.main(args, prog_name="psmnet", standalone_mode=False)
-    except Exit as exit_:
-        sys.exit(exit_.exit_code)
+        # Outside its standalone mode click returns the code of ctx.exit.
+        if code := command.main(args, prog_name="psmnet", standalone_mode=False):
+            sys.exit(code)
     except PsmnetError as error:
         _fail(str(error))
     except click.ClickException as error:

@@ -1,16 +1,27 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from psmnet.catalog import DATASETS
+from psmnet.catalog import DATASETS, FOLDS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DATA = click.Path(path_type=Path)
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options, shown by --help in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def dataset_option() -> Decorator:
@@ -19,34 +30,51 @@ def dataset_option() -> Decorator:
 
 
 def setting_options() -> Decorator:
-    """--setting and --group."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = click.option("--group", metavar="GROUP", help="Setting 2: upper or lower.")(function)
-        return click.option("--setting", type=int, default=1, show_default=True, help="1 or 2.")(function)
-
-    return decorate
+    """--folds, --institution, --setting and --group."""
+    return together(
+        click.option("--folds", default="ouyang", show_default=True, help=f"One of {', '.join(FOLDS)}."),
+        click.option("--institution", metavar="NAME", help="Held out by --folds li."),
+        click.option("--setting", type=int, default=1, show_default=True, help="1 or 2."),
+        click.option("--group", metavar="GROUP", help="Setting 2: upper or lower."),
+    )
 
 
 def run_options() -> Decorator:
     """What every training takes."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        options: list[Decorator] = [
-            set_option("Change the preset's model, as in attention=text."),
-            click.option("--preset", default="compact", show_default=True, help="compact or paper."),
-            click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
-            click.option("--steps", type=int, help="Instead of the preset's."),
-            click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
-            click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
-            device_option(),
-            threads_option(),
-        ]
-        for option in reversed(options):
-            function = option(function)
-        return function
+    return together(
+        set_option("Change the preset's model, as in attention=text."),
+        click.option("--preset", default="compact", show_default=True, help="compact or paper."),
+        click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
+        click.option("--steps", type=int, help="Instead of the preset's."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
+        click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
+        device_option(),
+        threads_option(),
+    )
 
-    return decorate
+
+def jobs_option() -> Decorator:
+    """--jobs N."""
+    return click.option("--jobs", type=click.IntRange(1), help="Cases at the same time; one a core by default.")
+
+
+def kind_option() -> Decorator:
+    """--kind superpixels|supervoxels."""
+    return click.option(
+        "--kind",
+        type=click.Choice(["superpixels", "supervoxels"]),
+        default="superpixels",
+        show_default=True,
+        help="Pseudo-labels: parts of a slice, or of the whole scan.",
+    )
+
+
+def legacy_names(text: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """What --legacy names: `all` of those a command knows, or some."""
+    if text is None:
+        return ()
+    return tuple(known) if text == "all" else tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def set_option(text: str) -> Decorator:

@@ -6,28 +6,42 @@ import rich_click as click
 
 from psmnet.catalog import dataset as facts_of
 from psmnet.cli import console
-from psmnet.cli.options import DATA, dataset_option
-from psmnet.data.pseudolabel_store import write_superpixels
+from psmnet.cli.options import DATA, dataset_option, jobs_option, kind_option, legacy_names
+from psmnet.data.pseudolabel_store import PseudolabelStore
+from psmnet.data.pseudolabels import Kind, PseudolabelRule
 from psmnet.data.store import find_cases
+from psmnet.errors import ConfigError
 from psmnet.lock import locked
+from psmnet.report.pseudolabels import draw_previews
+
+FAULTS = ("superpixel-ids",)
 
 
 @click.command("pseudolabel")
 @click.argument("data", type=DATA)
 @dataset_option()
+@kind_option()
 @click.option("--out", type=DATA, metavar="DIR", help="Where to write; DATA by default.")
-def command(data: Path, dataset: str, out: Path | None) -> None:
-    """Make superpixels of every scan in DATA; those that are there already are kept."""
-    facts = facts_of(dataset)
+@click.option("--legacy", metavar="NAMES", help=f"Faults of the field: all, or any of {', '.join(FAULTS)}.")
+@click.option("--preview", is_flag=True, help="A picture of each case, in DIR/preview.")
+@jobs_option()
+def command(
+    data: Path, dataset: str, kind: Kind, out: Path | None, legacy: str | None, preview: bool, jobs: int | None
+) -> None:
+    """Make pseudo-labels of every scan in DATA; those that are there already are kept."""
+    names = legacy_names(legacy, FAULTS)
+    if unknown := set(names) - set(FAULTS):
+        raise ConfigError(f"--legacy {', '.join(unknown)}: it is not made here", f"give {', '.join(FAULTS)}")
+    rule = PseudolabelRule.of(facts_of(dataset), kind, faulty_ids="superpixel-ids" in names)
     cases = find_cases(data)
-    folder = out or data
-    done = 0
-    with locked(folder), console.progress("superpixels", len(cases)) as advance:
-
-        def report(case_id: str) -> None:
-            nonlocal done
-            done += 1
-            advance(done, case_id)
-
-        made = write_superpixels(cases, folder, facts.body_threshold, report)
-    console.out.print(f"superpixels of {len(cases)} cases ({made} made now): {folder}")
+    store = PseudolabelStore(out or data, rule)
+    with locked(store.folder):
+        with console.progress(kind, len(cases)) as advance:
+            made, failed = store.write(cases, jobs=jobs, report=advance)
+        whole = [case for case in cases if case.id not in failed]
+        if preview:
+            with console.progress("pictures", len(whole)) as advance:
+                pictures = draw_previews(whole, store, jobs=jobs, report=advance)
+            console.out.print(f"pictures: {pictures}")
+    console.out.print(f"{kind} of {len(whole)} cases ({made} made now): {store.folder}")
+    console.fail_on(failed, "the others are kept: mend these and run the command again")

@@ -4,9 +4,18 @@ from pathlib import Path
 
 import rich_click as click
 
+from psmnet.catalog import SETTING2_RULES
 from psmnet.cli import console
-from psmnet.cli.options import DATA, dataset_option, run_options, set_threads, setting_options
-from psmnet.run import RunSpec, run_training
+from psmnet.cli.options import (
+    DATA,
+    dataset_option,
+    kind_option,
+    legacy_names,
+    run_options,
+    set_threads,
+    setting_options,
+)
+from psmnet.run import FAULTS_OF_TRAINING, RunSpec, run_training
 from psmnet.runtime import pick_device
 
 
@@ -22,13 +31,17 @@ from psmnet.runtime import pick_device
     show_default=True,
     help="Cases after the fold kept out as supports.",
 )
-@click.option("--pseudolabels", type=DATA, metavar="DIR", help="Superpixels; DATA by default, missing ones go to RUN.")
+@click.option("--setting2", default="any", show_default=True, help=f"Setting 2: {' or '.join(SETTING2_RULES)}.")
+@kind_option()
+@click.option("--pseudolabels", type=DATA, metavar="DIR", help="Theirs; DATA by default, missing ones go to RUN.")
+@click.option("--legacy", metavar="NAMES", help=f"Faults of the field: all, or any of {', '.join(FAULTS_OF_TRAINING)}.")
 @click.option("--init", metavar="RUN|FILE|bundled", help="Begin with these weights, not from scratch.")
 @click.option("--encoder-weights", metavar="FILE|URL", help="torchvision's ResNet weights, for --preset paper.")
 @click.option("--encoder-sha256", metavar="HEX", help="Their checksum; needed for a URL.")
 @run_options()
-def command(data: Path, pseudolabels: Path | None, out: Path, **options: object) -> None:
+def command(data: Path, pseudolabels: Path | None, out: Path, legacy: str | None, **options: object) -> None:
     """Train on the scans of DATA: self-supervised, no manual label is seen (Setting 2 reads which slices to drop)."""
+    options["legacy"] = legacy_names(legacy, FAULTS_OF_TRAINING)
     start(options, out, data, pseudolabels)
 
 

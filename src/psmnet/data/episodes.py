@@ -1,4 +1,4 @@
-"""Self-supervised episodes: two augmentations of one slice, its superpixels as targets.
+"""Self-supervised episodes: two augmentations of a slice (or of neighbours), pseudo-labels as targets.
 
 Everything random in episode n depends on (seed, n) alone: never on a worker, a rank or what came before.
 """
@@ -35,10 +35,14 @@ class SliceBank:
     Attributes:
         images: (M, 1, s, s) float, normalised.
         ids: (M, s, s) int, pseudo-labels; 0 is no target.
+        scans: (M,) int, which scan each slice is of.
+        positions: (M,) int, its number in that scan.
     """
 
     images: Tensor
     ids: Tensor
+    scans: Tensor
+    positions: Tensor
 
     @staticmethod
     def of_volumes(
@@ -51,18 +55,20 @@ class SliceBank:
             size: s.
 
         Raises:
-            InputError: no slice has a usable superpixel.
+            InputError: no slice has a usable target.
         """
-        images, ids = [], []
-        for image, labels, allowed in volumes:
-            if allowed.any():
-                images.append(resize_images(torch.from_numpy(image[allowed])[:, None], size))
-                ids.append(resize_ids(torch.from_numpy(labels[allowed]), size))
-        bank = SliceBank(torch.cat(images), torch.cat(ids)) if images else None
-        kept = [] if bank is None else [i for i, slice_ids in enumerate(bank.ids) if len(_usable(slice_ids))]
-        if bank is None or not kept:
-            raise InputError("no training slice has a usable superpixel", "check the scans, the setting and the group")
-        return SliceBank(bank.images[kept], bank.ids[kept])
+        parts = []
+        for scan, (image, labels, allowed) in enumerate(volumes):
+            positions = torch.from_numpy(np.flatnonzero(allowed))
+            if len(positions):
+                images = resize_images(torch.from_numpy(image[allowed])[:, None], size)
+                ids = resize_ids(torch.from_numpy(labels[allowed]), size)
+                parts.append((images, ids, torch.full_like(positions, scan), positions))
+        gathered = [torch.cat(column) for column in zip(*parts, strict=True)]
+        kept = [i for i, slice_ids in enumerate(gathered[1]) if len(_usable(slice_ids))] if gathered else []
+        if not kept:
+            raise InputError("no training slice has a usable target", "check the scans, the setting and the group")
+        return SliceBank(*(column[kept] for column in gathered))
 
 
 def resize_images(images: Tensor, size: int) -> Tensor:
@@ -79,24 +85,43 @@ def resize_ids(ids: Tensor, size: int) -> Tensor:
     return functional.interpolate(ids[:, None].float(), size=(size, size), mode="nearest-exact")[:, 0].to(torch.int32)
 
 
-class SuperpixelEpisodes:
+class SelfSupervisedEpisodes:
     """Batches of one-shot episodes from a bank of slices.
 
     Args:
         bank: where slices come from.
         pairs: image pairs in a batch (B).
-        targets: superpixels a pair shares (K); a slice with fewer is padded with targets that are not valid.
+        targets: pseudo-labels a pair shares (K); a pair with fewer is padded with targets that are not valid.
         augment: how far support and query differ.
         seed: of everything random.
+        reach: how many slices the query may lie from its support: 0 for superpixels, whose ids mean nothing in
+            another slice, 1 for supervoxels.
+        skip_last: never draw a slice's last id, as the field's training does (its fault `superpixel-ids`).
     """
 
-    def __init__(self, bank: SliceBank, pairs: int, targets: int, augment: AugmentConfig, seed: int) -> None:
+    def __init__(
+        self,
+        bank: SliceBank,
+        pairs: int,
+        targets: int,
+        augment: AugmentConfig,
+        seed: int,
+        *,
+        reach: int = 0,
+        skip_last: bool = False,
+    ) -> None:
         self.bank = bank
         self.pairs = pairs
         self.targets = targets
         self.augment = augment
         self.seed = seed
         self._usable = [_usable(ids) for ids in bank.ids]
+        if skip_last:
+            self._usable = [usable[usable < ids.max()] for usable, ids in zip(self._usable, bank.ids, strict=True)]
+        self._supports = [number for number, usable in enumerate(self._usable) if len(usable)]
+        if not self._supports:
+            raise InputError("no training slice has a usable target", "check the scans, the setting and the group")
+        self._queries = [self._within(reach, number) for number in range(len(self._usable))]
 
     def batch(self, step: int) -> Episode:
         """Episodes step * pairs ... of the endless list."""
@@ -107,9 +132,8 @@ class SuperpixelEpisodes:
         """One episode without its batch axis, in the order of Episode's fields."""
         for attempt in range(ATTEMPTS):
             generator = generator_of(self.seed, number, attempt)
-            slice_number, chosen = self._choose(generator)
-            image = self.bank.images[slice_number].expand(2, -1, -1, -1)
-            ids = self.bank.ids[slice_number].expand(2, -1, -1)
+            pair, chosen = self._choose(generator)
+            image, ids = self.bank.images[pair], self.bank.ids[pair]
             generators = [generator, generator]  # support first, then query: one stream, drawn in order
             images, ids = warp(image, ids, random_grids(image.shape[-1], self.augment, generators))
             images = random_intensities(images, self.augment, generators)
@@ -118,16 +142,30 @@ class SuperpixelEpisodes:
             if valid.any():
                 break
         else:  # warps kept throwing the targets out of the slice: the slice itself is an episode too
-            images, masks = image, targets_of(self.bank.ids[slice_number].expand(2, -1, -1), chosen)
+            images, masks = image, targets_of(self.bank.ids[pair], chosen)
             valid = both_visible(masks)
         pad = self.targets - len(chosen)
         masks = functional.pad(masks, (0, 0, 0, 0, 0, pad))
         return images[:1], masks[:1], images[1], masks[1], functional.pad(valid, (0, pad))
 
-    def _choose(self, generator: Generator) -> tuple[int, Tensor]:
-        slice_number = int(torch.randint(len(self._usable), (), generator=generator))
-        usable = self._usable[slice_number]
-        return slice_number, usable[torch.randperm(len(usable), generator=generator)[: self.targets]]
+    def _choose(self, generator: Generator) -> tuple[list[int], Tensor]:
+        """Numbers of the support's and the query's slice, and the targets they share."""
+        support = self._supports[int(torch.randint(len(self._supports), (), generator=generator))]
+        queries, query = self._queries[support], support
+        if len(queries) > 1:
+            query = queries[int(torch.randint(len(queries), (), generator=generator))]
+        usable = self._shared(support, query)
+        return [support, query], usable[torch.randperm(len(usable), generator=generator)[: self.targets]]
+
+    def _within(self, reach: int, number: int) -> list[int]:
+        """Slices that may be the query of this one: near enough in the same scan, and with a target in common."""
+        near = (self.bank.positions - self.bank.positions[number]).abs() <= reach
+        same = self.bank.scans == self.bank.scans[number]
+        return [other for other in torch.nonzero(near & same)[:, 0].tolist() if len(self._shared(number, other))]
+
+    def _shared(self, support: int, query: int) -> Tensor:
+        usable = self._usable[support]
+        return usable if support == query else usable[torch.isin(usable, self._usable[query])]
 
 
 def targets_of(ids: Tensor, chosen: Tensor) -> Tensor:

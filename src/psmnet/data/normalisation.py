@@ -1,4 +1,4 @@
-"""Intensities and in-plane size, as the weights ask for them."""
+"""Intensities as the weights ask for them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

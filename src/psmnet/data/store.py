@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from psmnet.catalog import DataSet
 from psmnet.errors import InputError
 from psmnet.files import sha256_of
 from psmnet.geometry import align_labels
@@ -74,6 +75,11 @@ def find_cases(folder: Path) -> list[Case]:
     if not cases:
         raise InputError(f"no image_<id>.nii.gz in {folder}", "give a folder in the normalised layout")
     return sorted(cases.values(), key=lambda case: _order(case.id))
+
+
+def unlabelled(facts: DataSet, cases: Iterable[Case]) -> set[str]:
+    """Ids of anybody's scans that have no label map; in the field's data sets each case has one, or is damaged."""
+    return set() if facts.tested else {case.id for case in cases if not case.label_path.exists()}
 
 
 def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:

@@ -68,6 +68,7 @@ def draw_overlay(
     *,
     reference_zyx: Array | None = None,
     title: str = "",
+    legend: bool = True,
 ) -> None:
     """Draw up to eight slices of a scan with its labels as a PNG.
 
@@ -82,6 +83,7 @@ def draw_overlay(
         names: label value to organ name, for the legend; organs that were not predicted are marked there.
         path: the PNG to write; it appears complete or not at all.
         reference_zyx: label values drawn as dashed white contours; of the same shape.
+        legend: name the colours; of many labels, as superpixels are, that would say nothing.
         title: a line above the picture. Letters outside ASCII lose their accents or become "?".
 
     Raises:
@@ -104,7 +106,9 @@ def draw_overlay(
         _write_on(panel, f"{index + 1}/{len(labels_zyx)}", view.letters)
         panels.append(panel)
 
-    entries = _legend(names, _values(labels_zyx), None if reference_zyx is None else _values(reference_zyx))
+    entries = []
+    if legend:
+        entries = _legend(names, _values(labels_zyx), None if reference_zyx is None else _values(reference_zyx))
     picture = _montage(panels, _printable(title), entries)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", optimize=True)

@@ -1,0 +1,23 @@
+"""psmnet export."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from psmnet.cli import console
+from psmnet.cli.options import DATA, jobs_option
+from psmnet.export.nnunet import export_nnunet
+from psmnet.lock import locked
+
+
+@click.command("export")
+@click.argument("data", type=DATA)
+@click.argument("out", type=DATA, metavar="DATASETNNN_NAME")
+@click.option("--dataset", metavar="NAME", help="If DATA has no dataset.json that says it.")
+@jobs_option()
+def command(data: Path, out: Path, dataset: str | None, jobs: int | None) -> None:
+    """Write the prepared folder DATA as an nnU-Net v2 data set; scans without labels go to imagesTs."""
+    with locked(out), console.progress("cases", None) as advance:
+        failed = export_nnunet(data, out, dataset, jobs=jobs, report=advance)
+    console.out.print(f"nnU-Net data set: {out}")
+    console.fail_on(failed, "mend these and run the command again")

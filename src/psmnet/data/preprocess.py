@@ -1,0 +1,170 @@
+"""From a scan as it was acquired to the normalised layout: axes, intensities, spacing, size."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from psmnet.catalog import CT_WINDOW_HU, DataSet
+from psmnet.errors import InputError
+from psmnet.geometry import center_crop_pad_volume, reorient, signed_permutation, slice_first
+from psmnet.resample import (
+    covering,
+    covering_with_extra_slice,
+    resample_image,
+    resample_labels,
+    resample_labels_with_holes,
+)
+from psmnet.volume import Array, Volume
+
+LAS = np.diag([1.0, -1.0, 1.0])  # stored axes to the left, to the front, to the head (LPS counts to the back)
+CT_RANGE = 255.0  # windowed CT is stored as 0..255
+BORDER_OF_PX = 512  # slice size that a border is given for
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Constants of one data set's pre-processing, in the order in which they are used.
+
+    Attributes:
+        direction: 3 x 3, along which the stored axes are laid; None keeps them.
+        acquired_slices: bring the axis across the acquired slices to the front of the array first.
+        window_hu: CT is clipped to it and brought to 0..255; None for no window.
+        clip_percentile: intensities above it are clipped to it; None for no clipping.
+        border_px: cut from each side of 512 pixel slices, in proportion on others.
+        spacing_mm: (x, y, z) to resample to, None in it for as stored; None for no resampling.
+        size_px: rows and columns in the end: by cropping and padding where `spacing_mm` says the scale, else by
+            resampling in the plane; None for as they are.
+        faults: names of the catalog's faults that are wanted.
+    """
+
+    direction: tuple[tuple[float, ...], ...] | None = None
+    acquired_slices: bool = False
+    window_hu: tuple[float, float] | None = None
+    clip_percentile: float | None = None
+    border_px: int = 0
+    spacing_mm: tuple[float, float, float | None] | None = None
+    size_px: int | None = None
+    faults: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(facts: DataSet, faults: Collection[str] = ()) -> "Recipe":
+        """The catalog's constants of a data set."""
+        return Recipe(
+            direction=tuple(map(tuple, LAS.tolist())) if facts.las_order else None,
+            window_hu=facts.window_hu,
+            clip_percentile=facts.clip_percentile,
+            border_px=facts.border_px,
+            spacing_mm=facts.spacing_mm,
+            size_px=facts.size_px,
+            faults=tuple(sorted(faults)),
+        )
+
+    @staticmethod
+    def of_constants(constants: dict[str, Any]) -> "Recipe":
+        """Back from JSON, where tuples have become lists.
+
+        Raises:
+            InputError: they are of another version.
+        """
+
+        def tuples(value: Any) -> Any:
+            return tuple(tuples(part) for part in value) if isinstance(value, list) else value
+
+        try:
+            return Recipe(**{name: tuples(value) for name, value in constants.items()})
+        except TypeError as error:
+            raise InputError(f"dataset.json has other constants ({error})", "prepare into another folder") from error
+
+    def with_window(self) -> "Recipe":
+        """The same for a scan in Hounsfield units."""
+        return replace(self, window_hu=CT_WINDOW_HU)
+
+
+def preprocess(image: Volume, labels: Volume | None, recipe: Recipe) -> tuple[Volume, Volume | None]:
+    """Bring a scan and its labels into the normalised layout.
+
+    Args:
+        image: as read.
+        labels: on the image's grid; None for none.
+        recipe: constants.
+
+    Returns:
+        The image (float32 where intensities or grid have changed, else as stored), and the labels on its grid.
+    """
+    image, labels = lay_axes(image, recipe), labels and lay_axes(labels, recipe)
+    image = _with_intensities(image, recipe)
+    image, labels = _without_border(image, recipe), labels and _without_border(labels, recipe)
+    if spacing := _target_spacing(image, recipe):
+        grid = (covering_with_extra_slice if "extra-slice" in recipe.faults else covering)(image, spacing)
+        image = resample_image(image, grid)
+        if labels is not None:
+            labels = (resample_labels_with_holes if "label-holes" in recipe.faults else resample_labels)(labels, grid)
+    if recipe.size_px is not None and recipe.spacing_mm is not None:
+        size = (recipe.size_px, recipe.size_px)
+        image = _fit(image, size, recipe, float(image.array_zyx.min()))
+        labels = labels and _fit(labels, size, recipe, 0)
+    return image, labels
+
+
+def lay_axes(volume: Volume, recipe: Recipe) -> Volume:
+    """A scan with its stored axes in the recipe's order; no voxel is changed."""
+    if recipe.acquired_slices:
+        volume = slice_first(volume).apply(volume)
+    if recipe.direction is None:
+        return volume
+    return reorient(volume, *signed_permutation(volume.direction, np.array(recipe.direction)))
+
+
+def window(array: Array, window_hu: tuple[float, float], *, by_its_own_range: bool = False) -> Array:
+    """CT intensities clipped to a window and brought to 0..255.
+
+    Args:
+        array: Hounsfield units, any shape.
+        window_hu: lowest and highest that are kept.
+        by_its_own_range: bring what the clipped array itself spans to 0..255, as the field's notebooks do (a fault:
+            a scan without dense bone or air comes out with another scale).
+    """
+    low, high = window_hu
+    clipped = np.clip(array.astype(np.float32), low, high)
+    if by_its_own_range:
+        low, high = float(clipped.min()), float(clipped.max())
+    return (clipped - low) * np.float32(CT_RANGE / max(high - low, 1e-6))
+
+
+def _with_intensities(image: Volume, recipe: Recipe) -> Volume:
+    if recipe.window_hu is not None:
+        own = "volume-rescale" in recipe.faults
+        image = image.with_array(window(image.array_zyx, recipe.window_hu, by_its_own_range=own))
+    if recipe.clip_percentile is not None:
+        high = np.percentile(image.array_zyx, recipe.clip_percentile)
+        image = image.with_array(np.minimum(image.array_zyx.astype(np.float32), np.float32(high)))
+    return image
+
+
+def _without_border(volume: Volume, recipe: Recipe) -> Volume:
+    if not recipe.border_px:
+        return volume
+    rows, columns = (n - 2 * round(recipe.border_px * n / BORDER_OF_PX) for n in volume.array_zyx.shape[1:])
+    return _fit(volume, (rows, columns), recipe, 0)
+
+
+def _target_spacing(image: Volume, recipe: Recipe) -> tuple[float, float, float] | None:
+    x, y, z = image.spacing_mm
+    if recipe.spacing_mm is not None:
+        to_x, to_y, to_z = recipe.spacing_mm
+        return to_x, to_y, z if to_z is None else to_z
+    if recipe.size_px is not None:
+        columns, rows, _ = image.size_xyz
+        return x * columns / recipe.size_px, y * rows / recipe.size_px, z
+    return None
+
+
+def _fit(volume: Volume, size_yx: tuple[int, int], recipe: Recipe, fill: float) -> Volume:
+    if volume.array_zyx.shape[1:] == size_yx:
+        return volume
+    fitted = center_crop_pad_volume(volume, size_yx, fill)
+    if "crop-origin" in recipe.faults:
+        return Volume(fitted.array_zyx, fitted.spacing_mm, volume.origin_mm, fitted.direction)
+    return fitted

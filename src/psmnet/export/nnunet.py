@@ -1,0 +1,94 @@
+"""A prepared folder as an nnU-Net v2 data set, for the field's supervised reference."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.catalog import dataset
+from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
+from psmnet.data.store import Case, find_cases
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.files import write_json
+from psmnet.io import write_volume
+from psmnet.parallel import map_cases
+
+CHANNELS = {"ct": "CT", "mr": "MRI"}
+
+
+def export_nnunet(
+    folder: Path,
+    out: Path,
+    dataset_name: str | None = None,
+    *,
+    jobs: int | None = None,
+    report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
+) -> dict[str, PsmnetError]:
+    """Write `imagesTr`, `labelsTr`, `imagesTs` (unlabelled scans) and `dataset.json`.
+
+    Label values become 1, 2, ... as nnU-Net wants them; `dataset.json` tells which they were.
+
+    Args:
+        folder: in the normalised layout.
+        out: to be named `DatasetNNN_Name` for nnU-Net; files that are there are replaced.
+        dataset_name: in the catalog; what `dataset.json` in `folder` says by default.
+        jobs: processes.
+        report: told (done, case id, total).
+
+    Returns:
+        cases that could not be exported, with the reason. `dataset.json` counts the others.
+
+    Raises:
+        ConfigError: `out` is `folder`, or nothing tells the data set.
+        InputError: the folder holds no case, or no names for its labels.
+    """
+    if out.resolve() == folder.resolve():
+        raise ConfigError(f"{out} is the prepared folder itself", "write elsewhere")
+    prepared = read_dataset_file(folder)
+    if prepared is None and dataset_name is None:
+        raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "add --dataset NAME")
+    name = dataset_name or (prepared.dataset if prepared else "folder")
+    facts = dataset(name)
+    labels = dict(facts.labels) or (prepared.labels if prepared else {})
+    if not labels:
+        raise InputError(f"nothing names the labels of {folder}", "make it with psmnet prepare folder")
+    ordered = dict(sorted(labels.items(), key=lambda item: item[1]))
+    new_values = {value: index for index, value in enumerate(ordered.values(), start=1)}
+    cases = find_cases(folder)
+    failed: dict[str, PsmnetError] = {}
+    work = partial(_export_case, out=out, new_values=new_values)
+    for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
+        if isinstance(outcome, PsmnetError):
+            failed[case.id] = outcome
+        report(done, case.id, len(cases))
+    modality = prepared.modality if prepared and prepared.modality else facts.modality
+    content = {
+        "name": out.name,
+        "description": f"{facts.title}, as psmnet prepared it",
+        "licence": facts.licence,
+        "reference": facts.citation,
+        "channel_names": {"0": CHANNELS.get(modality, "scan")},
+        "labels": {"background": 0} | {organ: new_values[value] for organ, value in ordered.items()},
+        "label_values_before": ordered,
+        "numTraining": sum(case.label_path.exists() and case.id not in failed for case in cases),
+        "file_ending": ".nii.gz",
+    }
+    write_json(out / DATASET_NAME, content)
+    return failed
+
+
+def _export_case(case: Case, *, out: Path, new_values: Mapping[int, int]) -> None:
+    image = case.image()
+    if not case.label_path.exists():
+        write_volume(image, out / "imagesTs" / f"{case.id}_0000.nii.gz")
+        return
+    labels = case.labels(image)
+    renumbered = np.zeros(labels.array_zyx.shape, np.uint8)
+    for value in np.unique(labels.array_zyx).tolist():
+        if value and value not in new_values:
+            raise InputError(f"{case.label_path.name} holds label {value}, which has no name", "prepare the data again")
+        if value:
+            renumbered[labels.array_zyx == value] = new_values[value]
+    write_volume(labels.with_array(renumbered), out / "labelsTr" / f"{case.id}.nii.gz")
+    write_volume(image, out / "imagesTr" / f"{case.id}_0000.nii.gz")

@@ -1,0 +1,78 @@
+"""Cases side by side: the same work on each, in processes of their own; a case that fails doesn't stop the others."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from psmnet.errors import InputError, PsmnetError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_cases(
+    work: Callable[[Item], Result], items: Sequence[Item], jobs: int | None = None
+) -> Iterator[tuple[Item, Result | PsmnetError]]:
+    """Do `work` on each item and yield it with what came of it, in the order in which they finish.
+
+    Args:
+        work: a module's function (or partial of one); what it takes and returns is pickled. What it has to keep it
+            writes itself, so that memory doesn't grow with the number of items.
+        items: cases.
+        jobs: processes; all cores by default. One works in this process.
+
+    Yields:
+        (item, result), or (item, error) where the case can't be used.
+    """
+    jobs = min(jobs or os.cpu_count() or 1, len(items))
+    if jobs <= 1:
+        for item in items:
+            yield item, _attempt(work, item)
+        return
+    # Not forked: threads of this process (progress, ITK) would be left behind in the middle of what they hold.
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare_worker)
+    try:
+        futures: dict[Future[Result | PsmnetError], Item] = {pool.submit(_attempt, work, item): item for item in items}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                yield (
+                    futures[future],
+                    InputError("a process was killed, most likely for want of memory", "run again with --jobs 1"),
+                )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attempt(work: Callable[[Item], Result], item: Item) -> Result | PsmnetError:
+    try:
+        return work(item)
+    except PsmnetError as error:
+        return error
+    except MemoryError:
+        return InputError("it doesn't fit into memory", "run again with --jobs 1, or on a larger machine")
+    except OSError as error:
+        where = f"use {error.filename}" if error.filename else "write the output"
+        return InputError(f"can't {where} ({error.strerror or error})", "check paths, permissions and free space")
+
+
+def _prepare_worker() -> None:
+    """Leave Ctrl-C to the parent, which lets cases at work finish, and end when the parent is killed.
+
+    A pool's workers would else wait for work for ever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()

@@ -1,0 +1,93 @@
+"""What a prepared data set looks like: a picture of each case, and a table of geometry, intensities and labels."""
+
+import csv
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from psmnet.data.dataset_file import DatasetFile
+from psmnet.data.store import Case, find_cases
+from psmnet.errors import PsmnetError
+from psmnet.files import write_text
+from psmnet.parallel import map_cases
+from psmnet.report.overlay import draw_overlay
+from psmnet.report.page import PageTable, write_page
+
+REPORT_FOLDER = "report"
+
+
+def write_report(
+    dataset: DatasetFile,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
+) -> Path:
+    """Write `report/index.html`, `report/cases.csv` and a PNG of each case into a prepared folder.
+
+    Args:
+        dataset: what its `dataset.json` says.
+        folder: the prepared folder.
+        jobs: processes.
+        report: told (done, case id, total).
+
+    Returns:
+        the page.
+
+    Raises:
+        InputError: a case can't be read, or the folder can't be written.
+    """
+    out = folder / REPORT_FOLDER
+    cases = [case for case in find_cases(folder) if case.id in dataset.cases]
+    work = partial(_draw, names=dataset.names(), out=out)
+    for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
+        if isinstance(outcome, PsmnetError):
+            raise outcome
+        report(done, case.id, len(cases))
+    columns, rows = _table(dataset)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    write_text(out / "cases.csv", text.getvalue())
+    page = out / "index.html"
+    write_page(
+        page,
+        title=f"{dataset.dataset}, prepared by psmnet {dataset.version}",
+        intro=f"{len(cases)} cases ({dataset.modality}). Faults of the field reproduced: "
+        f"{', '.join(dataset.legacy) or 'none'}. Voxels of each label are counted in the prepared scan.",
+        tables=[PageTable("Cases", columns, rows)],
+        pictures=[(f"case {case.id}", out / f"{case.id}.png") for case in cases],
+    )
+    return page
+
+
+def _draw(case: Case, *, names: dict[int, str], out: Path) -> None:
+    image = case.image()
+    labels = case.labels(image) if case.label_path.exists() else None
+    drawn = image.array_zyx * 0 if labels is None else labels.array_zyx
+    draw_overlay(image, drawn.astype("int32"), names, out / f"{case.id}.png", title=f"case {case.id}")
+
+
+def _table(dataset: DatasetFile) -> tuple[list[str], list[list[str]]]:
+    organs = dataset.labels
+    columns = ["case", "raw size", "raw mm", "size", "mm", "axes", "minimum", "mean", "maximum", *organs]
+    rows = []
+    for case_id, record in dataset.cases.items():
+        intensity = record["intensity"]
+        rows.append(
+            [
+                case_id,
+                _by(record["raw_size_xyz"]),
+                _by(record["raw_spacing_mm"]),
+                _by(record["size_xyz"]),
+                _by(record["spacing_mm"]),
+                record["axes"],
+                *(f"{intensity[name]:.5g}" for name in ("minimum", "mean", "maximum")),
+                *(str(record["voxels"].get(str(value), 0)) for value in organs.values()),
+            ]
+        )
+    return columns, rows
+
+
+def _by(numbers: list[float]) -> str:
+    return " x ".join(f"{number:.4g}" for number in numbers)

@@ -1,0 +1,48 @@
+"""Pictures of superpixels and supervoxels, to see what training takes for organs."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from psmnet.data.pseudolabel_store import PseudolabelStore
+from psmnet.data.store import Case
+from psmnet.errors import PsmnetError
+from psmnet.parallel import map_cases
+from psmnet.report.overlay import draw_overlay
+
+PREVIEW_FOLDER = "preview"
+
+
+def draw_previews(
+    cases: Sequence[Case],
+    store: PseudolabelStore,
+    *,
+    jobs: int | None = None,
+    report: Callable[[int, str], None] = lambda done, case_id: None,
+) -> Path:
+    """Draw up to eight slices of each case with the borders of its pseudo-labels.
+
+    Args:
+        cases: with pseudo-labels in the store.
+        store: where they lie.
+        jobs: processes.
+        report: told (done, case id).
+
+    Returns:
+        the folder of the pictures, `<id>.png`.
+
+    Raises:
+        InputError: a picture can't be made.
+    """
+    folder = store.folder / PREVIEW_FOLDER
+    for done, (case, outcome) in enumerate(map_cases(partial(_draw, store=store, folder=folder), cases, jobs), 1):
+        if isinstance(outcome, PsmnetError):
+            raise outcome
+        report(done, case.id)
+    return folder
+
+
+def _draw(case: Case, *, store: PseudolabelStore, folder: Path) -> None:
+    ids = store.read(case)
+    title = f"case {case.id}: {store.rule.kind}"
+    draw_overlay(case.image(), ids, {}, folder / f"{case.id}.png", title=title, legend=False)

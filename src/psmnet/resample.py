@@ -1,0 +1,118 @@
+"""Bringing scans and label maps onto another spacing, along their own axes."""
+
+import itertools
+
+import numpy as np
+
+from psmnet.io.nifti import simpleitk
+from psmnet.volume import Array, Volume
+
+Spacing = tuple[float, float, float]
+
+SAME = 1e-4  # relative: float32 headers differ by less
+
+
+def lattice(size_xyz: tuple[int, int, int], spacing_mm: Spacing, like: Volume, origin_mm: Array) -> Volume:
+    """A grid without voxels of its own (they are one 0, shown everywhere), along the axes of `like`."""
+    x, y, z = (float(value) for value in origin_mm)
+    empty = np.broadcast_to(np.uint8(0), size_xyz[::-1])
+    return Volume(empty, spacing_mm, (x, y, z), like.direction)
+
+
+def covering(volume: Volume, spacing_mm: Spacing) -> Volume:
+    """The nearest grid of this spacing that covers the same field of view, about the same centre.
+
+    Returns:
+        A lattice of round(n s / t) voxels along each axis (at least one), n and s being the volume's voxels and
+        spacing and t the new spacing.
+    """
+    size = [max(1, round(n * s / t)) for n, s, t in zip(volume.size_xyz, volume.spacing_mm, spacing_mm, strict=True)]
+    # From voxel centre to voxel centre: half of what remains between the two fields of view is taken on each side.
+    shift = [
+        ((n - 1) * s - (m - 1) * t) / 2
+        for n, s, m, t in zip(volume.size_xyz, volume.spacing_mm, size, spacing_mm, strict=True)
+    ]
+    origin = np.array(volume.origin_mm) + volume.direction @ np.array(shift)
+    return lattice((size[0], size[1], size[2]), spacing_mm, volume, origin)
+
+
+def covering_with_extra_slice(volume: Volume, spacing_mm: Spacing) -> Volume:
+    """The grid that the field's notebooks resample to: int(n s / t + 1) voxels, from the first voxel on (a fault)."""
+    size = [int(n * s / t + 1) for n, s, t in zip(volume.size_xyz, volume.spacing_mm, spacing_mm, strict=True)]
+    return lattice((size[0], size[1], size[2]), spacing_mm, volume, np.array(volume.origin_mm))
+
+
+def resample_image(volume: Volume, grid: Volume) -> Volume:
+    """Linear interpolation onto a grid along the same axes; beyond the scan, its smallest value.
+
+    Returns:
+        float32 on the grid; the volume itself where the grid is its own.
+    """
+    if _is_same(volume, grid):
+        return volume
+    return grid.with_array(_linear(volume, volume.array_zyx, grid, float(volume.array_zyx.min())))
+
+
+def resample_labels(labels: Volume, grid: Volume) -> Volume:
+    """Linear interpolation class by class, then the likeliest class: no holes between organs.
+
+    Returns:
+        Labels of the same type on the grid; of equally likely classes the lower value (background before all).
+    """
+    if _is_same(labels, grid):
+        return labels
+    found = np.zeros(grid.array_zyx.shape, labels.array_zyx.dtype)
+    background = np.ones(grid.array_zyx.shape, np.float32)
+    best = np.zeros(grid.array_zyx.shape, np.float32)
+    for value in _values(labels.array_zyx):
+        share = _linear(labels, labels.array_zyx == value, grid, 0.0)
+        background -= share
+        likelier = share > best
+        found[likelier] = value
+        np.maximum(best, share, out=best)
+    # A hair's breadth for the background: 1 minus a sum of shares is not as exact as a share.
+    found[best <= background + 1e-6] = 0
+    return grid.with_array(found)
+
+
+def resample_labels_with_holes(labels: Volume, grid: Volume) -> Volume:
+    """As the field's notebooks do: class by class, linear and rounded, pasted in ascending order (a fault)."""
+    found = np.zeros(grid.array_zyx.shape, labels.array_zyx.dtype)
+    for value in _values(labels.array_zyx):
+        found[np.rint(_linear(labels, labels.array_zyx == value, grid, 0.0)) == 1] = value
+    return grid.with_array(found)
+
+
+def _values(array: Array) -> list[int]:
+    return [int(value) for value in np.unique(array) if value]
+
+
+def _linear(volume: Volume, array_zyx: Array, grid: Volume, outside: float) -> Array:
+    sitk = simpleitk()
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array_zyx, dtype=np.float32))
+    image.SetSpacing(volume.spacing_mm)
+    image.SetOrigin(volume.origin_mm)
+    image.SetDirection(volume.direction.ravel().tolist())
+    identity = sitk.Transform()
+    resampled = sitk.Resample(
+        image,
+        list(grid.size_xyz),
+        identity,
+        sitk.sitkLinear,
+        grid.origin_mm,
+        grid.spacing_mm,
+        grid.direction.ravel().tolist(),
+        outside,
+        sitk.sitkFloat32,
+    )
+    array: Array = sitk.GetArrayFromImage(resampled)
+    return array
+
+
+def _is_same(volume: Volume, grid: Volume) -> bool:
+    """Whether a grid is the volume's own: size equal, no corner further off than a header's rounding."""
+    if volume.size_xyz != grid.size_xyz:
+        return False
+    corners = np.array(list(itertools.product(*((0, length - 1) for length in grid.size_xyz), [1])))
+    offset = np.linalg.norm(corners @ (volume.affine - grid.affine).T, axis=1).max()
+    return bool(offset <= SAME * min(grid.spacing_mm) * max(grid.size_xyz))
