@@ -9,6 +9,7 @@ import pytest
 from psmnet.cli.main import main
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
+from raw_layouts import SABS_NUMBERS, Drawn, chaos_t2, cmr, pelvic, sabs
 from tiny import save_tiny_weights
 
 
@@ -27,6 +28,30 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_volume(image, folder / f"image_{number}.nii.gz")
         write_volume(labels, folder / f"label_{number}.nii.gz")
     return folder
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A raw download, and what was drawn of each case, by its id in the normalised layout."""
+
+    folder: Path
+    drawn: dict[str, Drawn]
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Raw]:
+    """Whole raw downloads by the data set's name, drawn when first asked for (read only)."""
+    found: dict[str, Raw] = {}
+
+    def of(name: str) -> Raw:
+        if name not in found:
+            folder = tmp_path_factory.mktemp(name)
+            drawn = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}[name](folder)
+            ids = {number: index for index, number in enumerate(SABS_NUMBERS)} if name == "sabs" else {}
+            found[name] = Raw(folder, {str(ids.get(key, key)): case for key, case in drawn.items()})
+        return found[name]
+
+    return of
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
 from psmnet.models.build import build
+from raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 
 ROOT = Path(__file__).parent.parent
 SMALL = Preset(ModelConfig(channels=16, input_size=64, attention="off"), TrainConfig(steps=2, pairs=1, targets=2))
@@ -46,23 +47,38 @@ def workplace(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
-def test_commands_of_the_docs_run(page, workplace):
+def test_commands_of_the_docs_run(page, workplace, monkeypatch):
+    if page.name == "prepare.md":
+        monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)  # starting processes takes longer than the work
+        lay_out_raw_downloads(workplace)
     for arguments in commands(page):
         main(arguments)
 
 
-def test_commands_of_the_readme_run(workplace):
-    chaos_ids = [1, 2, 3, 5, 8, 10, 13, 15, 19, 20, 21, 22, 31, 32, 33, 34, 36, 37, 38, 39]
-    for case in chaos_ids:
-        image, labels = small_patient(case)
-        write_volume(image, workplace / "DATA" / f"image_{case}.nii.gz")
-        write_volume(labels, workplace / "DATA" / f"label_{case}.nii.gz")
+def lay_out_raw_downloads(folder):
+    thin_chaos(folder / "raw" / "chaos")
+    sabs(folder / "raw" / "sabs", (1, 2))
+    cmr(folder / "raw" / "cmr", (1, 2))
+    pelvic(folder / "raw" / "pelvic", [f"{number:06d}" for number in range(1, 9)], size_xyz=(48, 48, 3))
+    plain(folder / "my_scans", abdomens(["patient_1"], size_xyz=(64, 64, 6)), "{}.nii.gz", "{}_label.nii.gz")
+    plain(folder / "my_scans", abdomens(["patient_2", "patient_3"], size_xyz=(64, 60, 7)), "{}.nii.gz", None)
+
+
+def thin_chaos(folder):
+    """All twenty cases, since folds need them, of three slices each."""
+    chaos_t2(folder, size_xyz=(32, 30, 3), spacing_mm=(10, 10, 7.7))
+
+
+def test_commands_of_the_readme_run(workplace, monkeypatch):
+    monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)
+    thin_chaos(workplace / "raw")
+    zipped(workplace / "raw", workplace / "CHAOS_Train_Sets.zip")
     image, labels = small_patient(1)
     write_volume(image, workplace / "scan01.nii.gz")
     write_volume(labels, workplace / "scan01_labels.nii.gz")
     write_volume(small_patient(2)[0], workplace / "scans" / "scan02.nii.gz")
     found = commands(ROOT / "README.md")
-    assert [arguments[0] for arguments in found] == ["segment", "pseudolabel", "train", "evaluate"]
+    assert [arguments[0] for arguments in found] == ["segment", "prepare", "pseudolabel", "train", "evaluate"]
     for arguments in found:
         main(arguments)
     assert (workplace / "masks" / "scan02_seg.nii.gz").exists()

@@ -6,7 +6,7 @@ import torch
 
 from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.config import ModelConfig
-from psmnet.data.preprocess import Normalisation
+from psmnet.data.normalisation import Normalisation
 from psmnet.models.build import build
 
 TINY = ModelConfig(channels=16, input_size=64)

@@ -17,7 +17,7 @@ from psmnet.catalog import DATASETS, FAULTS, HU_MINIMUM, DataSet
 from psmnet.data.adapters import ADAPTERS, RawCase
 from psmnet.data.adapters.folder import label_names
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
-from psmnet.data.preprocess import Recipe, preprocess
+from psmnet.data.preprocess import Recipe, lay_axes, preprocess
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.files import sha256_of
@@ -123,8 +123,7 @@ def prepare(
         raise ConfigError(f"{out} is the raw data itself", "write elsewhere")
     raw, cases = _find(spec, raw_root, out)
     with locked(out):
-        for leftover in out.glob(TEMPORARY):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        _sweep(out)
         earlier = read_dataset_file(out)
         if earlier is None and (any(out.glob("image_*")) or (out / DATASET_NAME).exists()):
             raise ConfigError(f"{out} holds data that psmnet prepare didn't write", "choose another folder")
@@ -148,6 +147,7 @@ def prepare(
                 _add_names(dataset, record)
                 dataset.write(out)
             report(done, case.id, len(cases))
+        _sweep(out)  # after processes that were killed at work
         found = {record["modality"] for record in dataset.cases.values()}
         dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
         if dataset.modality == "mixed":
@@ -174,6 +174,11 @@ def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[
         f"{raw_root} ({len(raw.names)} files) doesn't hold {spec.facts.title}",
         f"give a folder above {spec.facts.raw_layout}, or the zip",
     )
+
+
+def _sweep(out: Path) -> None:
+    for leftover in out.glob(TEMPORARY):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _recipe(
@@ -255,6 +260,8 @@ def _prepare_case(
         if modality == "ct":
             recipe = recipe.with_window()
     image, labels = preprocess(stored, stored_labels, recipe)
+    if spec.dataset == "folder" and spec.size_px is None:
+        notes += _cropped(case.id, lay_axes(stored, recipe), image)
     if labels is not None:
         write_volume(labels, label_path)
     write_volume(image, image_path)
@@ -292,6 +299,18 @@ def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
+    """Say where a scan that was added later is larger than those that the size was chosen for."""
+    before, after = (np.array(volume.size_xyz[:2]) * volume.spacing_mm[:2] for volume in (whole, image))
+    if (before < after + image.spacing_mm[:2]).all():
+        return []
+    (x, y), (to_x, to_y) = before, after
+    return [
+        f"case {case_id}: slices of {x:.4g} x {y:.4g} mm were cut to {to_x:.4g} x {to_y:.4g} mm, which held the scans "
+        "that were there first; prepare all into another folder to keep them whole"
+    ]
+
+
 def _is_whole(record: Record, image: Path, labels: Path) -> bool:
     """Whether a case's files are those that the record tells of."""
     if not image.exists() or sha256_of(image) != record["image_sha256"]:
@@ -317,7 +336,8 @@ def _with_names(text: str, local: Mapping[str, Path]) -> str:
     for name, path in local.items():
         text = text.replace(str(path), name)
     for name, path in local.items():
-        text = text.replace(str(path.parent), str(PurePosixPath(name).parent))
+        if "/" in name:
+            text = text.replace(str(path.parent), str(PurePosixPath(name).parent))
     return text
 
 

@@ -102,6 +102,8 @@ def split_cases(
     support = outside[:shots]
     if folds != "ouyang":
         window = [case_id for case_id in labelled if case_id in (*test, *support)]
+        if folds == "qnet" and len(window) < 3:
+            raise ConfigError(f"fold {fold} of {len(labelled)} cases is too small for folds qnet", "give other --folds")
         support = [window[-1] if folds == "adnet" else window[2]]
         test = [case_id for case_id in window if case_id not in support]
     return _split(ids, test, support)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from psmnet import protocols
-from psmnet.catalog import dataset
+from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, load_weights, save_weights
 from psmnet.config import PRESETS, Preset, parse_changes
 from psmnet.data.dataset_file import read_dataset_file
@@ -143,6 +143,11 @@ def run_training(
                     f"{spec.init} was trained in Setting 1, where test classes were visible",
                     "begin Setting 2 elsewhere",
                 )
+            if spec.setting == 2 and before.setting == 2 and before.group != spec.group:
+                raise ConfigError(
+                    f"{spec.init} was trained for group {before.group}, where classes of {spec.group} were visible",
+                    "begin with weights of the same group",
+                )
             # What the initial weights saw, these have seen.
             prefix = "" if before.dataset == spec.dataset else f"{before.dataset}/"
             seen = {f"{prefix}{case_id}": checksum for case_id, checksum in before.cases.items()}
@@ -177,6 +182,8 @@ def run_training(
 
 def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, Any]:
     """Make sure that RUN is new, or this very run; returns what is asked for, as run.json holds it."""
+    if spec.setting2 not in SETTING2_RULES:
+        raise ConfigError(f"no rule {spec.setting2!r} for Setting 2", f"give {' or '.join(SETTING2_RULES)}")
     for name in spec.legacy:
         if name not in FAULTS_OF_TRAINING:
             raise ConfigError(
@@ -240,6 +247,11 @@ def _source(
     normalisation = Normalisation.of_cases(intensities, (image.array_zyx for image in images))
     volumes = []
     for case, image, ids in zip(training, images, labels, strict=True):
+        if ids.shape != image.array_zyx.shape:
+            raise InputError(
+                f"{spec.kind} of case {case.id} have shape {ids.shape}, its image {image.array_zyx.shape}",
+                "make them again with psmnet pseudolabel",
+            )
         allowed = np.ones(len(image.array_zyx), dtype=bool)
         if excluded:
             allowed = protocols.allowed_slices(

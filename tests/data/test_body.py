@@ -81,9 +81,14 @@ def test_a_sheet_that_touches_in_all_slices_is_cut_off_but_for_where_it_touches(
 
 def test_a_table_without_a_patient_in_some_slices_is_left_out():
     body = TRUNK & (z >= 4)
-    mask = body_mask(scan(body, table("shell"), table("filled")), THRESHOLD, SPACING)
+    mask = body_mask(scan(body, table("filled")), THRESHOLD, SPACING)
     assert not mask[:4].any()
     assert dice(mask, body) > 0.98
+
+
+def test_a_table_that_the_lower_border_cuts_is_left_out():
+    plate = np.broadcast_to((y > 170) & (abs(x) < 180), TRUNK.shape)  # 30 mm of it are seen
+    assert dice(body_mask(scan(TRUNK, plate), THRESHOLD, SPACING), TRUNK) > 0.995
 
 
 def test_tubes_and_blankets_are_left_out():
@@ -114,7 +119,7 @@ def test_the_body_may_taper_off():
         np.maximum(1 - ((z - 1) / 10.4) ** 2, 0)
     )  # a head: from 0.3 times to the whole, and to 0.1 in slice 11
     body = ((x / 80) ** 2 + (y / 95) ** 2) <= half**2
-    body[11] = (x**2 + y**2 <= 9**2)[0]  # 1 % of the largest slice
+    body[11] = (x**2 + y**2 <= 8**2)[0]  # 0.8 % of the largest slice: too little for a part of its own
     mask = body_mask(scan(body), THRESHOLD, SPACING)
     assert dice(mask, body) > 0.99
     assert mask[11].sum() > 0.9 * body[11].sum()
@@ -229,6 +234,16 @@ def test_a_few_pixels_are_a_body():
     expected = np.zeros(image.shape, bool)
     expected[:, 1:8, 1:8] = True
     np.testing.assert_array_equal(body_mask(image, THRESHOLD, (1, 1, 1)), expected)
+
+
+def test_corners_that_the_opening_takes_grow_back():
+    square = np.broadcast_to((abs(x) < 100) & (abs(y) < 100), TRUNK.shape)
+    np.testing.assert_array_equal(body_mask(scan(square), THRESHOLD, SPACING), square)
+
+
+def test_a_body_too_thin_for_the_opening_stays():
+    strip = np.broadcast_to((abs(x) < 100) & (abs(y) < 2), TRUNK.shape)
+    np.testing.assert_array_equal(body_mask(scan(strip), THRESHOLD, SPACING), strip)
 
 
 def test_it_is_deterministic_and_leaves_its_input_alone():

@@ -121,6 +121,76 @@ def test_reference_is_a_dashed_white_line_over_the_prediction(tmp_path):
     assert is_colour(panel, colour_of(1))[50:100, 50:100].any()
 
 
+# ---- borders of many labels ------------------------------------------------------------------------------------
+
+
+def bordered(tmp_path: Path, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The slice with the labels' borders, and where it differs from one without any border."""
+    panel, bare = (
+        slice_of(drawn(tmp_path / name, scan(labels.shape), array, borders_only=True))
+        for name, array in (("a.png", labels), ("b.png", np.ones_like(labels)))
+    )
+    return panel, (panel != bare).any(axis=-1)
+
+
+def test_the_line_lies_between_two_labels_and_nowhere_else(tmp_path):
+    # 60 voxels over 300 px: voxel 30 begins at pixel 150, and half a pixel on each side makes two half covered.
+    labels = np.ones((1, 60, 60), np.uint8)
+    labels[0, :, 30:] = 2
+    panel, changed = bordered(tmp_path, labels)
+    assert np.flatnonzero(changed.any(axis=0)).tolist() == [149, 150]
+    assert changed[30:, 149:151].all()  # letters stand above
+    # The grey of the scan is 0 at the upper left and 255 at the lower right, save for half a percent at each end.
+    low, high = np.percentile(scan().array_zyx, (0.5, 99.5))
+    grey = 255 * (40 + 29.5 - low) / (high - low)  # voxel 40, between columns 29 and 30
+    np.testing.assert_allclose(panel[202, 149:151].mean(axis=0), (grey + np.array(PALETTE[0])) / 2, atol=2)
+
+
+def test_a_border_that_ends_at_an_edge_does_not_come_in_at_the_other(tmp_path):
+    labels = np.ones((1, 60, 60), np.uint8)
+    labels[0, 40:, 40:] = 2  # from pixel 200 to the lower and right edge
+    _, changed = bordered(tmp_path, labels)
+    expected = np.zeros_like(changed)
+    expected[199:201, 200:] = expected[200:, 199:201] = True
+    np.testing.assert_array_equal(changed, expected)
+
+
+def test_borders_are_those_of_the_turned_slice(tmp_path):
+    labels = np.ones((1, 60, 60), np.uint8)
+    labels[0, :, 20:] = 2
+    image = scan(direction=np.diag([-1, -1, 1]))
+    panel, bare = (
+        slice_of(drawn(tmp_path / name, image, array, borders_only=True))
+        for name, array in (("a.png", labels), ("b.png", np.ones_like(labels)))
+    )
+    # 20 voxels of 5 pixels from the right.
+    assert np.flatnonzero((panel != bare).any(axis=(0, 2))).tolist() == [199, 200]
+
+
+def test_all_borders_have_one_colour_and_there_is_no_legend(tmp_path):
+    labels = np.repeat(np.arange(1, 61, dtype=np.uint16)[None], 60, axis=0)[None]  # a label a column
+    names = {1: "liver", 2: "spleen"}
+    plain = drawn(tmp_path / "a.png", scan(), labels, names=names, borders_only=True)
+    halves = np.minimum(labels, 2)
+    with_legend = drawn(tmp_path / "b.png", scan(), halves, names=names)
+    assert with_legend.shape[0] - plain.shape[0] == 24
+    assert plain.shape[1] == with_legend.shape[1]
+    panel = slice_of(plain)
+    line = panel[100:, 149]
+    assert (np.ptp(line, axis=-1) > 60).all()
+    assert (np.argsort(line, axis=-1) == np.argsort(PALETTE[0])).all()
+    assert not (np.ptp(plain[MARGIN_PX + 300 :], axis=-1) > 60).any()  # nothing coloured below the slice
+
+
+def test_background_and_labels_have_a_border_too(tmp_path):
+    labels = np.zeros((1, 60, 60), np.int32)
+    labels[0, 20:40, 20:40] = 7
+    _, changed = bordered(tmp_path, labels)
+    rows, columns = np.nonzero(changed)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (99, 200, 99, 200)
+    assert not changed[101:199, 101:199].any()
+
+
 # ---- which slices, and how they lie ----------------------------------------------------------------------------
 
 

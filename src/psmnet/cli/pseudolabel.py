@@ -31,7 +31,7 @@ def command(
     """Make pseudo-labels of every scan in DATA; those that are there already are kept."""
     names = legacy_names(legacy, FAULTS)
     if unknown := set(names) - set(FAULTS):
-        raise ConfigError(f"--legacy {', '.join(unknown)}: it is not made here", f"give {', '.join(FAULTS)}")
+        raise ConfigError(f"--legacy {', '.join(sorted(unknown))}: it is not made here", f"give {', '.join(FAULTS)}")
     rule = PseudolabelRule.of(facts_of(dataset), kind, faulty_ids="superpixel-ids" in names)
     cases = find_cases(data)
     store = PseudolabelStore(out or data, rule)
@@ -39,7 +39,7 @@ def command(
         with console.progress(kind, len(cases)) as advance:
             made, failed = store.write(cases, jobs=jobs, report=advance)
         whole = [case for case in cases if case.id not in failed]
-        if preview:
+        if preview and whole:
             with console.progress("pictures", len(whole)) as advance:
                 pictures = draw_previews(whole, store, jobs=jobs, report=advance)
             console.out.print(f"pictures: {pictures}")

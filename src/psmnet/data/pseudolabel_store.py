@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
-from psmnet.data.store import Case
+from psmnet.data.store import Case, without_257th
 from psmnet.errors import PsmnetError
 from psmnet.files import read_json, write_json
 from psmnet.io import read_labels, write_volume
@@ -78,19 +78,25 @@ class PseudolabelStore:
         kept = {case.id for case in self.current(cases)}
         missing = [case for case in cases if case.id not in kept]
         failed: dict[str, PsmnetError] = {}
+        if missing:
+            # A run may be killed between a file and its entry: until then the list vouches for none of them.
+            self._list({case.id: {} for case in missing})
         for done, (case, outcome) in enumerate(map_cases(partial(_make, store=self), missing, jobs), len(kept) + 1):
             if isinstance(outcome, PsmnetError):
                 failed[case.id] = outcome
             else:
-                entries = _entries(self.folder)
-                entries.setdefault(self.rule.kind, {})[case.id] = outcome
-                write_json(self.folder / LIST_NAME, entries)
+                self._list({case.id: outcome})
             report(done, case.id)
         return len(missing) - len(failed), failed
 
     def read(self, case: Case) -> npt.NDArray[np.int32]:
-        """A case's ids, (Z, Y, X)."""
-        return read_labels(self.path_of(case.id)).array_zyx.astype(np.int32)
+        """A case's ids, (Z, Y, X); the field's too lose the 257th row and column, as their images do."""
+        return without_257th(read_labels(self.path_of(case.id))).array_zyx.astype(np.int32)
+
+    def _list(self, new: dict[str, Entry]) -> None:
+        entries = _entries(self.folder)
+        entries[self.rule.kind] = entries.get(self.rule.kind, {}) | new
+        write_json(self.folder / LIST_NAME, entries)
 
     def _fits(self, entry: Entry | None, case: Case) -> bool:
         if not isinstance(entry, dict) or not self.path_of(case.id).exists():

@@ -33,7 +33,7 @@ class Case:
 
     def image(self) -> Volume:
         """Read the image; the 257th row and column that the field's notebooks leave are cut off."""
-        return _without_257th(read_volume(self.image_path))
+        return without_257th(read_volume(self.image_path))
 
     def labels(self, image: Volume | None = None) -> Volume:
         """Read the label map, laid on the image's grid.
@@ -46,7 +46,7 @@ class Case:
         """
         if not self.label_path.exists():
             raise InputError(f"case {self.id} has no label map {self.label_path}", "add it, or choose another case")
-        labels = _without_257th(read_labels(self.label_path))
+        labels = without_257th(read_labels(self.label_path))
         return align_labels(
             image or self.image(), labels, image_name=self.image_path.name, labels_name=self.label_path.name
         )
@@ -100,7 +100,7 @@ def _order(case_id: str) -> tuple[int, int, str]:
     return (0, int(case_id), "") if case_id.isdecimal() else (1, 0, case_id)
 
 
-def _without_257th(volume: Volume) -> Volume:
+def without_257th(volume: Volume) -> Volume:
     """Cut 257 x 257 slices to their first 256 rows and columns, as the field's loaders do."""
     if volume.array_zyx.shape[1:] != (257, 257):
         return volume

@@ -45,6 +45,7 @@ def export_nnunet(
     """
     if out.resolve() == folder.resolve():
         raise ConfigError(f"{out} is the prepared folder itself", "write elsewhere")
+    cases = find_cases(folder)
     prepared = read_dataset_file(folder)
     if prepared is None and dataset_name is None:
         raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "add --dataset NAME")
@@ -55,7 +56,6 @@ def export_nnunet(
         raise InputError(f"nothing names the labels of {folder}", "make it with psmnet prepare folder")
     ordered = dict(sorted(labels.items(), key=lambda item: item[1]))
     new_values = {value: index for index, value in enumerate(ordered.values(), start=1)}
-    cases = find_cases(folder)
     failed: dict[str, PsmnetError] = {}
     work = partial(_export_case, out=out, new_values=new_values)
     for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
@@ -79,16 +79,20 @@ def export_nnunet(
 
 
 def _export_case(case: Case, *, out: Path, new_values: Mapping[int, int]) -> None:
+    training_path, label_path = out / "imagesTr" / f"{case.id}_0000.nii.gz", out / "labelsTr" / f"{case.id}.nii.gz"
+    test_path = out / "imagesTs" / training_path.name
+    for path in (training_path, label_path, test_path):
+        path.unlink(missing_ok=True)  # of an earlier export, when the case may have had labels, or none, or been whole
     image = case.image()
     if not case.label_path.exists():
-        write_volume(image, out / "imagesTs" / f"{case.id}_0000.nii.gz")
+        write_volume(image, test_path)
         return
     labels = case.labels(image)
-    renumbered = np.zeros(labels.array_zyx.shape, np.uint8)
+    renumbered = np.zeros(labels.array_zyx.shape, np.min_scalar_type(len(new_values)))
     for value in np.unique(labels.array_zyx).tolist():
         if value and value not in new_values:
             raise InputError(f"{case.label_path.name} holds label {value}, which has no name", "prepare the data again")
         if value:
             renumbered[labels.array_zyx == value] = new_values[value]
-    write_volume(labels.with_array(renumbered), out / "labelsTr" / f"{case.id}.nii.gz")
-    write_volume(image, out / "imagesTr" / f"{case.id}_0000.nii.gz")
+    write_volume(labels.with_array(renumbered), label_path)
+    write_volume(image, training_path)

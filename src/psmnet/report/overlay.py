@@ -68,7 +68,7 @@ def draw_overlay(
     *,
     reference_zyx: Array | None = None,
     title: str = "",
-    legend: bool = True,
+    borders_only: bool = False,
 ) -> None:
     """Draw up to eight slices of a scan with its labels as a PNG.
 
@@ -83,7 +83,7 @@ def draw_overlay(
         names: label value to organ name, for the legend; organs that were not predicted are marked there.
         path: the PNG to write; it appears complete or not at all.
         reference_zyx: label values drawn as dashed white contours; of the same shape.
-        legend: name the colours; of many labels, as superpixels are, that would say nothing.
+        borders_only: draw the lines between labels in one colour and no legend: for many labels, as superpixels are.
         title: a line above the picture. Letters outside ASCII lose their accents or become "?".
 
     Raises:
@@ -102,16 +102,17 @@ def draw_overlay(
         labels_yx = view.apply(labels_zyx[index])
         reference_yx = None if reference_zyx is None else view.apply(reference_zyx[index])
         grey = _grey(view.apply(image.array_zyx[index]), low, high, size)
-        panel = Image.fromarray(_with_contours(grey, labels_yx, reference_yx))
+        drawn = _with_borders(grey, labels_yx) if borders_only else _with_contours(grey, labels_yx, reference_yx)
+        panel = Image.fromarray(drawn)
         _write_on(panel, f"{index + 1}/{len(labels_zyx)}", view.letters)
         panels.append(panel)
 
     entries = []
-    if legend:
+    if not borders_only:
         entries = _legend(names, _values(labels_zyx), None if reference_zyx is None else _values(reference_zyx))
     picture = _montage(panels, _printable(title), entries)
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG", optimize=True)
+        picture.save(temporary, format="PNG")
 
 
 def _checked(labels_zyx: Array, image: Volume, what: str) -> Array:
@@ -216,6 +217,23 @@ def _with_contours(grey: Floats, labels_yx: Array, reference_yx: Array | None) -
             line, dashes = _inner_line(inside, REFERENCE_STEPS), _dashes(inside)
             _blend(picture, BLACK, GAP_OPACITY * _average(line & ~dashes))  # or dashes would be lost on bright tissue
             _blend(picture, WHITE, _average(line & dashes))
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _with_borders(grey: Floats, ids_yx: Array) -> npt.NDArray[np.uint8]:
+    """Grey (height, width) to red, green, blue (height, width, 3) with the lines between ids."""
+    height, width = grey.shape
+    rows = np.arange(height * SUPERSAMPLE) * ids_yx.shape[0] // (height * SUPERSAMPLE)
+    columns = np.arange(width * SUPERSAMPLE) * ids_yx.shape[1] // (width * SUPERSAMPLE)
+    ids = ids_yx[rows][:, columns]
+    down, across = ids[:-1] != ids[1:], ids[:, :-1] != ids[:, 1:]
+    line = np.zeros(ids.shape, bool)
+    line[:-1] |= down  # on both sides of a border
+    line[1:] |= down
+    line[:, :-1] |= across
+    line[:, 1:] |= across
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    _blend(picture, PALETTE[0], _average(line))
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 

@@ -45,4 +45,4 @@ def draw_previews(
 def _draw(case: Case, *, store: PseudolabelStore, folder: Path) -> None:
     ids = store.read(case)
     title = f"case {case.id}: {store.rule.kind}"
-    draw_overlay(case.image(), ids, {}, folder / f"{case.id}.png", title=title, legend=False)
+    draw_overlay(case.image(), ids, {}, folder / f"{case.id}.png", title=title, borders_only=True)

@@ -80,9 +80,7 @@ def test_plain_folders(tmp_path, image, labels):
 
 def test_scans_of_patients_with_the_same_names_are_told_apart_by_their_folders(tmp_path):
     plain(tmp_path, CASES, "{}/t2.nii.gz", "{}/t2_seg.nii.gz")
-    assert found(tmp_path) == {
-        f"{name}_t2": (f"{name}/t2.nii.gz", f"{name}/t2_seg.nii.gz") for name in ("anna", "ben")
-    }
+    assert found(tmp_path) == {f"{name}_t2": (f"{name}/t2.nii.gz", f"{name}/t2_seg.nii.gz") for name in ("anna", "ben")}
 
 
 def test_a_single_scan_without_a_name(tmp_path):
