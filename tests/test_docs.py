@@ -49,7 +49,7 @@ def workplace(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_commands_of_the_docs_run(page, workplace, monkeypatch):
     if page.name == "prepare.md":
-        monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)  # starting processes takes longer than the work
+        monkeypatch.setattr("os.cpu_count", lambda: 1)  # starting processes takes longer than the work
         lay_out_raw_downloads(workplace)
     for arguments in commands(page):
         main(arguments)
@@ -70,7 +70,7 @@ def thin_chaos(folder):
 
 
 def test_commands_of_the_readme_run(workplace, monkeypatch):
-    monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     thin_chaos(workplace / "raw")
     zipped(workplace / "raw", workplace / "CHAOS_Train_Sets.zip")
     image, labels = small_patient(1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from psmnet.checkpoint import TrainingRecord, Weights, load_weights
 from psmnet.config import ModelConfig
+from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.normalisation import Normalisation
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
@@ -276,6 +277,134 @@ def test_setting_2_reports_its_group_alone(cases):
     assert (results["setting"], results["group"]) == (2, "upper")
 
 
+# ---- folds -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("folds", "queries", "support"),
+    [
+        ("ouyang", ["5", "6", "7"], "1"),
+        # The window is 1, 5, 6, 7.
+        ("adnet", ["1", "5", "6"], "7"),
+        ("qnet", ["1", "5", "7"], "6"),
+    ],
+)
+def test_schemes_of_folds_choose_queries_and_support(cases, folds, queries, support):
+    results = run(cases, folds=folds)
+    assert (results["folds"], results["institution"]) == (folds, None)
+    assert results["provenance"]["queries"] == queries
+    assert results["provenance"]["supports"] == [support]
+    assert sorted({record["case"] for record in results["cases"]}) == queries
+    assert set(results["provenance"]["checksums"]) == {*queries, support}
+
+
+def test_another_support_stays_possible_in_their_folds(cases):
+    results = run(cases, folds="qnet", support_ids=["2", "3"])
+    assert results["provenance"]["queries"] == ["1", "5", "7"]
+    assert results["shots"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": "mine"}, "no folds 'mine'; give one of ouyang, adnet, qnet, li"),
+        ({"folds": "adnet", "shots": 2}, r"2 support cases of fold 4 \(adnet\); give 1 to 1"),
+        ({"folds": "qnet", "fold": 0}, "fold 0 of 7 cases is too small for folds qnet; give other --folds"),
+        ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; give --folds li"),
+        ({"folds": "li", "institution": "UCL"}, "no institutions are known"),
+    ],
+)
+def test_folds_that_can_not_be(cases, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        run(cases, **changes)
+
+
+def pelvises(folder: Path) -> list[Case]:
+    """Four cases of two institutions with structures 1, 2 and 6: bladder, bone and rectum."""
+    for number in range(1, 5):
+        labels = two_organs(number)
+        labels[2:5, 10:12, 12:15] = 6
+        write_case(folder, str(number), labels)
+    institutions = {"1": "UCL", "2": "Bergen", "3": "Bergen", "4": "UCL"}
+    DatasetFile("pelvic", "0", cases={case: {"institution": name} for case, name in institutions.items()}).write(folder)
+    return find_cases(folder)
+
+
+def test_lis_folds_test_two_novel_structures_at_an_institution(tmp_path):
+    cases = pelvises(tmp_path)
+    options = {"dataset_name": "pelvic", "folds": "li", "institution": "Bergen"}
+    results = run(cases, fold=1, **options)
+    assert (results["folds"], results["institution"], results["fold"]) == ("li", "Bergen", 1)
+    assert (results["provenance"]["supports"], results["provenance"]["queries"]) == (["2"], ["3"])
+    assert [(r["case"], r["label"]) for r in results["cases"]] == [("3", "bone"), ("3", "rectum")]  # 2 and 6
+    assert set(results["summary"]["by_label"]) == {"bone", "rectum"}
+    assert results["summary"]["mean"]["dice"] == 1
+    # Fold 0 tests 1 and 5; nobody has 5.
+    summary = run(cases, fold=0, **options)["summary"]
+    assert summary["n_not_evaluated"] == {"bladder": 0, "central_gland": 1}
+    assert summary["by_label"]["bladder"]["dice"] == 1
+    with pytest.raises(InputError, match="support 2 has none of the organs tested"):
+        run(cases, fold=2, **options)  # 3 and 7
+    with pytest.raises(ConfigError, match="no fold 4 of Li's; give 0 to 3"):
+        run(cases, fold=4, **options)
+
+
+def test_a_fold_of_anybodys_scans_is_cut_from_labelled_ones(cases, tmp_path):
+    for number in ("0", "8"):
+        write_case(tmp_path, number, two_organs(1))
+        (tmp_path / f"label_{number}.nii.gz").unlink()
+    results = run(find_cases(tmp_path))
+    assert (results["provenance"]["queries"], results["provenance"]["supports"]) == (["5", "6", "7"], ["1"])
+
+
+# ---- what dataset.json tells -----------------------------------------------------------------------------------
+
+
+def test_organs_of_anybodys_scans_have_their_names(cases, tmp_path):
+    DatasetFile("folder", "0", labels={"left lobe": 1, "tumour": 9}).write(tmp_path)
+    results = run(cases)
+    assert list(results["summary"]["by_label"]) == ["left lobe", "label_2"]
+    assert {record["label"] for record in results["cases"]} == {"left lobe", "label_2"}
+
+
+def test_names_of_a_known_data_set_are_its_own(cases, tmp_path):
+    DatasetFile("phantom", "0", labels={"something": 1}).write(tmp_path)
+    names = {record["label"] for record in run(cases, dataset_name="phantom")["cases"]}
+    assert names == {"liver", "right_kidney"}
+
+
+@pytest.mark.parametrize(
+    ("of_data", "of_training", "expected"),
+    [
+        (None, [], []),
+        ((), ["superpixel-ids"], ["superpixel-ids"]),
+        (("extra-slice", "crop-origin"), [], ["crop-origin", "extra-slice"]),
+        (
+            ("extra-slice", "label-holes"),
+            ["superpixel-ids", "extra-slice"],
+            ["extra-slice", "label-holes", "superpixel-ids"],
+        ),
+    ],
+)
+def test_faults_are_those_of_the_data_and_of_the_training(cases, tmp_path, of_data, of_training, expected):
+    if of_data is not None:
+        DatasetFile("folder", "0", legacy=of_data).write(tmp_path)
+    assert run(cases, trained_on=TrainingRecord("chaos-t2", legacy=of_training))["legacy"] == expected
+
+
+def test_setting_2s_rule_is_that_of_the_weights(cases):
+    assert run(cases)["setting2"] is None
+    trained_on = TrainingRecord("phantom", {}, setting=2, group="upper", setting2="all")
+    options = {"dataset_name": "phantom", "setting": 2, "group": "upper"}
+    assert run(cases, trained_on=trained_on, **options)["setting2"] == "all"
+
+
+def test_a_damaged_dataset_json_is_refused(cases, tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"schema": "psmnet-dataset-1", "labels": []}))
+    with pytest.raises(InputError, match=r"dataset\.json is damaged .*; prepare the data again"):
+        run(cases)
+
+
 # ---- leakage ---------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +445,22 @@ def test_allow_seen_goes_on_and_says_so(cases):
     assert provenance["allow_seen"] is True
     assert provenance["seen_in_training"] == ["6"]
     assert provenance["trained_on"]["cases"] == {"6": "x", "2": "y"}
+
+
+def test_folds_of_another_scheme_are_judged_by_the_cases_alone(cases, tmp_path):
+    """Weights of Ouyang's fold 4 saw 2, 3 and 4: ADNet's fold 4 draws on the same window, its fold 3 doesn't."""
+    trained_on = TrainingRecord("folder", {"2": "x", "3": "y", "4": "z"}, fold=4)
+    assert run(cases, trained_on=trained_on, folds="adnet")["provenance"]["seen_in_training"] == []
+    with pytest.raises(LeakageError, match="trained on case 4; use weights of this fold, or --allow-seen"):
+        run(cases, trained_on=trained_on, folds="adnet", fold=3)
+    institutions = {case.id: {"institution": "UCL" if case.id in "45" else "Bergen"} for case in cases}
+    DatasetFile("pelvic", "0", cases=institutions).write(tmp_path)
+    trained_on = TrainingRecord("pelvic", dict(trained_on.cases), fold=4)
+    options = {"dataset_name": "pelvic", "folds": "li", "fold": 0}
+    with pytest.raises(LeakageError, match="trained on case 4;"):
+        run(cases, trained_on=trained_on, institution="UCL", **options)
+    results = run(cases, trained_on=trained_on, institution="UCL", allow_seen=True, **options)
+    assert results["provenance"]["seen_in_training"] == ["4"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import find_cases
+from psmnet.errors import InputError
 from psmnet.evaluation import evaluate
 from psmnet.geometry import axis_letters
 from psmnet.io import write_volume
@@ -293,3 +294,22 @@ def test_from_the_download_to_a_training_step_and_an_evaluation(
     assert list(by_label) == list(DATASETS[name].tested)
     assert all(0 <= row["dice"] <= 1 for row in by_label.values())
     assert all(results["summary"]["n"][organ]["dice"] == len(tested) for organ in by_label)
+
+
+def test_images_and_labels_in_two_zips_beside_a_damaged_one(tmp_path):
+    """MS-CMRSeg comes as two archives; what else lies there needn't be whole."""
+    cmr(tmp_path / "raw", (1, 2))
+    (tmp_path / "zips").mkdir()
+    for part in ("c0t2lge", "c0gt"):
+        zipped(tmp_path / "raw" / part, tmp_path / "zips" / f"{part}.zip")
+    (tmp_path / "zips" / "a-broken.zip").write_bytes(b"PK\x03\x04 not a zip")
+    result = run("cmr", tmp_path / "zips", tmp_path / "out")
+    assert sorted(result.made) == ["1", "2"]
+    assert "c0gt.zip/patient1_C0_manual.nii.gz" in result.dataset.cases["1"]["sources"]
+    run("cmr", tmp_path / "raw", tmp_path / "plain")
+    for name in ("image_1.nii.gz", "label_2.nii.gz"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+    for part in ("c0t2lge", "c0gt"):
+        (tmp_path / "zips" / f"{part}.zip").unlink()
+    with pytest.raises(InputError, match=r"a-broken\.zip is truncated or damaged"):
+        run("cmr", tmp_path / "zips", tmp_path / "other")

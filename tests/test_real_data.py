@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from psmnet.catalog import dataset
-from psmnet.data.pseudolabels import superpixels
+from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import choose, find_cases
 from psmnet.metrics import score
 from psmnet.segmenter import Segmenter
@@ -34,13 +34,23 @@ def test_labels_of_chaos_are_what_the_field_counts():
 
 
 def test_superpixels_of_chaos_cover_the_body_without_gaps():
-    facts = dataset("chaos-t2")
     (case,) = choose(find_cases(CHAOS), ["8"])
-    middle = case.image().array_zyx[17]
-    ids = superpixels(middle, facts.body_threshold)
-    assert np.array_equal(np.unique(ids), np.arange(ids.max() + 1))
-    assert 15 <= ids.max() <= 60
-    assert 0.4 < (ids > 0).mean() < 0.9
+    image = case.image()
+    ids = PseudolabelRule.of(dataset("chaos-t2")).make(image)
+    for slice_ids in ids:
+        assert np.array_equal(np.unique(slice_ids), np.arange(slice_ids.max() + 1))
+    assert 15 <= ids[17].max() <= 60
+    assert 0.4 < (ids[17] > 0).mean() < 0.9
+    assert (ids > 0)[case.labels(image).array_zyx > 0].mean() > 0.999
+
+
+def test_supervoxels_of_chaos_find_the_kidneys():
+    (case,) = choose(find_cases(CHAOS), ["8"])
+    image = case.image()
+    ids, labels = PseudolabelRule.of(dataset("chaos-t2"), "supervoxels").make(image), case.labels(image).array_zyx
+    for value in (2, 3):
+        best = np.bincount(ids[labels == value]).argmax()
+        assert 2 * ((ids == best) & (labels == value)).sum() / ((ids == best).sum() + (labels == value).sum()) > 0.6
 
 
 def test_bundled_weights_carry_the_organs_from_case_8_to_case_1():

@@ -61,7 +61,7 @@ def check(
     folder: Path,
     dataset_name: str | None = None,
     *,
-    jobs: int | None = None,
+    jobs: int = 1,
     report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
 ) -> Report:
     """Look at every case of a folder, at all of them together, and at what `dataset.json` says of them.

@@ -179,7 +179,7 @@ def align_labels(
         )
         raise InputError(
             f"{labels_name} has the size of {image_name} but lies elsewhere: voxels are up to {offset:.4g} mm apart",
-            "mend its header, or add --trust-support-grid if the arrays are known to match voxel for voxel",
+            "mend its header; segment takes it with --trust-support-grid, if the arrays match voxel for voxel",
         )
     raise InputError(
         f"{labels_name} (size {labels.size_xyz}, spacing {_millimetres(labels.spacing_mm)}) doesn't lie on the grid "

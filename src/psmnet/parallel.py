@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def map_cases(
-    work: Callable[[Item], Result], items: Sequence[Item], jobs: int | None = None
+    work: Callable[[Item], Result], items: Sequence[Item], jobs: int = 1
 ) -> Iterator[tuple[Item, Result | PsmnetError]]:
     """Do `work` on each item and yield it with what came of it, in the order in which they finish.
 
@@ -24,12 +24,13 @@ def map_cases(
         work: a module's function (or partial of one); what it takes and returns is pickled. What it has to keep it
             writes itself, so that memory doesn't grow with the number of items.
         items: cases.
-        jobs: processes; all cores by default. One works in this process.
+        jobs: processes. One works in this process; more are spawned, so a script that asks for them needs
+            `if __name__ == "__main__"`.
 
     Yields:
         (item, result), or (item, error) where the case can't be used.
     """
-    jobs = min(jobs or os.cpu_count() or 1, len(items))
+    jobs = min(jobs, len(items))
     if jobs <= 1:
         for item in items:
             yield item, _attempt(work, item)
@@ -44,7 +45,10 @@ def map_cases(
             except BrokenProcessPool:
                 yield (
                     futures[future],
-                    InputError("a process was killed, most likely for want of memory", "run again with --jobs 1"),
+                    InputError(
+                        "a process was killed, for want of memory or as a script lacks if __name__ == '__main__'",
+                        "run again with --jobs 1",
+                    ),
                 )
     finally:
         pool.shutdown(cancel_futures=True)

@@ -7,31 +7,24 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-
-from psmnet.catalog import DATASETS, FAULTS, HU_MINIMUM, DataSet
+from psmnet.catalog import DATASETS, FAULTS, DataSet
 from psmnet.data.adapters import ADAPTERS, RawCase
 from psmnet.data.adapters.folder import label_names
+from psmnet.data.case_maker import CaseMaker, Record, is_whole, paths_of
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
-from psmnet.data.preprocess import Recipe, lay_axes, preprocess
+from psmnet.data.preprocess import Recipe
+from psmnet.data.store import case_order
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import sha256_of
-from psmnet.geometry import axis_letters
-from psmnet.io import write_volume
 from psmnet.io.raw_files import RawFiles
 from psmnet.lock import locked
 from psmnet.parallel import map_cases
 from psmnet.runtime import package_version
-from psmnet.volume import Volume
 
 FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescale")
 TEMPORARY = ".tmp-*"  # what a killed run leaves behind
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def prepare(
     raw_root: Path,
     out: Path,
     *,
-    jobs: int | None = None,
+    jobs: int = 1,
     say: Callable[[str], None] = lambda line: None,
     report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
 ) -> Prepared:
@@ -111,7 +104,7 @@ def prepare(
         raw_root: the download: any folder above its layout, or the zip.
         out: folder for `image_<id>.nii.gz`, `label_<id>.nii.gz` and `dataset.json`. Cases that it holds already are
             kept if their sources are unchanged.
-        jobs: processes; all cores by default.
+        jobs: processes; more than one only under `if __name__ == "__main__"`, as they are spawned.
         say: told in one line what is being done.
         report: told (done, case id, total) after each case.
 
@@ -134,8 +127,10 @@ def prepare(
         result = Prepared(dataset)
         result.notes += _incomplete(spec, cases)
         say(f"{len(cases)} cases in {raw.root}")
-        work = partial(_prepare_case, raw=raw, out=out, spec=spec, recipe=recipe, earlier=dict(dataset.cases))
-        for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
+        maker = CaseMaker(
+            spec.dataset, raw, out, recipe, spec.modality, spec.size_px is not None, earlier=dict(dataset.cases)
+        )
+        for done, (case, outcome) in enumerate(map_cases(maker.make, cases, jobs), start=1):
             if isinstance(outcome, PsmnetError):
                 result.failed[case.id] = outcome
                 _forget(dataset, case.id, out)
@@ -153,25 +148,23 @@ def prepare(
         if dataset.modality == "mixed":
             result.notes.append("some scans were taken as CT, others as MR; say --modality ct or mr if that is wrong")
         # In one order, whichever case was done first.
-        dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=_order)}
+        dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=case_order)}
         dataset.labels = dict(sorted(dataset.labels.items(), key=lambda label: label[1]))
         dataset.write(out)
     return result
 
 
 def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[RawCase]]:
-    """The cases of a folder, of the zip it is, or of a zip in it."""
+    """The cases of a folder, of the zip it is, or of the zips in it."""
     adapter = ADAPTERS[spec.dataset]
     raw = RawFiles.open(raw_root, leave_out=out)
     if cases := adapter.find(raw):
         return raw, cases
-    for name in raw.names:
-        if name.lower().endswith(".zip") and "/" not in name and raw_root.is_dir():
-            packed = RawFiles.open(raw_root / name)
-            if cases := adapter.find(packed):
-                return packed, cases
+    packed = raw.with_zips()
+    if cases := adapter.find(packed):
+        return packed, cases
     raise InputError(
-        f"{raw_root} ({len(raw.names)} files) doesn't hold {spec.facts.title}",
+        f"{raw_root} ({len(packed.names)} files) doesn't hold {spec.facts.title}",
         f"give a folder above {spec.facts.raw_layout}, or the zip",
     )
 
@@ -187,7 +180,7 @@ def _recipe(
     cases: Collection[RawCase],
     out: Path,
     earlier: DatasetFile | None,
-    jobs: int | None,
+    jobs: int,
 ) -> Recipe:
     """The data set's constants; for anybody's scans those they were begun with, or what fits them all."""
     if spec.dataset != "folder":
@@ -234,112 +227,16 @@ def _incomplete(spec: PrepareSpec, cases: Collection[RawCase]) -> list[str]:
     return [f"{len(cases)} cases where {facts.title} has {facts.cases}{which}; the field's folds need them all"]
 
 
-def _prepare_case(
-    case: RawCase, *, raw: RawFiles, out: Path, spec: PrepareSpec, recipe: Recipe, earlier: Mapping[str, Record]
-) -> tuple[Record, bool]:
-    """Make one case, or find it made; returns what `dataset.json` says of it, and whether it was made."""
-    image_path, label_path = _paths(out, case.id)
-    with raw.local([*case.images, *case.labels], out) as local:
-        sources = {name: sha256_of(path) for name, path in local.items()}
-        record = earlier.get(case.id)
-        told = {"sources": sources, "institution": case.institution}
-        if spec.modality is not None:
-            told["modality"] = spec.modality
-        if record is not None and record | told == record and _is_whole(record, image_path, label_path):
-            return record, False
-        image_path.unlink(missing_ok=True)  # until it is made anew, the case is not there
-        label_path.unlink(missing_ok=True)
-        notes: list[str] = []
-        try:
-            stored, stored_labels = ADAPTERS[spec.dataset].read(case, local, spec.facts.labels.values(), notes)
-        except PsmnetError as error:
-            raise type(error)(_with_names(error.what, local), error.remedy) from error
-    modality = spec.facts.modality
-    if modality == "any":
-        modality = spec.modality or ("ct" if stored.array_zyx.min() <= HU_MINIMUM else "mr")
-        if modality == "ct":
-            recipe = recipe.with_window()
-    image, labels = preprocess(stored, stored_labels, recipe)
-    if spec.dataset == "folder" and spec.size_px is None:
-        notes += _cropped(case.id, lay_axes(stored, recipe), image)
-    if labels is not None:
-        write_volume(labels, label_path)
-    write_volume(image, image_path)
-    low, high = (float(value) for value in (image.array_zyx.min(), image.array_zyx.max()))
-    record = {
-        "sources": sources,
-        "image_sha256": sha256_of(image_path),
-        "label_sha256": sha256_of(label_path) if labels is not None else None,
-        "institution": case.institution,
-        "modality": modality,
-        "raw_size_xyz": list(stored.size_xyz),
-        "raw_spacing_mm": list(stored.spacing_mm),
-        "raw_axes": axis_letters(stored.direction),
-        "size_xyz": list(image.size_xyz),
-        "spacing_mm": list(image.spacing_mm),
-        "axes": axis_letters(image.direction),
-        "intensity": {"minimum": low, "maximum": high, "mean": float(image.array_zyx.mean(dtype=np.float64))},
-        "voxels": {} if labels is None else _voxels(labels),
-        "notes": [_with_names(note, local) for note in notes],
-    }
-    return record, True
-
-
-def _paths(out: Path, case_id: str) -> tuple[Path, Path]:
-    return out / f"image_{case_id}.nii.gz", out / f"label_{case_id}.nii.gz"
-
-
 def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
     """Leave nothing of a case that failed, unless it is there whole from an earlier run."""
-    paths = _paths(out, case_id)
     record = dataset.cases.get(case_id)
-    if record is None or not _is_whole(record, *paths):
+    if record is None or not is_whole(record, out, case_id):
         dataset.cases.pop(case_id, None)
-        for path in paths:
+        for path in paths_of(out, case_id):
             path.unlink(missing_ok=True)
-
-
-def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
-    """Say where a scan that was added later is larger than those that the size was chosen for."""
-    before, after = (np.array(volume.size_xyz[:2]) * volume.spacing_mm[:2] for volume in (whole, image))
-    if (before < after + image.spacing_mm[:2]).all():
-        return []
-    (x, y), (to_x, to_y) = before, after
-    return [
-        f"case {case_id}: slices of {x:.4g} x {y:.4g} mm were cut to {to_x:.4g} x {to_y:.4g} mm, which held the scans "
-        "that were there first; prepare all into another folder to keep them whole"
-    ]
-
-
-def _is_whole(record: Record, image: Path, labels: Path) -> bool:
-    """Whether a case's files are those that the record tells of."""
-    if not image.exists() or sha256_of(image) != record["image_sha256"]:
-        return False
-    if record["label_sha256"] is None:
-        return not labels.exists()
-    return labels.exists() and sha256_of(labels) == record["label_sha256"]
-
-
-def _voxels(labels: Volume) -> dict[str, int]:
-    values, counts = np.unique(labels.array_zyx, return_counts=True)
-    return {str(value): int(count) for value, count in zip(values.tolist(), counts.tolist(), strict=True) if value}
 
 
 def _add_names(dataset: DatasetFile, record: Record) -> None:
     """Give labels without a name one that says their value."""
     known = set(dataset.labels.values())
     dataset.labels |= {f"label_{value}": int(value) for value in record["voxels"] if int(value) not in known}
-
-
-def _with_names(text: str, local: Mapping[str, Path]) -> str:
-    """Names of files and their folders instead of paths: those of a zip's members are gone when they are read."""
-    for name, path in local.items():
-        text = text.replace(str(path), name)
-    for name, path in local.items():
-        if "/" in name:
-            text = text.replace(str(path.parent), str(PurePosixPath(name).parent))
-    return text
-
-
-def _order(case_id: str) -> tuple[int, int, str]:
-    return (0, int(case_id), "") if case_id.isdecimal() else (1, 0, case_id)

@@ -99,6 +99,7 @@ def run_training(
     data: Path | None = None,
     pseudolabels: Path | None = None,
     device: torch.device,
+    jobs: int = 1,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
     report: Report | None = None,
@@ -111,6 +112,7 @@ def run_training(
         data: folder in the normalised layout; None for `synthetic`.
         pseudolabels: where pseudo-labels lie, if not in `data`; missing ones are made in RUN.
         device: where to train.
+        jobs: processes that make missing pseudo-labels.
         resume: go on with a run that was cut short; begins anew where there is nothing to resume.
         say: told in one line what is being done.
         report: told (step, losses) after every step.
@@ -154,7 +156,7 @@ def run_training(
             licences += [before.licence] if before.licence not in (*licences, "") else []
         if spec.encoder_weights is not None:
             say(load_torchvision(model, spec.encoder_weights, spec.encoder_sha256, out))
-        source, normalisation, checksums, faults = _source(spec, preset, out, data, pseudolabels, say)
+        source, normalisation, checksums, faults = _source(spec, preset, out, data, pseudolabels, jobs, say)
         write_json(out / RUN_NAME, asked)  # not before: a refused input leaves RUN free
         say(f"training {preset.train.steps} steps of {preset.train.pairs} image pairs")
         train(model, source, preset.train, out, device=device, resume=resume, report=report)
@@ -211,6 +213,7 @@ def _source(
     out: Path,
     data: Path | None,
     pseudolabels: Path | None,
+    jobs: int,
     say: Callable[[str], None],
 ) -> tuple[EpisodeSource, Normalisation, dict[str, str], tuple[str, ...]]:
     """Episodes, the rule for intensities, the checksums of the cases behind them, and the field's faults in it all."""
@@ -236,9 +239,8 @@ def _source(
     )
     training = choose(cases, split.train)
     rule = PseudolabelRule.of(facts, spec.kind, faulty_ids="superpixel-ids" in spec.legacy)
-    labels = _pseudolabels(
-        training, PseudolabelStore(pseudolabels or data, rule), PseudolabelStore(out / "pseudolabels", rule), say
-    )
+    given, own = PseudolabelStore(pseudolabels or data, rule), PseudolabelStore(out / "pseudolabels", rule)
+    labels = _pseudolabels(training, given, own, jobs, say)
 
     kept_out = f"; kept out: {', '.join(split.test)} (test), {', '.join(split.support)} (support)" if split.test else ""
     say(f"reading {len(training)} training cases: {', '.join(split.train)}{kept_out}")
@@ -275,7 +277,7 @@ def _source(
 
 
 def _pseudolabels(
-    cases: Sequence[Case], given: PseudolabelStore, own: PseudolabelStore, say: Callable[[str], None]
+    cases: Sequence[Case], given: PseudolabelStore, own: PseudolabelStore, jobs: int, say: Callable[[str], None]
 ) -> list[np.ndarray]:
     """Pseudo-labels of each case: those given where they are of this rule and fit the image, else made in RUN."""
     stores = {case.id: given for case in given.current(cases)}
@@ -284,7 +286,7 @@ def _pseudolabels(
     missing = [case for case in cases if case.id not in stores]
     if missing:
         say(f"making {given.rule.kind} of {len(missing)} cases in {own.folder.name}")
-        _, failed = own.write(missing)
+        _, failed = own.write(missing, jobs=jobs)
         for error in failed.values():
             raise error
     return [stores.get(case.id, own).read(case) for case in cases]

@@ -133,7 +133,7 @@ def test_cardiac_scans_keep_their_stored_axes():
 
 
 def test_acquired_slices_come_first_whatever_their_place():
-    recipe = Recipe(direction=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)), acquired_slices=True)
+    recipe = Recipe(direction=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
     stored = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # slices along the first stored axis
     found, _ = preprocess(scan((6, 10, 8), (5, 1, 1), stored), None, recipe)
     assert axis_letters(found.direction) == "LPS"
@@ -233,7 +233,7 @@ def test_without_constants_nothing_changes():
 
 def test_what_fits_already_is_left_as_stored():
     image = scan((16, 16, 3), (1.25, 1.25, 7.7), LAS, fill=3)
-    recipe = Recipe(tuple(map(tuple, LAS.tolist())), True, spacing_mm=(1.25, 1.25, 7.7), size_px=16)
+    recipe = Recipe(tuple(map(tuple, LAS.tolist())), spacing_mm=(1.25, 1.25, 7.7), size_px=16)
     found, none = preprocess(image, None, recipe)
     assert none is None
     np.testing.assert_array_equal(found.array_zyx, image.array_zyx)

@@ -4,11 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from psmnet.data import pseudolabel_store
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import LIST_NAME, PseudolabelStore
 from psmnet.data.pseudolabels import KINDS, PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.io import read_labels, write_volume
+from psmnet.volume import Volume
 
 RULE = PseudolabelRule("superpixels", 50.0)
 
@@ -139,3 +141,39 @@ def test_other_parameters_or_a_damaged_list_are_not_current(case: Case, store: P
     for changed in (content, {"superpixels": {"7": {}}}, {"superpixels": []}, []):
         (tmp_path / LIST_NAME).write_text(json.dumps(changed), encoding="utf-8")
         assert store.current([case]) == []
+
+
+def test_a_run_killed_between_a_file_and_its_entry_vouches_for_nothing(
+    case: Case, store: PseudolabelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else faulty superpixels would stand under the entry of those that were there, or pass for the field's own."""
+    store.write([case], jobs=1)
+    faulty = PseudolabelStore(tmp_path, PseudolabelRule("superpixels", 50.0, faulty_ids=True))
+
+    def killed_after(work, items, jobs):
+        for item in items:
+            work(item)
+        raise KeyboardInterrupt
+        yield
+
+    for one, other in ((faulty, store), (store, faulty)):
+        with monkeypatch.context() as patch:
+            patch.setattr(pseudolabel_store, "map_cases", killed_after)
+            with pytest.raises(KeyboardInterrupt):
+                one.write([case], jobs=1)
+        np.testing.assert_array_equal(one.read(case), one.rule.make(case.image()))
+        for each in (one, other):
+            assert each.current([case]) == []
+            assert each.foreign([case]) == []
+    assert store.write([case], jobs=1) == (1, {})
+    assert store.current([case]) == [case]
+
+
+def test_the_fields_own_lose_the_257th_row_and_column_as_their_images_do(tmp_path: Path, store: PseudolabelStore):
+    ids = np.random.default_rng(0).integers(1, 60, (2, 257, 257)).astype(np.float64)  # as the notebooks write them
+    write_volume(Volume(ids.astype(np.float32)), tmp_path / "image_1.nii.gz")
+    write_volume(Volume(ids), store.path_of("1"))
+    (case,) = find_cases(tmp_path)
+    assert store.foreign([case]) == [case]
+    np.testing.assert_array_equal(store.read(case), ids[:, :256, :256])
+    assert store.read(case).shape == case.image().array_zyx.shape

@@ -38,7 +38,6 @@ def test_the_median_spacing_and_what_holds_the_largest(tmp_path):
     assert recipe.spacing_mm == (2, 2, 6)
     assert recipe.size_px == 20  # c has 10 * 4 / 2 columns; a 10, b 12
     assert recipe.direction == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-    assert recipe.acquired_slices
     assert (recipe.window_hu, recipe.clip_percentile, recipe.border_px) == (None, None, 0)
 
 

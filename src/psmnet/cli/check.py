@@ -15,7 +15,7 @@ from psmnet.cli.options import DATA, jobs_option
 @click.option("--dataset", metavar="NAME", help=f"One of {', '.join(DATASETS)}; by default what dataset.json says.")
 @jobs_option()
 @click.pass_context
-def command(ctx: click.Context, data: Path, dataset: str | None, jobs: int | None) -> None:
+def command(ctx: click.Context, data: Path, dataset: str | None, jobs: int) -> None:
     """Tell what is there and what is wrong with a folder in the normalised layout.
 
     Exits with 0 (nothing is wrong), 1 (warnings: look at them) or 2 (errors: training or evaluation would refuse it,

@@ -33,7 +33,7 @@ def fail_on(failed: Mapping[str, PsmnetError], remedy: str) -> None:
     for case_id, error in failed.items():
         err.print(f"failed: case {case_id}: {error}")
     if failed:
-        raise InputError(f"{len(failed)} cases failed: {', '.join(failed)}", remedy)
+        raise InputError(f"{len(failed)} case{'s' if len(failed) > 1 else ''} failed: {', '.join(failed)}", remedy)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from psmnet.lock import locked
 @click.argument("out", type=DATA, metavar="DATASETNNN_NAME")
 @click.option("--dataset", metavar="NAME", help="If DATA has no dataset.json that says it.")
 @jobs_option()
-def command(data: Path, out: Path, dataset: str | None, jobs: int | None) -> None:
+def command(data: Path, out: Path, dataset: str | None, jobs: int) -> None:
     """Write the prepared folder DATA as an nnU-Net v2 data set; scans without labels go to imagesTs."""
     with locked(out), console.progress("cases", None) as advance:
         failed = export_nnunet(data, out, dataset, jobs=jobs, report=advance)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,12 @@ def run_options() -> Decorator:
 
 def jobs_option() -> Decorator:
     """--jobs N."""
-    return click.option("--jobs", type=click.IntRange(1), help="Cases at the same time; one a core by default.")
+    return click.option(
+        "--jobs",
+        type=click.IntRange(1),
+        default=lambda: os.cpu_count(),
+        help="Cases at the same time; one a core by default.",
+    )
 
 
 def kind_option() -> Decorator:

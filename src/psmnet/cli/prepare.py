@@ -31,7 +31,7 @@ def command(
     spacing: str | None,
     size: int | None,
     report: bool,
-    jobs: int | None,
+    jobs: int,
 ) -> None:
     """Bring the raw download RAW (a folder or the zip), or your own scans (folder), into the normalised layout in OUT.
 

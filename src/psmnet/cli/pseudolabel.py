@@ -26,7 +26,7 @@ FAULTS = ("superpixel-ids",)
 @click.option("--preview", is_flag=True, help="A picture of each case, in DIR/preview.")
 @jobs_option()
 def command(
-    data: Path, dataset: str, kind: Kind, out: Path | None, legacy: str | None, preview: bool, jobs: int | None
+    data: Path, dataset: str, kind: Kind, out: Path | None, legacy: str | None, preview: bool, jobs: int
 ) -> None:
     """Make pseudo-labels of every scan in DATA; those that are there already are kept."""
     names = legacy_names(legacy, FAULTS)

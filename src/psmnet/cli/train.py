@@ -1,5 +1,6 @@
 """psmnet train and the part of it that psmnet pretrain shares."""
 
+import os
 from pathlib import Path
 
 import rich_click as click
@@ -57,6 +58,7 @@ def start(options: dict[str, object], out: Path, data: Path | None, pseudolabels
             data=data,
             pseudolabels=pseudolabels,
             device=device,
+            jobs=os.cpu_count() or 1,
             resume=resume,
             say=console.say,
             report=lambda step, losses: advance(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),

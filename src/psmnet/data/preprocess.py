@@ -8,7 +8,7 @@ import numpy as np
 
 from psmnet.catalog import CT_WINDOW_HU, DataSet
 from psmnet.errors import InputError
-from psmnet.geometry import center_crop_pad_volume, reorient, signed_permutation, slice_first
+from psmnet.geometry import center_crop_pad_volume, reorient, signed_permutation
 from psmnet.resample import (
     covering,
     covering_with_extra_slice,
@@ -29,7 +29,6 @@ class Recipe:
 
     Attributes:
         direction: 3 x 3, along which the stored axes are laid; None keeps them.
-        acquired_slices: bring the axis across the acquired slices to the front of the array first.
         window_hu: CT is clipped to it and brought to 0..255; None for no window.
         clip_percentile: intensities above it are clipped to it; None for no clipping.
         border_px: cut from each side of 512 pixel slices, in proportion on others.
@@ -40,7 +39,6 @@ class Recipe:
     """
 
     direction: tuple[tuple[float, ...], ...] | None = None
-    acquired_slices: bool = False
     window_hu: tuple[float, float] | None = None
     clip_percentile: float | None = None
     border_px: int = 0
@@ -110,8 +108,6 @@ def preprocess(image: Volume, labels: Volume | None, recipe: Recipe) -> tuple[Vo
 
 def lay_axes(volume: Volume, recipe: Recipe) -> Volume:
     """A scan with its stored axes in the recipe's order; no voxel is changed."""
-    if recipe.acquired_slices:
-        volume = slice_first(volume).apply(volume)
     if recipe.direction is None:
         return volume
     return reorient(volume, *signed_permutation(volume.direction, np.array(recipe.direction)))

@@ -59,14 +59,14 @@ class PseudolabelStore:
         self,
         cases: Sequence[Case],
         *,
-        jobs: int | None = None,
+        jobs: int = 1,
         report: Callable[[int, str], None] = lambda done, case_id: None,
     ) -> tuple[int, dict[str, PsmnetError]]:
         """Make the pseudo-labels that are missing.
 
         Args:
             cases: scans of a data set.
-            jobs: processes; all cores by default.
+            jobs: processes.
             report: told (done, case id) after each.
 
         Returns:

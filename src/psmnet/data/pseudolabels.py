@@ -68,7 +68,7 @@ class PseudolabelRule:
         body = body_mask(array, self.body_threshold, image.spacing_mm)
         if self.kind == "supervoxels":
             voxels = self.min_voxels or max(1, round(SUPERVOXEL_MM3 / float(np.prod(image.spacing_mm))))
-            return supervoxel_volume(array, image.spacing_mm, body, voxels)
+            return supervoxel_volume(array, body, voxels)
         # Felzenszwalb's result depends on the scale of the intensities, so an unknown one is brought to a known one.
         return superpixel_volume(
             array if self.body_threshold is not None else to_thousand(array), body, faulty_ids=self.faulty_ids

@@ -74,7 +74,7 @@ def find_cases(folder: Path) -> list[Case]:
             cases[match["id"]] = Case(match["id"], path, label)
     if not cases:
         raise InputError(f"no image_<id>.nii.gz in {folder}", "give a folder in the normalised layout")
-    return sorted(cases.values(), key=lambda case: _order(case.id))
+    return sorted(cases.values(), key=lambda case: case_order(case.id))
 
 
 def unlabelled(facts: DataSet, cases: Iterable[Case]) -> set[str]:
@@ -96,7 +96,8 @@ def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:
     return [by_id[case_id] for case_id in wanted]
 
 
-def _order(case_id: str) -> tuple[int, int, str]:
+def case_order(case_id: str) -> tuple[int, int, str]:
+    """Sort key of ids: by number, then others by name."""
     return (0, int(case_id), "") if case_id.isdecimal() else (1, 0, case_id)
 
 

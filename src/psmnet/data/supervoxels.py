@@ -6,27 +6,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from skimage.segmentation import slic
 
 from psmnet.errors import InputError
 from psmnet.volume import Array
 
 SCALE = 1.0  # Hansen et al., Medical Image Analysis 78 (2022); no smoothing before
-COMPACTNESS = 0.03  # of SLIC, for intensities 0..1; of 0.01 to 0.3 what follows organs of CHAOS best [ours]
 CHUNK = 1 << 22  # edges handled at once; the result doesn't depend on it
 
-Spacing = tuple[float, float, float]
 Ids = npt.NDArray[np.int32]
 
 
-def supervoxel_volume(
-    array_zyx: Array, spacing_mm: Spacing, body: npt.NDArray[np.bool_], min_size: int
-) -> npt.NDArray[np.int32]:
+def supervoxel_volume(array_zyx: Array, body: npt.NDArray[np.bool_], min_size: int) -> npt.NDArray[np.int32]:
     """Felzenszwalb supervoxels inside the body, of intensities of any scale.
 
     Args:
         array_zyx: (Z, Y, X), any real type; brought to 0..255 between its 0.5th and 99.5th percentile.
-        spacing_mm: (x, y, z).
         body: (Z, Y, X) bool.
         min_size: smallest supervoxel in voxels; published are 5000 for the abdomen and 1000 for the heart.
 
@@ -39,40 +33,7 @@ def supervoxel_volume(
     Reference:
         Hansen et al., Medical Image Analysis 78 (2022).
     """
-    return felzenszwalb_3d(_to_bytes(array_zyx), spacing_mm, scale=SCALE, min_size=min_size, mask=body)
-
-
-def slic_volume(
-    array_zyx: Array, spacing_mm: Spacing, body: npt.NDArray[np.bool_], size_mm3: float
-) -> npt.NDArray[np.int32]:
-    """Supervoxels of about equal size and round form (SLIC) inside the body, for comparison.
-
-    Args:
-        array_zyx, spacing_mm, body: as in `supervoxel_volume`.
-        size_mm3: mean volume of a supervoxel.
-
-    Returns:
-        (Z, Y, X) int32: 0 outside the body, ids 1..K inside, contiguous, none empty.
-
-    Reference:
-        Achanta et al., IEEE TPAMI 34 (2012), as scikit-image has it.
-    """
-    wanted = max(1, round(int(body.sum()) * float(np.prod(spacing_mm)) / size_mm3))
-    if wanted == 1 or not body.any():
-        return body.astype(np.int32)
-    ids = slic(
-        _to_bytes(array_zyx) / np.float32(255),
-        n_segments=wanted,
-        compactness=COMPACTNESS,
-        spacing=spacing_mm[::-1],
-        mask=body,
-        start_label=1,
-        channel_axis=None,
-    )
-    present = np.zeros(int(ids.max()) + 1, np.int32)
-    present[ids] = 1
-    present[0] = 0
-    return np.where(body, np.cumsum(present, dtype=np.int32)[ids], np.int32(0))
+    return felzenszwalb_3d(_to_bytes(array_zyx), scale=SCALE, min_size=min_size, mask=body)
 
 
 def _to_bytes(array_zyx: Array) -> npt.NDArray[np.uint8]:
@@ -83,19 +44,17 @@ def _to_bytes(array_zyx: Array) -> npt.NDArray[np.uint8]:
 
 
 def felzenszwalb_3d(
-    array_zyx: Array, spacing_mm: Spacing, *, scale: float, min_size: int, mask: npt.NDArray[np.bool_] | None = None
+    array_zyx: Array, *, scale: float, min_size: int, mask: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.int32]:
     """Graph segmentation of a volume over the six-neighbourhood.
 
-    An edge weighs the difference of its voxels, times smallest spacing / spacing along its axis: the gradient. Voxels
-    8 mm apart differ more than voxels 1 mm apart in the same tissue, and with the bare difference components would
-    hardly ever reach the next slice [ours].
+    An edge weighs the difference of its voxels, however far apart they are: weighed by distance, parts leak from slice
+    to slice where slices are thick, and networks trained on them were worse (docs/decisions.md) [ours].
 
     The partition is that of the sequential algorithm; whole levels of equal weight are merged at a time.
 
     Args:
         array_zyx: (Z, Y, X) uint8.
-        spacing_mm: (x, y, z).
         scale: the larger, the larger the components; a component C takes edges up to Int(C) + scale / |C|, Int being
             the largest edge within.
         min_size: components of fewer voxels join the neighbour across their lowest edge. One without neighbours stays.
@@ -115,7 +74,7 @@ def felzenszwalb_3d(
     inside = np.ones(array_zyx.shape, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
     if inside.shape != array_zyx.shape:
         raise InputError(f"mask of shape {inside.shape} for an array of {array_zyx.shape}", "keep the lattice")
-    edges = _Edges(array_zyx, spacing_mm, inside)
+    edges = _Edges(array_zyx, inside)
     parts = _Parts(array_zyx.size)
     _grow(edges, parts, scale)
     if min_size > 1:
@@ -129,12 +88,12 @@ def felzenszwalb_3d(
 class _Edges:
     """The edges inside the mask, grouped by weight; an edge is its axis and its lower voxel (flat index)."""
 
-    def __init__(self, array_zyx: npt.NDArray[np.uint8], spacing_mm: Spacing, inside: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, array_zyx: npt.NDArray[np.uint8], inside: npt.NDArray[np.bool_]) -> None:
         voxel = np.arange(array_zyx.size, dtype=np.int32).reshape(array_zyx.shape)
         self.lower: list[Ids] = []
         self.strides: list[int] = []
-        groups: dict[float, list[tuple[int, slice]]] = {}
-        for axis, spacing in enumerate(spacing_mm[::-1]):
+        groups: dict[int, list[tuple[int, slice]]] = {}
+        for axis in range(3):
             near, far = (np.moveaxis(array_zyx, axis, 0)[part] for part in (slice(-1), slice(1, None)))
             both = np.logical_and(*(np.moveaxis(inside, axis, 0)[part] for part in (slice(-1), slice(1, None))))
             difference = (np.maximum(near, far) - np.minimum(near, far))[both]
@@ -143,9 +102,8 @@ class _Edges:
             self.strides.append(int(np.prod(array_zyx.shape[axis + 1 :])))
             counts = np.bincount(difference, minlength=256)
             ends = np.cumsum(counts)
-            for value in np.flatnonzero(counts):
-                weight = float(value) * (min(spacing_mm) / spacing)
-                groups.setdefault(weight, []).append((axis, slice(ends[value] - counts[value], ends[value])))
+            for weight in np.flatnonzero(counts).tolist():
+                groups.setdefault(weight, []).append((axis, slice(ends[weight] - counts[weight], ends[weight])))
         self.levels = sorted(groups.items())  # weight, (axis, where in `lower`) of its edges
 
     def chunks(self, group: list[tuple[int, slice]]) -> Iterator[tuple[int, Ids, Ids]]:

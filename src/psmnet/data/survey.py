@@ -26,7 +26,7 @@ def recipe_for(
     *,
     spacing_mm: tuple[float, float, float | None] | None = None,
     size_px: int | None = None,
-    jobs: int | None = None,
+    jobs: int = 1,
 ) -> Recipe:
     """Axes as the first case has them, the median spacing, and slices that hold the largest one.
 
@@ -57,14 +57,14 @@ def recipe_for(
         raise error or InputError(f"no scan in {raw.root}", "give .nii or .nii.gz scans")
     first = found[next(case.id for case in cases if case.id in found)]
     first = slice_first(first).apply(first)
-    recipe = Recipe(direction=tuple(map(tuple, first.direction.tolist())), acquired_slices=True)
+    recipe = Recipe(direction=tuple(map(tuple, first.direction.tolist())))
     # One after the other: turning a lattice gives it voxels.
     turned = (lay_axes(volume, recipe) for volume in found.values())
     laid = [lattice(volume.size_xyz, volume.spacing_mm, volume, np.zeros(3)) for volume in turned]
     x, y, z = (float(np.median([volume.spacing_mm[axis] for volume in laid])) for axis in range(3))
     target = spacing_mm or (x, y, z)
     sizes = [covering(v, (target[0], target[1], target[2] or v.spacing_mm[2])).size_xyz[:2] for v in laid]
-    return Recipe(recipe.direction, True, spacing_mm=target, size_px=size_px or max(max(size) for size in sizes))
+    return Recipe(recipe.direction, spacing_mm=target, size_px=size_px or max(max(size) for size in sizes))
 
 
 def _grid(case: RawCase, *, raw: RawFiles, scratch: Path) -> Grid:

@@ -22,7 +22,7 @@ def export_nnunet(
     out: Path,
     dataset_name: str | None = None,
     *,
-    jobs: int | None = None,
+    jobs: int = 1,
     report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
 ) -> dict[str, PsmnetError]:
     """Write `imagesTr`, `labelsTr`, `imagesTs` (unlabelled scans) and `dataset.json`.

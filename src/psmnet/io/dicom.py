@@ -29,7 +29,7 @@ TAGS = (
     *("SOPClassUID", "Modality", "NumberOfFrames", "PerFrameFunctionalGroupsSequence"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "PixelPaddingValue", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     "PixelData",
 )
 QUANTITIES = ("CT", "PT")  # values are Hounsfield units or Bq/ml: how they are shown must not change them
@@ -71,7 +71,6 @@ class _Slice:
     step_hint: tuple[float | None, float | None]  # SpacingBetweenSlices, SliceThickness
     slope: float
     intercept: float
-    padding: float | None
     complement_of: int | None  # MONOCHROME1: what GDCM subtracts the stored values from
 
 
@@ -84,7 +83,7 @@ def read_dicom_series(files: Sequence[Path], *, notes: list[str] | None = None) 
     Args:
         files: all slices of the scan, and nothing else.
         notes: remarks for the user are appended to it, one line each: slices not quite even, a single slice,
-            padding, inverted grey values.
+            inverted grey values.
 
     Returns:
         Values after each slice's own rescaling (HU in CT): int16, or int32 or int64 if they need it, where all slopes
@@ -182,7 +181,6 @@ def _read_header(path: Path) -> _Slice:
             raise InputError(f"{path} has RescaleSlope 0", "export it again with its rescaling")
         intercept = tags.number("RescaleIntercept", 0)
         inverted = tags.value("PhotometricInterpretation") == "MONOCHROME1"
-        padding = tags.numbers("PixelPaddingValue", 1)
         hints = [tags.numbers(keyword, 1) for keyword in ("SpacingBetweenSlices", "SliceThickness")]
         between, thickness = (hint[0] if hint and hint[0] > 0 else None for hint in hints)
         return _Slice(
@@ -196,7 +194,6 @@ def _read_header(path: Path) -> _Slice:
             step_hint=(between, thickness),
             slope=slope,
             intercept=intercept,
-            padding=slope * padding[0] + intercept if padding and not inverted else None,
             complement_of=(-1 if sign else 2**stored - 1) if inverted else None,
         )
 
@@ -339,15 +336,11 @@ def _along_normal(slices: list[_Slice], normal: Matrix, notes: list[str]) -> tup
 
 def _read_voxels(slices: list[_Slice], notes: list[str]) -> Array:
     """Rescaled values, (z, y, x)."""
-    folder, padded = slices[0].path.parent, 0
+    folder = slices[0].path.parent
     arrays = []
     for item in slices:
         values = _decode(item)
-        if item.padding is not None:
-            padded += int(np.count_nonzero(np.isclose(values, item.padding)))
         arrays.append(_compact(item, values))
-    if padded:
-        notes.append(f"{folder}: {padded} voxels are padding ({slices[0].padding:g}, PixelPaddingValue); they stay")
     if any(item.complement_of is not None for item in slices):
         done = "left as stored" if slices[0].modality in QUANTITIES else "inverted to the usual"
         notes.append(f"{folder}: small values are meant to be bright (MONOCHROME1); they are {done}")

@@ -57,6 +57,23 @@ class RawFiles:
             raise InputError(f"no folder or zip {root}", "check the path")
         return RawFiles(root, tuple(sorted(name for name in names if not _is_hidden(name))))
 
+    def with_zips(self) -> "RawFiles":
+        """The same with what the zips in the folder hold, as `<name>.zip/<member>`; downloads come in one or several.
+
+        Raises:
+            InputError: a zip is damaged or unsafe, and no other is there.
+        """
+        names, errors = list(self.names), []
+        zips = [name for name in self.names if name.lower().endswith(".zip") and "/" not in name]
+        for name in zips if self.root.is_dir() else []:
+            try:
+                names += [f"{name}/{member}" for member in RawFiles.open(self.root / name).names]
+            except InputError as error:
+                errors.append(error)  # perhaps somebody else's; what lies in the others may be all that is wanted
+        if errors and len(names) == len(self.names):
+            raise errors[0]
+        return RawFiles(self.root, tuple(sorted(names)))
+
     @contextlib.contextmanager
     def local(self, names: Sequence[str], scratch: Path) -> Iterator[Mapping[str, Path]]:
         """Files on disk: those of a folder as they are, those of a zip unpacked and gone afterwards.
@@ -68,14 +85,31 @@ class RawFiles:
         Raises:
             InputError: a file is damaged, or the disk is full.
         """
-        if self.root.is_dir():
-            yield {name: self.root / name for name in names}
-            return
-        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=scratch) as folder:
-            with _zip(self.root) as archive:
-                for name in names:
-                    _unpack(archive, self.root, name, Path(folder))
-            yield {name: Path(folder) / name for name in names}
+        packed: dict[Path, dict[str, str]] = {}
+        found = {}
+        for name in names:
+            archive, member = self._place(name)
+            if archive is None:
+                found[name] = self.root / name
+            else:
+                packed.setdefault(archive, {})[name] = member
+        with contextlib.ExitStack() as stack:
+            for root, members in packed.items():
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".tmp-", dir=scratch)))
+                with _zip(root) as archive_file:
+                    for name, member in members.items():
+                        _unpack(archive_file, root, member, folder)
+                        found[name] = folder / member
+            yield {name: found[name] for name in names}
+
+    def _place(self, name: str) -> tuple[Path | None, str]:
+        """The zip that a file lies in, None for none, and its name there."""
+        if not self.root.is_dir():
+            return self.root, name
+        first, _, member = name.partition("/")
+        if member and first.lower().endswith(".zip") and (self.root / first).is_file():
+            return self.root / first, member
+        return None, name
 
 
 def _names_of_folder(root: Path, leave_out: Path | None) -> Iterator[str]:

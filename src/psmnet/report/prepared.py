@@ -21,7 +21,7 @@ def write_report(
     dataset: DatasetFile,
     folder: Path,
     *,
-    jobs: int | None = None,
+    jobs: int = 1,
     report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
 ) -> Path:
     """Write `report/index.html`, `report/cases.csv` and a PNG of each case into a prepared folder.

@@ -17,7 +17,7 @@ def draw_previews(
     cases: Sequence[Case],
     store: PseudolabelStore,
     *,
-    jobs: int | None = None,
+    jobs: int = 1,
     report: Callable[[int, str], None] = lambda done, case_id: None,
 ) -> Path:
     """Draw up to eight slices of each case with the borders of its pseudo-labels.
