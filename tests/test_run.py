@@ -258,12 +258,6 @@ def test_superpixels_may_lie_elsewhere(data: Path, tmp_path: Path):
 STILL = AugmentConfig(rotation_deg=0, shear_deg=0, shift_px=0, scale=(1, 1), elastic_alpha_px=0, gamma=(1, 1))
 
 
-@pytest.fixture
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pseudo-labels that a run makes: starting processes takes longer than the work."""
-    monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)
-
-
 def copy_of(data: Path, folder: Path, *left_out: str) -> Path:
     return Path(shutil.copytree(data, folder, ignore=shutil.ignore_patterns(*left_out)))
 
@@ -288,7 +282,6 @@ def paired(source: SelfSupervisedEpisodes) -> set[tuple[bool, int]]:
     return found
 
 
-@pytest.mark.usefixtures("_in_this_process")
 def test_supervoxels_are_trained_on_with_neighbours_as_queries(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -327,7 +320,6 @@ def halves(shape: tuple[int, int, int]) -> np.ndarray:
     return ids
 
 
-@pytest.mark.usefixtures("_in_this_process")
 def test_the_fields_own_superpixels_are_used_where_their_fault_is_asked_for(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -364,7 +356,6 @@ def test_the_fields_own_superpixels_are_used_where_their_fault_is_asked_for(
     assert load_weights(path).trained_on.legacy == ["superpixel-ids"]
 
 
-@pytest.mark.usefixtures("_in_this_process")
 def test_superpixels_of_another_size_are_refused(data: Path, tmp_path: Path):
     bare = copy_of(data, tmp_path / "data", "superpix*", "*.json")
     image, _ = draw_patient(3, shape_zyx=(12, 64, 72), spacing_mm=(5, 5, 16))
@@ -437,7 +428,7 @@ def test_setting_2s_rule_and_its_fault_are_recorded_and_told(labelled_by_hand: P
         run_training(spec, tmp_path / "run", data=labelled_by_hand, device=CPU, say=lines.append)
     ).trained_on
     assert (record.setting, record.setting2, record.legacy) == (2, "all", ["class-slices"])
-    assert "dropping 6 slices that show all test class of group upper" in lines  # one of each case
+    assert "dropping 6 slices that show all of the test classes of group upper" in lines  # one of each case
     one = load_weights(
         run_training(dataclasses.replace(SPEC, steps=1), tmp_path / "one", data=labelled_by_hand, device=CPU)
     )
@@ -493,7 +484,6 @@ def test_lis_folds_train_on_the_other_institutions(data: Path, tmp_path: Path, f
         run_training(wrong, tmp_path / "other", data=folder, device=CPU)
 
 
-@pytest.mark.usefixtures("_in_this_process")
 def test_a_fold_of_anybodys_scans_is_cut_from_labelled_ones(data: Path, tmp_path: Path):
     folder = copy_of(data, tmp_path / "data", "superpix*", "*.json")
     for case_id in ("0", "7"):
@@ -717,3 +707,40 @@ def test_changes_and_steps_stand_over_the_presets():
         RunSpec("phantom", changes=("depth=3",)).recipe()
     with pytest.raises(ConfigError, match="split_rounds is -1; give 0 to 8"):
         RunSpec("phantom", changes=("split_rounds=-1",)).recipe()
+
+
+# ---- what initial weights had seen stays known -------------------------------------------------------------------
+
+
+def test_setting_1_is_not_forgotten_on_the_way_through_synthetic_images(data: Path, tmp_path: Path):
+    run_training(SPEC, tmp_path / "one", data=data, device=CPU)
+    synthetic = dataclasses.replace(SPEC, dataset="synthetic", fold=None, init=str(tmp_path / "one"))
+    run_training(synthetic, tmp_path / "two", device=CPU)
+    assert load_weights(str(tmp_path / "two")).trained_on.setting == 1
+    third = dataclasses.replace(SPEC, setting=2, group="upper", init=str(tmp_path / "two"))
+    with pytest.raises(ConfigError, match="was trained in Setting 1, where test classes were visible"):
+        run_training(third, tmp_path / "three", data=data, device=CPU)
+
+
+def test_faults_of_initial_weights_stay_recorded(data: Path, tmp_path: Path):
+    faulty = dataclasses.replace(SPEC, legacy=("superpixel-ids",))
+    run_training(faulty, tmp_path / "one", data=data, device=CPU)
+    run_training(dataclasses.replace(SPEC, init=str(tmp_path / "one")), tmp_path / "two", data=data, device=CPU)
+    assert load_weights(str(tmp_path / "two")).trained_on.legacy == ["superpixel-ids"]
+
+
+def test_a_fault_of_setting_2_is_refused_in_setting_1(data: Path, tmp_path: Path):
+    with pytest.raises(ConfigError, match="class-slices in Setting 1, which drops no slices"):
+        run_training(dataclasses.replace(SPEC, legacy=("class-slices",)), tmp_path / "run", data=data, device=CPU)
+
+
+def test_the_stricter_rule_does_not_begin_with_weights_of_the_other(data: Path, tmp_path: Path):
+    two = dataclasses.replace(SPEC, setting=2, group="upper", setting2="all")
+    run_training(two, tmp_path / "all", data=data, device=CPU)
+    with pytest.raises(ConfigError, match="--setting2 all, where slices with one test class were visible"):
+        run_training(
+            dataclasses.replace(two, setting2="any", init=str(tmp_path / "all")),
+            tmp_path / "any",
+            data=data,
+            device=CPU,
+        )

@@ -16,7 +16,7 @@ import torch
 
 from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
-from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, load_weights, save_weights
+from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
 from psmnet.config import PRESETS, Preset, parse_changes
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
@@ -131,25 +131,13 @@ def run_training(
         asked = _claim(spec, preset, out, resume)
         torch.manual_seed(spec.seed)
         model = build(preset.model)
-        init, seen = None, {}
         synthetic = spec.dataset == "synthetic"
         licences = ["none: synthetic images only" if synthetic else dataset(spec.dataset).licence]
+        before, init, seen = TrainingRecord("synthetic"), None, {}
         if spec.init is not None:
-            initial = load_weights(spec.init)
-            if initial.config != preset.model:
-                raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
+            initial = _initial(spec, preset)
             model.load_state_dict(initial.model.state_dict())
-            init, before = initial.sha256, initial.trained_on
-            if spec.setting == 2 and before.setting == 1:
-                raise ConfigError(
-                    f"{spec.init} was trained in Setting 1, where test classes were visible",
-                    "begin Setting 2 elsewhere",
-                )
-            if spec.setting == 2 and before.setting == 2 and before.group != spec.group:
-                raise ConfigError(
-                    f"{spec.init} was trained for group {before.group}, where classes of {spec.group} were visible",
-                    "begin with weights of the same group",
-                )
+            before, init = initial.trained_on, initial.sha256
             # What the initial weights saw, these have seen.
             prefix = "" if before.dataset == spec.dataset else f"{before.dataset}/"
             seen = {f"{prefix}{case_id}": checksum for case_id, checksum in before.cases.items()}
@@ -164,13 +152,13 @@ def run_training(
             dataset=spec.dataset,
             cases=seen | checksums,
             fold=spec.fold,
-            setting=None if synthetic else spec.setting,
-            group=spec.group,
-            setting2=spec.setting2 if spec.setting == 2 else None,
+            setting=before.setting if synthetic else spec.setting,
+            group=before.group if synthetic else spec.group,
+            setting2=before.setting2 if synthetic else spec.setting2 if spec.setting == 2 else None,
             folds=spec.folds,
             institution=spec.institution,
             pseudolabels=None if synthetic else spec.kind,
-            legacy=list(faults),
+            legacy=sorted({*faults, *before.legacy}),
             preset=spec.preset,
             steps=preset.train.steps,
             seed=spec.seed,
@@ -182,6 +170,33 @@ def run_training(
     return out / WEIGHTS_NAME
 
 
+def _initial(spec: RunSpec, preset: Preset) -> Weights:
+    """The weights to begin with.
+
+    Raises:
+        ConfigError: they are of another network, or saw what Setting 2 must not.
+    """
+    initial = load_weights(str(spec.init))
+    before = initial.trained_on
+    if initial.config != preset.model:
+        raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
+    if spec.setting == 2 and before.setting == 1:
+        raise ConfigError(
+            f"{spec.init} was trained in Setting 1, where test classes were visible", "begin Setting 2 elsewhere"
+        )
+    if spec.setting == 2 and before.setting == 2 and before.group != spec.group:
+        raise ConfigError(
+            f"{spec.init} was trained for group {before.group}, where classes of {spec.group} were visible",
+            "begin with weights of the same group",
+        )
+    if spec.setting == 2 and before.setting2 == "all" and spec.setting2 == "any":
+        raise ConfigError(
+            f"{spec.init} was trained with --setting2 all, where slices with one test class were visible",
+            "begin with weights of the same rule",
+        )
+    return initial
+
+
 def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, Any]:
     """Make sure that RUN is new, or this very run; returns what is asked for, as run.json holds it."""
     if spec.setting2 not in SETTING2_RULES:
@@ -191,6 +206,8 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
             raise ConfigError(
                 f"--legacy {name}: it is not made here", f"give all, or any of {', '.join(FAULTS_OF_TRAINING)}"
             )
+    if "class-slices" in spec.legacy and spec.setting != 2:
+        raise ConfigError("--legacy class-slices in Setting 1, which drops no slices", "leave it out")
     asked: dict[str, Any] = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
     path = out / RUN_NAME
     if path.exists():
@@ -262,7 +279,7 @@ def _source(
         volumes.append((normalisation.apply(image.array_zyx), ids, allowed))
     if excluded:
         dropped = sum(int((~allowed).sum()) for _, _, allowed in volumes)
-        say(f"dropping {dropped} slices that show {spec.setting2} test class of group {spec.group}")
+        say(f"dropping {dropped} slices that show {spec.setting2} of the test classes of group {spec.group}")
     source_ = SelfSupervisedEpisodes(
         SliceBank.of_volumes(volumes, preset.model.input_size),
         recipe.pairs,

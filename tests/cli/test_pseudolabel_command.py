@@ -38,7 +38,7 @@ def tiny_preset(monkeypatch):
     recipe = TrainConfig(steps=1, pairs=1, targets=2, warmup=0)
     monkeypatch.setitem(PRESETS, "compact", dataclasses.replace(PRESETS["compact"], model=TINY, train=recipe))
     monkeypatch.setattr(training, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
-    monkeypatch.setattr("psmnet.parallel.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
 
 
 def names(folder: Path) -> list[str]:
@@ -198,7 +198,7 @@ def test_setting_2_by_another_rule_and_with_the_fields_faults(cli, six, tmp_path
     outcome = cli(*train(six, run, *options, "--setting2", "all", "--legacy", "all"))
     assert (outcome.code, outcome.err) == (0, "")
     assert "making superpixels of 4 cases in pseudolabels" in outcome.out
-    assert "slices that show all test class of group upper" in outcome.out
+    assert "slices that show all of the test classes of group upper" in outcome.out
     record = load_weights(run).trained_on
     assert (record.setting2, record.legacy) == ("all", ["class-slices", "superpixel-ids"])
     assert (record.pseudolabels, record.folds) == ("superpixels", "ouyang")
@@ -233,7 +233,7 @@ def test_an_institution_is_held_out(cli, six, tmp_path):
     ("options", "message"),
     [
         (("--legacy", "typo"), "--legacy typo: it is not made here; give all, or any of superpixel-ids, class-slices"),
-        (("--legacy", "all", "--kind", "supervoxels"), "--legacy superpixel-ids with supervoxels"),
+        (("--legacy", "superpixel-ids", "--kind", "supervoxels"), "--legacy superpixel-ids with supervoxels"),
         (("--kind", "voxels"), "'voxels' is not one of"),
         (("--setting2", "some"), "no rule 'some' for Setting 2; give any or all"),
         (("--folds", "mine"), "no folds 'mine'; give one of ouyang, adnet, qnet, li"),

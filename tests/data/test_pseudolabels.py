@@ -137,7 +137,7 @@ def test_fault_1_raw_ids_0_to_5_come_out_as_1_2_3_4_and_6():
     raw = np.arange(6)[None].repeat(2, axis=0)
     body = np.ones((2, 6), bool)
     body[1, 2] = False
-    assert faulty_renumber(raw, body).tolist() == [[6, 1, 2, 3, 4, 0], [6, 1, 0, 3, 4, 0]]
+    assert faulty_renumber(raw, body).tolist() == [[0, 1, 2, 3, 4, 6], [0, 1, 0, 3, 4, 6]]
     assert renumber(np.where(body, raw + 1, 0)).tolist() == [[1, 2, 3, 4, 5, 6], [1, 2, 0, 4, 5, 6]]
 
 

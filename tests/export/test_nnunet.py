@@ -247,7 +247,12 @@ def test_the_prepared_folder_itself_is_refused_by_any_name(tmp_path, monkeypatch
         ("lost", None, InputError, "no folder .*lost"),
         ("empty", "cmr", InputError, r"no image_<id>\.nii\.gz in .*empty"),
         ("data", "atlantis", ConfigError, "unknown data set 'atlantis'"),
-        ("nameless", None, InputError, "nothing names the labels of .*nameless; make it with psmnet prepare folder"),
+        (
+            "nameless",
+            None,
+            InputError,
+            "nothing names the labels of .*nameless; label a case, and run psmnet prepare folder",
+        ),
     ],
 )
 def test_what_can_not_be_exported(tmp_path, folder, dataset, kind, message):

@@ -42,7 +42,8 @@ from psmnet.runtime import pick_device
 @run_options()
 def command(data: Path, pseudolabels: Path | None, out: Path, legacy: str | None, **options: object) -> None:
     """Train on the scans of DATA: self-supervised, no manual label is seen (Setting 2 reads which slices to drop)."""
-    options["legacy"] = legacy_names(legacy, FAULTS_OF_TRAINING)
+    applies = {"superpixel-ids": options["kind"] == "superpixels", "class-slices": options["setting"] == 2}
+    options["legacy"] = legacy_names(legacy, [name for name in FAULTS_OF_TRAINING if applies[name]])
     start(options, out, data, pseudolabels)
 
 

@@ -108,7 +108,7 @@ def renumber(ids: Array) -> npt.NDArray[np.int32]:
 
 
 def faulty_renumber(raw_yx: Array, body_yx: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """As the field's notebooks number superpixels: of raw ids 0..K, 0 becomes K + 1 and K is lost.
+    """As the field's notebooks number superpixels: of raw ids 0..K, 0 is lost and K becomes K + 1.
 
     Args:
         raw_yx: Felzenszwalb's ids 0..K.
@@ -118,9 +118,7 @@ def faulty_renumber(raw_yx: Array, body_yx: npt.NDArray[np.bool_]) -> npt.NDArra
         ids 1..K - 1 and K + 1; K is empty, and training never draws the last.
     """
     last = int(raw_yx.max())
-    ids = np.where(raw_yx == last, 0, raw_yx)
-    ids[raw_yx == 0] = last + 1
-    return np.where(body_yx, ids, 0).astype(np.int32)
+    return np.where(body_yx, np.where(raw_yx == last, last + (last > 0), raw_yx), 0).astype(np.int32)
 
 
 def to_thousand(array_zyx: Array) -> Array:

@@ -53,7 +53,7 @@ def export_nnunet(
     facts = dataset(name)
     labels = dict(facts.labels) or (prepared.labels if prepared else {})
     if not labels:
-        raise InputError(f"nothing names the labels of {folder}", "make it with psmnet prepare folder")
+        raise InputError(f"nothing names the labels of {folder}", "label a case, and run psmnet prepare folder again")
     ordered = dict(sorted(labels.items(), key=lambda item: item[1]))
     new_values = {value: index for index, value in enumerate(ordered.values(), start=1)}
     failed: dict[str, PsmnetError] = {}
