@@ -116,7 +116,7 @@ def main() -> None:
             shutil.rmtree(out, ignore_errors=True)
             row: dict[str, Any] = {"dataset": name, "cases": cases, "jobs": jobs}
             row["prepare"] = measured("prepare", name, folder, out, "--jobs", jobs)
-            kinds = ("superpixels", "supervoxels") if cases in (20, 30) else ()
+            kinds = {20: ("superpixels", "supervoxels"), 30: ("superpixels",)}.get(cases, ())
             for kind in kinds:
                 row[kind] = measured("pseudolabel", out, "--dataset", name, "--kind", kind, "--jobs", jobs)
             rows.append(row)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from psmnet.catalog import DATASETS
-from psmnet.check import check
+from psmnet.check import check_dataset
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import sha256_of
 from psmnet.geometry import reorient, signed_permutation
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.prepare import PrepareSpec, prepare
+from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.volume import Volume
 
 CHAOS = Path(__file__).parents[2] / "shared" / "data" / "chaos_t2"
@@ -45,7 +45,7 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def told(folder: Path, name: str | None = "phantom") -> list[str]:
-    return [str(finding) for finding in check(folder, name, jobs=1).findings]
+    return [str(finding) for finding in check_dataset(folder, name, jobs=1).findings]
 
 
 def only(folder: Path, name: str | None = "phantom") -> str:
@@ -95,7 +95,7 @@ def list_cases(folder: Path, dataset: str = "phantom", legacy: tuple[str, ...] =
 
 
 def test_faultless_phantoms_have_no_finding(phantoms: Path):
-    report = check(phantoms, "phantom", jobs=2)
+    report = check_dataset(phantoms, "phantom", jobs=2)
     assert report.findings == ()
     assert report.exit_code == 0
     assert report.summary() == "phantom: 6 cases, 6 labelled, 72 slices; 0 errors, 0 warnings"
@@ -106,8 +106,8 @@ def test_faultless_phantoms_have_no_finding(phantoms: Path):
 
 
 def test_what_prepare_wrote_has_no_finding(data: Path, tmp_path: Path):
-    prepare(PrepareSpec("folder"), data, tmp_path / "out", jobs=1)
-    report = check(tmp_path / "out", jobs=1)
+    prepare_dataset(PrepareSpec("folder"), data, tmp_path / "out", jobs=1)
+    report = check_dataset(tmp_path / "out", jobs=1)
     assert (report.dataset, report.findings, report.exit_code) == ("folder", (), 0)
     assert report.prepared is not None
     assert list(report.prepared.cases) == ["1", "2", "3"]
@@ -115,29 +115,29 @@ def test_what_prepare_wrote_has_no_finding(data: Path, tmp_path: Path):
 
 def test_unlabelled_scans_of_a_folder_are_counted(data: Path):
     (data / "label_2.nii.gz").unlink()
-    report = check(data, jobs=1)
+    report = check_dataset(data, jobs=1)
     assert report.findings == ()
     assert report.summary() == "folder: 3 cases, 2 labelled, 36 slices; 0 errors, 0 warnings"
 
 
 def test_the_data_set_is_that_of_dataset_json_unless_given(data: Path):
     list_cases(data)
-    assert check(data, jobs=1).dataset == "phantom"
+    assert check_dataset(data, jobs=1).dataset == "phantom"
     assert only(data, "folder") == "warning: dataset.json says phantom, not folder; leave out --dataset"
 
 
 def test_no_data_at_all(tmp_path: Path, data: Path):
     with pytest.raises(InputError, match="no folder"):
-        check(tmp_path / "absent")
+        check_dataset(tmp_path / "absent")
     with pytest.raises(InputError, match="no image_<id>"):
-        check(tmp_path)
+        check_dataset(tmp_path)
     with pytest.raises(ConfigError, match="unknown data set 'lungs'"):
-        check(data, "lungs")
+        check_dataset(data, "lungs")
 
 
 def test_progress_is_told(data: Path):
     calls = []
-    check(data, "phantom", jobs=1, report=lambda done, case_id, total: calls.append((done, case_id, total)))
+    check_dataset(data, "phantom", jobs=1, report=lambda done, case_id, total: calls.append((done, case_id, total)))
     assert calls == [(1, "1", 3), (2, "2", 3), (3, "3", 3)]
 
 
@@ -153,7 +153,7 @@ def test_an_image_that_is_cut_off_hides_nothing_of_other_cases(data: Path):
     assert re.fullmatch(r"error: case 1: image_1.nii.gz is truncated.*; copy or download it again", first)
     assert second == "warning: case 1: no spleen in the label map; see whether the scan shows it"
     assert third == "warning: case 3: no liver in the label map; see whether the scan shows it"
-    report = check(data, "phantom", jobs=1)
+    report = check_dataset(data, "phantom", jobs=1)
     assert report.exit_code == 2
     assert report.summary() == "phantom: 3 cases, 3 labelled, 24 slices; 1 errors, 2 warnings"
 
@@ -494,7 +494,7 @@ def test_the_command_tells_of_faults_that_were_asked_for(cli, data: Path):
 @pytest.mark.real_data
 @pytest.mark.skipif(not CHAOS.is_dir(), reason="needs the CHAOS-T2 scans in ../shared/data/chaos_t2")
 def test_chaos_has_no_finding():
-    report = check(CHAOS, "chaos-t2", jobs=2)
+    report = check_dataset(CHAOS, "chaos-t2", jobs=2)
     assert report.findings == ()
     assert report.summary() == "chaos-t2: 20 cases, 20 labelled, 718 slices; 0 errors, 0 warnings"
 
@@ -508,5 +508,5 @@ def test_label_maps_of_chaos_under_the_next_patient_are_seen(tmp_path: Path):
         labels = read_labels(CHAOS / f"label_{donor}.nii.gz")
         shutil.copy(CHAOS / f"image_{case_id}.nii.gz", tmp_path)
         write_volume(image.with_array(labels.array_zyx), tmp_path / f"label_{case_id}.nii.gz")
-    findings = check(tmp_path, "chaos-t2", jobs=2).findings
+    findings = check_dataset(tmp_path, "chaos-t2", jobs=2).findings
     assert {finding.case_id for finding in findings if "doesn't follow its image" in finding.what} == {"5", "19"}

@@ -17,7 +17,7 @@ from prepare_helpers import contents, labels, run, sha256, times
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
-from psmnet.prepare import PrepareSpec, prepare
+from psmnet.prepare import PrepareSpec, prepare_dataset
 from raw_layouts import PELVIC_PIDS, abdomens, draw, pelvic, plain, zipped
 
 SMALL = {"size_xyz": (16, 16, 3)}
@@ -169,7 +169,7 @@ def test_a_run_that_was_killed_goes_on(pelves, tmp_path, writes):
         "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return read(path)\n"
         "nifti.read_header = kill\n"  # what is written is read again before it gets its name
-        "p.prepare(p.PrepareSpec('pelvic'), *map(Path, sys.argv[1:]), jobs=1)\n"
+        "p.prepare_dataset(p.PrepareSpec('pelvic'), *map(Path, sys.argv[1:]), jobs=1)\n"
     )
     killed = subprocess.run([sys.executable, "-c", killing, pelves, out], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -203,7 +203,7 @@ def test_an_interruption_keeps_what_is_done(pelves, tmp_path):
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        prepare(PrepareSpec("pelvic"), pelves, out, jobs=1, report=stop)
+        prepare_dataset(PrepareSpec("pelvic"), pelves, out, jobs=1, report=stop)
     assert list(read_dataset_file(out).cases) == list(PELVIC_PIDS[:2])
     assert run("pelvic", pelves, out).kept == list(PELVIC_PIDS[:2])
 
@@ -324,7 +324,7 @@ def test_what_a_process_left_that_was_killed_at_work_is_cleared(pelves, tmp_path
     def leave(done, case_id, total):
         (tmp_path / "out" / f".tmp-{case_id}.nii.gz").touch()
 
-    prepare(PrepareSpec("pelvic"), pelves, tmp_path / "out", jobs=1, report=leave)
+    prepare_dataset(PrepareSpec("pelvic"), pelves, tmp_path / "out", jobs=1, report=leave)
     assert not list((tmp_path / "out").glob(".tmp*"))
 
 

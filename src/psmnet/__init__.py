@@ -7,30 +7,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from psmnet.check import Report, check_dataset
     from psmnet.checkpoint import Weights, load_weights
     from psmnet.data.phantom import draw_patient
     from psmnet.data.store import Case, find_cases
     from psmnet.errors import PsmnetError
     from psmnet.evaluation import evaluate
-    from psmnet.io import read_labels, read_volume, write_volume
+    from psmnet.export.nnunet import export_nnunet
+    from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.metrics import Scores, score
+    from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
     from psmnet.run import RunSpec, run_training
     from psmnet.segmenter import Segmentation, Segmenter
     from psmnet.volume import Volume
 
 _HOME = {
     "Case": "psmnet.data.store",
+    "PrepareSpec": "psmnet.prepare",
+    "Prepared": "psmnet.prepare",
     "PsmnetError": "psmnet.errors",
+    "Report": "psmnet.check",
     "RunSpec": "psmnet.run",
     "Scores": "psmnet.metrics",
     "Segmentation": "psmnet.segmenter",
     "Segmenter": "psmnet.segmenter",
     "Volume": "psmnet.volume",
     "Weights": "psmnet.checkpoint",
+    "check_dataset": "psmnet.check",
     "draw_patient": "psmnet.data.phantom",
     "evaluate": "psmnet.evaluation",
+    "export_nnunet": "psmnet.export.nnunet",
     "find_cases": "psmnet.data.store",
     "load_weights": "psmnet.checkpoint",
+    "prepare_dataset": "psmnet.prepare",
+    "read_dicom_series": "psmnet.io",
     "read_labels": "psmnet.io",
     "read_volume": "psmnet.io",
     "run_training": "psmnet.run",
@@ -40,17 +50,24 @@ _HOME = {
 
 __all__ = [  # spelled out for type checkers; a test holds it equal to _HOME
     "Case",
+    "PrepareSpec",
+    "Prepared",
     "PsmnetError",
+    "Report",
     "RunSpec",
     "Scores",
     "Segmentation",
     "Segmenter",
     "Volume",
     "Weights",
+    "check_dataset",
     "draw_patient",
     "evaluate",
+    "export_nnunet",
     "find_cases",
     "load_weights",
+    "prepare_dataset",
+    "read_dicom_series",
     "read_labels",
     "read_volume",
     "run_training",

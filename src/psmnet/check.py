@@ -57,7 +57,7 @@ class Report:
         )
 
 
-def check(
+def check_dataset(
     folder: Path,
     dataset_name: str | None = None,
     *,

@@ -88,7 +88,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare(
+def prepare_dataset(
     spec: PrepareSpec,
     raw_root: Path,
     out: Path,

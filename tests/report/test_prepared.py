@@ -7,7 +7,7 @@ from PIL import Image
 from psmnet.data.dataset_file import DatasetFile, read_dataset_file
 from psmnet.errors import InputError
 from psmnet.io import write_volume
-from psmnet.prepare import PrepareSpec, prepare
+from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.report.prepared import REPORT_FOLDER, write_report
 from psmnet.volume import Volume
 
@@ -28,7 +28,7 @@ def prepared(tmp_path):
     hounsfield[2:] = 75
     write_volume(Volume(hounsfield, (2.0, 2.5, 8.0)), tmp_path / "raw" / "a.nii.gz")
     out = tmp_path / "out"
-    prepare(PrepareSpec("folder"), tmp_path / "raw", out, jobs=1)
+    prepare_dataset(PrepareSpec("folder"), tmp_path / "raw", out, jobs=1)
     return out
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.catalog import DATASETS
-from psmnet.check import check
+from psmnet.check import check_dataset
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option
 
@@ -22,7 +22,7 @@ def command(ctx: click.Context, data: Path, dataset: str | None, jobs: int) -> N
     or be silently wrong).
     """
     with console.progress("cases", None) as advance:
-        report = check(data, dataset, jobs=jobs, report=advance)
+        report = check_dataset(data, dataset, jobs=jobs, report=advance)
     for finding in report.findings:
         console.out.print(str(finding))
     if report.prepared is not None:

@@ -8,7 +8,7 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option, legacy_names
 from psmnet.data.adapters import ADAPTERS
 from psmnet.errors import ConfigError
-from psmnet.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare
+from psmnet.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.report.prepared import write_report
 
 
@@ -39,7 +39,7 @@ def command(
     """
     spec = PrepareSpec(dataset, legacy_names(legacy, FAULTS_OF_PREPARE), modality, _spacing(spacing), size)
     with console.progress("cases", None) as advance:
-        result = prepare(spec, raw, out, jobs=jobs, say=console.say, report=advance)
+        result = prepare_dataset(spec, raw, out, jobs=jobs, say=console.say, report=advance)
     for note in result.notes:
         console.out.print(f"note: {note}")
     if report and result.dataset.cases:
