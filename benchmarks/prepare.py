@@ -3,7 +3,7 @@
 The raw downloads are drawn (tests/raw_layouts.py), three patients of each, repeated under the other ids. Memory is
 the proportional set size of the command and all its processes, sampled twenty times a second.
 
-python benchmarks/prepare.py --work /tmp/prepare --out results/prepare.json
+python benchmarks/prepare.py --dataset sabs --work /tmp/prepare --out results/prepare_sabs.json
 """
 
 import argparse
@@ -97,21 +97,21 @@ def measured(*arguments: object) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="scratch folder, 10 GB")
+    parser.add_argument("--dataset", choices=["chaos-t2", "sabs"], required=True)
     parser.add_argument("--jobs", default="1,2")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    raw = {"chaos-t2": options.work / "raw-chaos", "sabs": options.work / "raw-sabs"}
-    for name, folder in raw.items():
-        if not folder.exists():
-            drawing = folder.with_name(f"{folder.name}-drawing")
-            shutil.rmtree(drawing, ignore_errors=True)
-            {"chaos-t2": draw_chaos, "sabs": draw_sabs}[name](drawing)
-            drawing.rename(folder)
+    name = options.dataset
+    raw = options.work / {"chaos-t2": "raw-chaos", "sabs": "raw-sabs"}[name]
+    if not raw.exists():
+        drawing = raw.with_name(f"{raw.name}-drawing")
+        shutil.rmtree(drawing, ignore_errors=True)
+        {"chaos-t2": draw_chaos, "sabs": draw_sabs}[name](drawing)
+        drawing.rename(raw)
+    plans = [(20, raw)] if name == "chaos-t2" else [(30, raw), *((few, first_sabs(raw, few)) for few in (6, 12))]
     rows = []
     for jobs in map(int, options.jobs.split(",")):
-        plans = [("chaos-t2", 20, raw["chaos-t2"]), ("sabs", 30, raw["sabs"])]
-        plans += [("sabs", cases, first_sabs(raw["sabs"], cases)) for cases in (6, 12)]
-        for name, cases, folder in plans:
+        for cases, folder in plans:
             out = options.work / f"{name}-{cases}-{jobs}"
             shutil.rmtree(out, ignore_errors=True)
             row: dict[str, Any] = {"dataset": name, "cases": cases, "jobs": jobs}

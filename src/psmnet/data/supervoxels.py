@@ -186,7 +186,14 @@ def _absorb_small(edges: _Edges, parts: _Parts, min_size: int) -> None:
         a, b, turn = (np.concatenate(part) for part in zip(*waiting, strict=True))
         order = np.argsort(turn, kind="stable")
         a, b = a[order], b[order]
+        rounds = 0
         while len(a):
+            rounds += 1
+            if rounds & (rounds - 1) == 0:  # now and then: of edges between the same two only the first counts
+                low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b)
+                _, kept = np.unique(low * len(parts.parent) + high, return_index=True)
+                kept.sort()
+                a, b = a[kept], b[kept]
             position = np.arange(len(a), dtype=np.int32)
             # Written backwards, so that the first edge of each component is what stays.
             first[np.stack((a, b), axis=1).ravel()[::-1]] = np.repeat(position[::-1], 2)
