@@ -1,6 +1,7 @@
 """Anybody's scans, by prepare folder."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def test_layouts_of_anybodys_scans(tmp_path, layout):
         {"nnunet": nnunet, "msd": msd}[layout](tmp_path / "raw", cases)
     result = run("folder", tmp_path / "raw", tmp_path / "out")
     assert result.made == ["anna", "ben"]
-    assert (result.failed, result.notes) == ({}, [])
+    passed_over = ["passed over in imagesTs: 1; give that folder to prepare them"] if layout == "nnunet" else []
+    assert (result.failed, result.notes) == ({}, passed_over)
     dataset = read_dataset_file(tmp_path / "out")
     assert (dataset.dataset, dataset.modality) == ("folder", "mr")
     named = {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4}
@@ -209,3 +211,23 @@ def test_real_scans_that_are_prepared_already_stay_as_they_are(tmp_path):
             np.testing.assert_array_equal(found.array_zyx, stored.array_zyx)
             np.testing.assert_allclose(found.affine, stored.affine, atol=1e-4)
     assert result.dataset.constants["size_px"] == 256
+
+
+def test_a_label_without_a_name_is_said(tmp_path):
+    root = nnunet(tmp_path / "raw", abdomens(["a"]))
+    content = json.loads((root / "dataset.json").read_text())
+    del content["labels"]["spleen"]
+    (root / "dataset.json").write_text(json.dumps(content))
+    assert "case a: label 4 has no name" in run("folder", root, tmp_path / "out").notes
+
+
+def test_a_spacing_that_is_far_too_fine_is_refused_before_memory_is_taken(tmp_path):
+    plain(tmp_path / "raw", abdomens(["a"]), "{}.nii.gz", None)
+    with pytest.raises(InputError, match=r"would become \(20000, 18000, 5\) at .*; choose a spacing"):
+        run("folder", tmp_path / "raw", tmp_path / "out", spacing_mm=(0.01, 0.01, None))
+
+
+def test_control_characters_in_names_are_refused(tmp_path):
+    plain(tmp_path / "raw", abdomens(["new\nline"]), "{}.nii.gz", None)
+    with pytest.raises(InputError, match="holds a control character; rename the file"):
+        run("folder", tmp_path / "raw", tmp_path / "out")

@@ -1,5 +1,6 @@
 """Cases side by side: the same work on each, in processes of their own; a case that fails doesn't stop the others."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -38,7 +39,10 @@ def map_cases(
     # Not forked: threads of this process (progress, ITK) would be left behind in the middle of what they hold.
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare_worker)
     try:
-        futures: dict[Future[Result | PsmnetError], Item] = {pool.submit(_attempt, work, item): item for item in items}
+        with _deaf_to_ctrl_c():  # what is started here inherits it, and is deaf from its first moment on
+            futures: dict[Future[Result | PsmnetError], Item] = {
+                pool.submit(_attempt, work, item): item for item in items
+            }
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
@@ -64,6 +68,18 @@ def _attempt(work: Callable[[Item], Result], item: Item) -> Result | PsmnetError
     except OSError as error:
         where = f"use {error.filename}" if error.filename else "write the output"
         return InputError(f"can't {where} ({error.strerror or error})", "check paths, permissions and free space")
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what signals do
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _prepare_worker() -> None:

@@ -125,7 +125,7 @@ def prepare_dataset(
         dataset = _begin(spec, recipe, names, earlier, out)
         dataset.write(out)  # a run that is killed before its first case is done is known by it
         result = Prepared(dataset)
-        result.notes += _incomplete(spec, cases)
+        result.notes += _incomplete(spec, cases) + _passed_over(spec, raw)
         say(f"{len(cases)} cases in {raw.root}")
         maker = CaseMaker(
             spec.dataset, raw, out, recipe, spec.modality, spec.size_px is not None, earlier=dict(dataset.cases)
@@ -139,7 +139,8 @@ def prepare_dataset(
                 (result.made if is_new else result.kept).append(case.id)
                 dataset.cases[case.id] = record
                 result.notes += record["notes"]
-                _add_names(dataset, record)
+                if unnamed := _add_names(dataset, record):
+                    result.notes += [f"case {case.id}: label {', '.join(unnamed)} has no name"] if names else []
                 dataset.write(out)
             report(done, case.id, len(cases))
         _sweep(out)  # after processes that were killed at work
@@ -236,7 +237,15 @@ def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _add_names(dataset: DatasetFile, record: Record) -> None:
-    """Give labels without a name one that says their value."""
+def _passed_over(spec: PrepareSpec, raw: RawFiles) -> list[str]:
+    """Say that nnU-Net's test scans are left alone."""
+    count = sum("/imagesTs/" in f"/{name}" for name in raw.names) if spec.dataset == "folder" else 0
+    return [f"passed over in imagesTs: {count}; give that folder to prepare them"] if count else []
+
+
+def _add_names(dataset: DatasetFile, record: Record) -> list[str]:
+    """Give labels without a name one that says their value; returns those values."""
     known = set(dataset.labels.values())
-    dataset.labels |= {f"label_{value}": int(value) for value in record["voxels"] if int(value) not in known}
+    unnamed = [value for value in record["voxels"] if int(value) not in known]
+    dataset.labels |= {f"label_{value}": int(value) for value in unnamed}
+    return unnamed

@@ -4,11 +4,13 @@ import itertools
 
 import numpy as np
 
+from psmnet.errors import InputError
 from psmnet.io.nifti import simpleitk
 from psmnet.volume import Array, Volume
 
 Spacing = tuple[float, float, float]
 
+LARGEST_SIDE = 4096  # ten times what scanners give: a spacing is wrong more often
 SAME = 1e-4  # relative: float32 headers differ by less
 
 
@@ -25,8 +27,16 @@ def covering(volume: Volume, spacing_mm: Spacing) -> Volume:
     Returns:
         A lattice of round(n s / t) voxels along each axis (at least one), n and s being the volume's voxels and
         spacing and t the new spacing.
+
+    Raises:
+        InputError: a side would have more than `LARGEST_SIDE` voxels.
     """
     size = [max(1, round(n * s / t)) for n, s, t in zip(volume.size_xyz, volume.spacing_mm, spacing_mm, strict=True)]
+    if max(size) > LARGEST_SIDE:
+        raise InputError(
+            f"{volume.size_xyz} voxels of {volume.spacing_mm} mm would become {tuple(size)} at {spacing_mm} mm",
+            f"choose a spacing that gives at most {LARGEST_SIDE} a side",
+        )
     # From voxel centre to voxel centre: half of what remains between the two fields of view is taken on each side.
     shift = [
         ((n - 1) * s - (m - 1) * t) / 2

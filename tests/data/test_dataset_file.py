@@ -62,3 +62,9 @@ def test_cut_short(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"dataset.json is not JSON"):
         read_dataset_file(tmp_path)
+
+
+def test_voxel_counts_that_are_none_are_damage(tmp_path):
+    DatasetFile("folder", "0.1.0", cases={"1": {"voxels": "x"}}).write(tmp_path)
+    with pytest.raises(InputError, match="is damaged"):
+        read_dataset_file(tmp_path)

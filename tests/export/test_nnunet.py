@@ -10,6 +10,7 @@ import pytest
 from prepare_helpers import contents, run
 from psmnet.catalog import DATASETS
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile
+from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.export.nnunet import export_nnunet
 from psmnet.io import read_labels, read_volume, write_volume
@@ -145,7 +146,8 @@ def test_prepare_folder_gives_it_back(tmp_path):
     data = prepared(tmp_path / "data", labelled=("1", "scan_b.2"), unlabelled=("3",))
     export_nnunet(data, tmp_path / "nnunet" / "Dataset101_Heart", jobs=1)
     result = run("folder", tmp_path / "nnunet", tmp_path / "back")
-    assert (sorted(result.made), result.failed, result.notes) == (["1", "scan_b.2"], {}, [])
+    assert (sorted(result.made), result.failed) == (["1", "scan_b.2"], {})
+    assert result.notes == ["passed over in imagesTs: 1; give that folder to prepare them"]
     assert result.dataset.labels == {"lv_myocardium": 1, "lv_blood_pool": 2, "right_ventricle": 3}
     assert result.dataset.modality == "mr"
     for case_id in ("1", "scan_b.2"):
@@ -304,3 +306,16 @@ def test_refusals_of_the_command(cli, tmp_path, monkeypatch, arguments, message)
     assert message in line
     assert contents(tmp_path) == before
     assert not os.path.lexists("out")
+
+
+def test_two_data_sets_are_not_mixed(tmp_path):
+    out = tmp_path / "Dataset101_Heart"
+    export_nnunet(prepared(tmp_path / "data", labelled=("1",)), out)
+    before = (out / "dataset.json").read_bytes()
+    write_volume(
+        draw_patient(0, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 12))[0], tmp_path / "other" / "image_9.nii.gz"
+    )
+    with pytest.raises(ConfigError, match=r"holds another data set .*; choose another folder"):
+        export_nnunet(tmp_path / "other", out, "phantom")
+    assert (out / "dataset.json").read_bytes() == before
+    assert not list(out.rglob("9_0000*"))

@@ -59,5 +59,5 @@ def _spacing(text: str | None) -> tuple[float, float, float | None] | None:
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3) or not all(0.01 <= number <= 100 for number in numbers):
-        raise ConfigError(f"--spacing {text}", "give two or three numbers of mm, as in 1.25,1.25,7.7")
+        raise ConfigError(f"--spacing {text}", "give two or three numbers of mm from 0.01 to 100, as in 1.25,1.25,7.7")
     return numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None

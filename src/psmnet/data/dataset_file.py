@@ -62,6 +62,9 @@ def read_dataset_file(folder: Path) -> DatasetFile | None:
         found = DatasetFile(**content)
         found.legacy = tuple(found.legacy)
         found.institutions(), found.names()
-    except (TypeError, AttributeError) as error:
+        for case in found.cases.values():
+            for value in case.get("voxels", {}):
+                int(value)
+    except (TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})", "prepare the data again") from error
     return found

@@ -10,7 +10,7 @@ from psmnet.catalog import dataset
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import write_json
+from psmnet.files import read_json, write_json
 from psmnet.io import write_volume
 from psmnet.parallel import map_cases
 
@@ -51,6 +51,7 @@ def export_nnunet(
         raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "add --dataset NAME")
     name = dataset_name or (prepared.dataset if prepared else "folder")
     facts = dataset(name)
+    _require_own(out, name)
     labels = dict(facts.labels) or (prepared.labels if prepared else {})
     if not labels:
         raise InputError(f"nothing names the labels of {folder}", "label a case, and run psmnet prepare folder again")
@@ -65,6 +66,7 @@ def export_nnunet(
     modality = prepared.modality if prepared and prepared.modality else facts.modality
     content = {
         "name": out.name,
+        "exported_from": name,
         "description": f"{facts.title}, as psmnet prepared it",
         "licence": facts.licence,
         "reference": facts.citation,
@@ -76,6 +78,21 @@ def export_nnunet(
     }
     write_json(out / DATASET_NAME, content)
     return failed
+
+
+def _require_own(out: Path, name: str) -> None:
+    """Refuse a folder that holds another data set: their cases would be mixed.
+
+    Raises:
+        ConfigError: it does.
+    """
+    path = out / DATASET_NAME
+    content = read_json(path) if path.exists() else {"exported_from": name}
+    before = content.get("exported_from") if isinstance(content, dict) else None
+    if before != name:
+        raise ConfigError(
+            f"{out} holds another data set ({before or 'not exported by psmnet'})", "choose another folder"
+        )
 
 
 def _export_case(case: Case, *, out: Path, new_values: Mapping[int, int]) -> None:

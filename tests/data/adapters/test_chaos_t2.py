@@ -192,3 +192,12 @@ def test_a_case_that_was_found_twice_is_not_mixed(one):
 def test_a_case_without_any_label_map():
     with pytest.raises(InputError, match=r"^a\.dcm has no label map Ground/\*\.png; unpack"):
         ADAPTER.read(RawCase("13", ("a.dcm",)), {}, VALUES, [])
+
+
+def test_a_training_case_without_its_maps_fails_and_the_test_set_does_not(tmp_path):
+    chaos_t2(tmp_path, ("1", "2"), size_xyz=(16, 15, 3))
+    shutil.rmtree(tmp_path / "Train_Sets" / "MR" / "2" / "T2SPIR" / "Ground")
+    found = {case.id: case for case in ADAPTERS["chaos-t2"].find(RawFiles.open(tmp_path))}
+    assert sorted(found) == ["1", "2"]  # 4 is of the test set
+    with pytest.raises(InputError, match=r"has no label map Ground/\*\.png"):
+        ADAPTERS["chaos-t2"].read(found["2"], {}, [1, 2, 3, 4], [])

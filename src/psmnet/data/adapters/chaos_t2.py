@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from psmnet.catalog import DATASETS
 from psmnet.data.adapters.raw_case import RawCase, require_whole
 from psmnet.errors import InputError
 from psmnet.io.dicom import read_dicom_series
@@ -20,7 +21,7 @@ _GREY: tuple[tuple[int, int, int], ...] = ((55, 70, 1), (110, 135, 2), (175, 200
 
 
 def find(raw: RawFiles) -> list[RawCase]:
-    """Cases by the number of their folder, wherever `<id>/T2SPIR` lies; those without any PNG are the test set's."""
+    """Cases by the number of their folder, wherever `<id>/T2SPIR` lies; the test set has other numbers and no PNG."""
     images: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
     for name in raw.names:
@@ -30,7 +31,8 @@ def find(raw: RawFiles) -> list[RawCase]:
                 images.setdefault(match["id"], []).append(name)
             elif (kind, suffix) == ("ground", "png"):
                 labels.setdefault(match["id"], []).append(name)
-    return [RawCase(case, tuple(images.get(case, ())), tuple(labels[case])) for case in sorted(labels, key=int)]
+    ids = labels.keys() | (images.keys() & set(DATASETS["chaos-t2"].case_ids))
+    return [RawCase(i, tuple(images.get(i, ())), tuple(labels.get(i, ()))) for i in sorted(ids, key=int)]
 
 
 def read(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
+from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair
 from psmnet.errors import InputError
 from psmnet.io.names import (
     IMAGE_FOLDERS,
@@ -65,7 +65,9 @@ def read(
 ) -> tuple[Volume, Volume | None]:
     """A scan, and its labels if there are any."""
     if not case.images:
-        require_whole(case, "of its name", "")
+        raise InputError(
+            f"{case.labels[0]} has no image of its name", "name them alike, as scan.nii.gz and scan_label.nii.gz"
+        )
     return read_nifti_pair(case, local, values, notes)
 
 
@@ -124,6 +126,8 @@ def _ids(keys: list[Key]) -> dict[Key, str]:
     result = {}
     for folders, core in keys:
         case_id = core if core and cores[core] == 1 else "_".join([*folders, *([core] if core else [])]) or "scan"
+        if not case_id.isprintable():
+            raise InputError(f"the name {case_id!r} holds a control character", "rename the file")
         claim(ids, case_id, "/".join([*folders, core]))
         result[folders, core] = case_id
     return result
