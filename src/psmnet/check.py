@@ -18,6 +18,7 @@ from psmnet.data.case_check import AGAIN, CaseRecord, Finding, Level, by, differ
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError, PsmnetError
+from psmnet.files import TEMPORARY_PREFIX
 from psmnet.io.nifti_header import has_nifti_suffix
 from psmnet.parallel import map_cases
 
@@ -69,7 +70,7 @@ def check_dataset(
     Args:
         folder: in the normalised layout.
         dataset_name: in the catalog; None for what `dataset.json` says, or else `folder`.
-        jobs: processes; all cores by default.
+        jobs: processes.
         report: told (done, case id, total) after each case.
 
     Raises:
@@ -122,7 +123,7 @@ def _of_the_folder(folder: Path, records: list[CaseRecord]) -> list[Finding]:
         case_id = path.name.removeprefix("label_").removesuffix(".gz").removesuffix(".nii")
         if case_id not in ids:
             found.append(Finding(case_id, "error", f"{path.name} has no image", f"add it, or {AGAIN}"))
-    if leftovers := sorted(path.name for path in folder.glob(".tmp-*")):
+    if leftovers := sorted(path.name for path in folder.glob(f"{TEMPORARY_PREFIX}*")):
         what = f"{some(leftovers)}: left behind by a run that was killed"
         found.append(Finding(None, "warning", what, f"{AGAIN}, or remove it"))
     return found

@@ -11,6 +11,8 @@ from typing import Any
 
 from psmnet.errors import InputError
 
+TEMPORARY_PREFIX = ".tmp-"  # of what is being written; a killed run leaves some behind
+
 
 def _cannot_write(target: Path, error: OSError) -> InputError:
     return InputError(f"can't write {target} ({error.strerror or error})", "choose a writable folder with free space")
@@ -30,7 +32,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=_name_suffix(target), prefix=".tmp-", dir=target.parent)
+        handle, name = tempfile.mkstemp(suffix=_name_suffix(target), prefix=TEMPORARY_PREFIX, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

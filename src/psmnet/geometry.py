@@ -175,7 +175,7 @@ def align_labels(
         return image.with_array(labels.array_zyx)
     if same_size or shifted:
         offset = (
-            _largest_offset(image, labels) if same_size else float(np.linalg.norm(np.array(start) * image.spacing_mm))
+            largest_offset_mm(image, labels) if same_size else float(np.linalg.norm(np.array(start) * image.spacing_mm))
         )
         raise InputError(
             f"{labels_name} has the size of {image_name} but lies elsewhere: voxels are up to {offset:.4g} mm apart",
@@ -222,7 +222,7 @@ def _paste(image: Volume, array: Array, start: tuple[int, int, int], image_name:
     return result
 
 
-def _largest_offset(image: Volume, labels: Volume) -> float:
+def largest_offset_mm(image: Volume, labels: Volume) -> float:
     """Largest distance in mm between voxels of the same index, on lattices of one size."""
     corners = np.array(list(itertools.product(*((0, length - 1) for length in image.size_xyz), [1])))
     return float(np.linalg.norm(corners @ (image.affine - labels.affine).T, axis=1).max())

@@ -18,13 +18,13 @@ from psmnet.data.preprocess import Recipe
 from psmnet.data.store import case_order
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.files import TEMPORARY_PREFIX
 from psmnet.io.raw_files import RawFiles
 from psmnet.lock import locked
 from psmnet.parallel import map_cases
 from psmnet.runtime import package_version
 
 FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescale")
-TEMPORARY = ".tmp-*"  # what a killed run leaves behind
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[
 
 
 def _sweep(out: Path) -> None:
-    for leftover in out.glob(TEMPORARY):
+    for leftover in out.glob(f"{TEMPORARY_PREFIX}*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 

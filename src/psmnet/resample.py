@@ -1,11 +1,10 @@
 """Bringing scans and label maps onto another spacing, along their own axes."""
 
-import itertools
-
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.io.nifti import simpleitk
+from psmnet.geometry import largest_offset_mm
+from psmnet.io.nifti import as_image, simpleitk
 from psmnet.volume import Array, Volume
 
 Spacing = tuple[float, float, float]
@@ -99,10 +98,7 @@ def _values(array: Array) -> list[int]:
 
 def _linear(volume: Volume, array_zyx: Array, grid: Volume, outside: float) -> Array:
     sitk = simpleitk()
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array_zyx, dtype=np.float32))
-    image.SetSpacing(volume.spacing_mm)
-    image.SetOrigin(volume.origin_mm)
-    image.SetDirection(volume.direction.ravel().tolist())
+    image = as_image(volume.with_array(array_zyx.astype(np.float32)))
     identity = sitk.Transform()
     resampled = sitk.Resample(
         image,
@@ -123,6 +119,4 @@ def _is_same(volume: Volume, grid: Volume) -> bool:
     """Whether a grid is the volume's own: size equal, no corner further off than a header's rounding."""
     if volume.size_xyz != grid.size_xyz:
         return False
-    corners = np.array(list(itertools.product(*((0, length - 1) for length in grid.size_xyz), [1])))
-    offset = np.linalg.norm(corners @ (volume.affine - grid.affine).T, axis=1).max()
-    return bool(offset <= SAME * min(grid.spacing_mm) * max(grid.size_xyz))
+    return largest_offset_mm(volume, grid) <= SAME * min(grid.spacing_mm) * max(grid.size_xyz)

@@ -145,11 +145,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
         array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
 
     sitk = simpleitk()
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
-    image.SetSpacing(volume.spacing_mm)
-    image.SetOrigin(volume.origin_mm)
-    image.SetDirection(volume.direction.ravel().tolist())
+    image = as_image(volume.with_array(array))
     with atomic_path(path) as temporary:
         remedy = "choose a writable folder with free space"
         try:
@@ -161,6 +157,15 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
         except InputError as error:
             reason = error.what.replace(str(temporary), "the file")
             raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error
+
+
+def as_image(volume: Volume) -> Any:
+    """SimpleITK's image of a scan: array and geometry, and nothing else."""
+    image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume.array_zyx))
+    image.SetSpacing(volume.spacing_mm)
+    image.SetOrigin(volume.origin_mm)
+    image.SetDirection(volume.direction.ravel().tolist())
+    return image
 
 
 def simpleitk() -> Any:

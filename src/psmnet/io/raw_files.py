@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from psmnet.errors import InputError
+from psmnet.files import TEMPORARY_PREFIX
 
 LARGEST_ENTRIES = 200_000
 LARGEST_TOTAL_BYTES = 200 * 2**30
@@ -95,7 +96,7 @@ class RawFiles:
                 packed.setdefault(archive, {})[name] = member
         with contextlib.ExitStack() as stack:
             for root, members in packed.items():
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".tmp-", dir=scratch)))
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=scratch)))
                 with _zip(root) as archive_file:
                     for name, member in members.items():
                         _unpack(archive_file, root, member, folder)
