@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from psmnet import evaluate, find_cases, load_weights
-from psmnet.config import parse_changes
 from psmnet.files import write_json
+from psmnet.models.build import model_record
 from psmnet.runtime import machine, versions
 from psmnet.types import Features
 
@@ -71,7 +71,7 @@ def main() -> None:
     rows, remembering = [], None
     print("| variant | mean Dice | by support | precision | recall |\n|---|---|---|---|---|")
     for variant in options.variants.split(";"):
-        weights = load_weights(options.weights, parse_changes(tuple(variant.split())))
+        weights = load_weights(options.weights, changes=variant.split())
         if remembering is None:
             remembering = Remembering(weights.model.encode)
         weights.model.encode = remembering
@@ -104,7 +104,7 @@ def main() -> None:
             "protocol": "ep1",
             "supports": supports,
             "weights_sha256": weights.sha256,
-            "model": vars(load_weights(options.weights).config),
+            "model": model_record(load_weights(options.weights).config),
             "trained_on": vars(weights.trained_on),
             "rows": rows,
             "versions": versions(),

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,25 @@ from psmnet.checkpoint import (
     save_tensors,
     save_weights,
 )
-from psmnet.config import ModelConfig
+from psmnet.config import PRESETS, ModelConfig, Preset
 from psmnet.data.normalisation import Normalisation
 from psmnet.errors import ConfigError, InputError
-from psmnet.models.build import build
+from psmnet.models.build import build, changed
 from psmnet.models.psmnet import PSMNet
 
-CONFIG = ModelConfig(channels=16, input_size=32, split_rounds=2)
+CONFIG = ModelConfig(channels=16, input_size=32, settings={"split_rounds": 2})
 RECORD = TrainingRecord(
-    "phantom", {"1": "ab" * 32, "2": "cd" * 32}, 0, 2, "upper", "compact", 20, 3, "0.1.0", "none", "ef" * 32
+    "phantom",
+    {"1": "ab" * 32, "2": "cd" * 32},
+    fold=0,
+    setting=2,
+    group="upper",
+    preset="compact",
+    steps=20,
+    seed=3,
+    version="0.1.0",
+    licence="none",
+    init="ef" * 32,
 )
 NORMALISATION = Normalisation("ct-fold", -12.5, 80.25)
 
@@ -40,6 +51,12 @@ def fresh() -> PSMNet:
     return model
 
 
+@pytest.fixture(autouse=True)
+def _own_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variant is what differs from the preset: of the plain network here, nothing does."""
+    monkeypatch.setitem(PRESETS, "compact", Preset(model=CONFIG))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
@@ -49,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_weights_round_trip(run: Path):
     weights = load_weights(run / WEIGHTS_NAME)
-    assert weights.config == CONFIG
+    assert weights.config == changed(CONFIG)
     assert weights.normalisation == NORMALISATION
     assert weights.trained_on == RECORD
     assert weights.variant is None
@@ -78,9 +95,9 @@ def test_the_same_weights_make_the_same_file(run: Path, tmp_path: Path):
 
 
 def test_changes_make_a_variant(run: Path):
-    weights = load_weights(run, {"split_rounds": 0, "attention": "off"})
+    weights = load_weights(run, changes=["split_rounds=0", "attention=off"])
     assert weights.variant == "attention=off,split_rounds=0"
-    assert weights.config.split_rounds == 0
+    assert weights.config.settings["split_rounds"] == 0
     model = weights.model
     assert isinstance(model, PSMNet)
     assert model.attention is None
@@ -95,44 +112,60 @@ def test_changed_settings_change_what_is_predicted(run: Path):
     masks[..., :12, 8:14] = 1  # leaves whole windows of the grid to the background
 
     @torch.no_grad()
-    def logits(changes: dict[str, Any]) -> torch.Tensor:
-        model = load_weights(run, changes).model
+    def logits(*changes: str) -> torch.Tensor:
+        model = load_weights(run, changes=changes).model
         assert isinstance(model, PSMNet)
         features = model.encode(images)
         return model.match(features, model.describe(features, masks)).logits
 
-    plain = logits({})
-    assert torch.equal(plain, logits({"split_rounds": CONFIG.split_rounds}))
-    for changes in ({"split_rounds": 0}, {"attention": "off"}, {"grid": 0}, {"weigh_area": not CONFIG.weigh_area}):
-        assert not torch.equal(plain, logits(changes))
+    plain = logits()
+    assert torch.equal(plain, logits("split_rounds=2"))
+    for change in ("split_rounds=0", "attention=off", "grid=0", "weigh_area=false"):
+        assert not torch.equal(plain, logits(change))
+
+
+@pytest.mark.parametrize("method", ["panet", "alpnet"])
+def test_another_method_uses_the_same_encoder(run: Path, method: str):
+    weights = load_weights(run, method)
+    assert weights.config == changed(dataclasses.replace(CONFIG, method=method, settings={}))
+    assert weights.variant is None
+    assert weights.trained_on.method == "psmnet"
+    assert type(weights.model) is type(build(weights.config))
+    assert torch.equal(weights.model.encoder.head.weight, fresh().encoder.head.weight)
+
+
+@pytest.mark.parametrize("method", ["adnet", "qnet"])
+def test_a_method_with_parts_of_its_own_needs_weights_of_its_own(run: Path, method: str):
+    with pytest.raises(InputError, match="does not fit"):
+        load_weights(run, method)
 
 
 @pytest.mark.parametrize(
-    ("changes", "match"),
+    ("change", "match"),
     [
-        ({"colour": 1}, r"unknown model settings \['colour'\]"),
-        ({"split_rounds": 99}, "split_rounds is 99"),
-        ({"attention": "on"}, "attention is 'on'"),
-        ({"encoder": "unet"}, "unknown encoder 'unet'"),
+        ("colour=1", "setting 'colour=1'; give NAME=VALUE with one of encoder, channels"),
+        ("split_rounds=99", "split_rounds is 99"),
+        ("attention=on", "attention is 'on'"),
+        ("encoder=unet", "unknown encoder 'unet'"),
     ],
 )
-def test_changes_that_no_model_has(run: Path, changes: dict[str, Any], match: str):
+def test_changes_that_no_model_has(run: Path, change: str, match: str):
     with pytest.raises(ConfigError, match=match):
-        load_weights(run, changes)
+        load_weights(run, changes=[change])
 
 
 def test_changes_that_the_tensors_do_not_fit(run: Path):
     with pytest.raises(InputError, match="does not fit") as caught:
-        load_weights(run, {"channels": 8})
+        load_weights(run, changes=["channels=8"])
     assert "\n" not in str(caught.value)
 
 
 def test_weights_without_attention_get_none_by_a_change(tmp_path: Path):
-    config = ModelConfig(channels=16, input_size=32, attention="off")
+    config = ModelConfig(channels=16, input_size=32, settings={"attention": "off"})
     save_weights(tmp_path / "w.safetensors", build(config), config, NORMALISATION, RECORD)
-    assert load_weights(tmp_path / "w.safetensors").config == config
+    assert load_weights(tmp_path / "w.safetensors").config == changed(config)
     with pytest.raises(InputError, match="does not fit"):
-        load_weights(tmp_path / "w.safetensors", {"attention": "text"})
+        load_weights(tmp_path / "w.safetensors", changes=["attention=text"])
 
 
 def test_no_weights_there(tmp_path: Path):
@@ -181,7 +214,7 @@ def rewritten(run: Path, path: Path, part: str, **values: Any) -> Path:
 
 def test_a_model_setting_of_a_later_version(run: Path, tmp_path: Path):
     path = rewritten(run, tmp_path / "w.safetensors", "model", colour=1)
-    with pytest.raises(ConfigError, match=r"unknown model settings \['colour'\]; use the psmnet version"):
+    with pytest.raises(ConfigError, match=r"unknown settings colour of psmnet"):
         load_weights(path)
 
 

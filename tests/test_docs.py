@@ -17,7 +17,9 @@ from psmnet.models.build import build
 from raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 
 ROOT = Path(__file__).parent.parent
-SMALL = Preset(ModelConfig(channels=16, input_size=64, attention="off"), TrainConfig(steps=2, pairs=1, targets=2))
+SMALL = Preset(
+    ModelConfig(channels=16, input_size=64, settings={"attention": "off"}), TrainConfig(steps=2, pairs=1, targets=2)
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -51,6 +53,10 @@ def test_commands_of_the_docs_run(page, workplace, monkeypatch):
     if page.name == "prepare.md":
         monkeypatch.setattr("os.cpu_count", lambda: 1)  # starting processes takes longer than the work
         lay_out_raw_downloads(workplace)
+    for recipe in blocks(page, "yaml"):
+        (workplace / "recipe.yaml").write_text(recipe)
+    if page.name == "benchmark.md":
+        monkeypatch.setattr("os.cpu_count", lambda: 1)
     for arguments in commands(page):
         main(arguments)
 

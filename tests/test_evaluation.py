@@ -1,20 +1,23 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from psmnet.catalog import PROTOCOLS
 from psmnet.checkpoint import TrainingRecord, Weights, load_weights
 from psmnet.config import ModelConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.normalisation import Normalisation
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
-from psmnet.evaluation import evaluate, seen_cases
-from psmnet.io import write_volume
-from psmnet.results import METRICS, summarise
+from psmnet.evaluation import evaluate, predict_query, seen_cases
+from psmnet.io import read_labels, write_volume
+from psmnet.predictors import predictor_of
+from psmnet.results import METRICS, mask_path, masks_folder, summarise
 from psmnet.types import Features, Prediction, Prototypes, Support
 from psmnet.volume import Volume
 
@@ -47,6 +50,7 @@ class ByGreyValue(nn.Module):
     def __init__(self, answer: float = 1.0) -> None:
         super().__init__()
         self.answer = answer
+        self.encoder = SimpleNamespace(multiple=1)
         self.encoded = 0
 
     def encode(self, images: Tensor) -> Features:
@@ -57,11 +61,11 @@ class ByGreyValue(nn.Module):
         (images,) = features.maps
         grey = (images * masks).sum((-2, -1)) / masks.sum((-2, -1))  # N K
         background = Prototypes(torch.zeros_like(grey)[..., None, None], torch.ones_like(grey)[..., None])
-        return Support(Prototypes(grey[..., None, None], torch.ones_like(grey)[..., None]), background)
+        return Support((Prototypes(grey[..., None, None], torch.ones_like(grey)[..., None]),), (background,))
 
     def match(self, features: Features, support: Support) -> Prediction:
         (images,) = features.maps
-        near = (images[:, :, None] - support.foreground.vectors[..., None]).abs().amin(2) < 0.5
+        near = (images[:, :, None] - support.foreground[0].vectors[..., None]).abs().amin(2) < 0.5
         margin = torch.where(near, self.answer, -1.0)
         return Prediction(torch.stack([torch.zeros_like(margin), margin], dim=2), {})
 
@@ -144,13 +148,107 @@ def test_support_slice_k_serves_part_k(tmp_path):
 def test_each_slice_is_encoded_once_whatever_the_number_of_organs(cases):
     model = ByGreyValue()
     run(cases, model)
-    assert model.encoded == 4 * 7  # three queries and a support of seven slices
+    assert model.encoded == 4 * 5  # slices 1 to 5 of the support and of three queries have an organ
 
 
 def test_report_is_told_each_query(cases):
     told = []
     run(cases, report=told.append)
     assert told == ["5", "6", "7"]
+
+
+# ---- protocols -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+def test_a_perfect_and_an_empty_method_score_one_and_zero_in_each_protocol(cases, protocol):
+    results = run(cases, protocol=protocol)
+    assert results["protocol"] == protocol
+    assert results["provenance"]["note"] == PROTOCOLS[protocol]
+    assert results["summary"]["mean"] == dict.fromkeys(METRICS, 1.0) | {"hd95_mm": 0.0, "assd_mm": 0.0}
+    assert {r["slices"] for r in results["cases"]} == {4 if protocol in ("ep1", "ep1-labelled") else 7}
+    empty = run(cases, ByGreyValue(answer=-1.0), protocol=protocol)["summary"]
+    assert (empty["mean"]["dice"], empty["n_empty_prediction"]) == (0.0, 6)
+
+
+def test_an_unknown_protocol_is_refused(cases):
+    with pytest.raises(ConfigError, match="no protocol 'ep3'; give one of ep1, ep1-labelled, ep2, blind"):
+        run(cases, protocol="ep3")
+
+
+@pytest.mark.parametrize("protocol", ["ep2", "blind"])
+def test_ep2_and_blind_read_no_label_of_the_query(cases, protocol):
+    support, query = cases[0], cases[5]
+    query.label_path.unlink()
+    image = support.image()
+    predictor = predictor_of(weights_of(ByGreyValue()), protocol, torch.device("cpu"))
+    predictor.set_support([(image, support.labels(image))], [1, 2])
+    _, counted, masks = predict_query(predictor, query, protocol, [1, 2])
+    for value in (1, 2):
+        assert counted[value].slices.tolist() == list(range(7))
+        assert np.array_equal(masks[value], two_organs(6) == value)
+
+
+@pytest.mark.parametrize("protocol", ["ep1", "ep1-labelled"])
+def test_ep1_is_told_by_the_labels_of_the_query(cases, protocol):
+    support, query = cases[0], cases[5]
+    query.label_path.unlink()
+    image = support.image()
+    predictor = predictor_of(weights_of(ByGreyValue()), protocol, torch.device("cpu"))
+    predictor.set_support([(image, support.labels(image))], [1, 2])
+    with pytest.raises(InputError, match="case 6 has no label map"):
+        predict_query(predictor, query, protocol, [1, 2])
+
+
+def test_ep1_scores_slices_without_the_organ_in_between_and_ep1_labelled_does_not(cases, tmp_path):
+    labels = two_organs(5)
+    labels[3][labels[3] == 1] = 0  # organ 1 is on 1, 2 and 4
+    write_case(tmp_path, "5", labels, image=two_organs(5))  # but its grey is on 3 too
+    by_protocol = {p: run(find_cases(tmp_path), protocol=p)["cases"][0] for p in ("ep1", "ep1-labelled")}
+    assert by_protocol["ep1"]["slices"] == 4
+    assert by_protocol["ep1"]["precision"] == 0.75
+    assert by_protocol["ep1-labelled"]["slices"] == 3
+    assert by_protocol["ep1-labelled"]["precision"] == 1.0
+
+
+def test_ep2_uses_the_middle_labelled_slice_alone(tmp_path):
+    for number in range(1, 8):
+        labels = np.zeros((9, SIZE, SIZE), dtype=np.uint8)
+        labels[1:6, 2:8, 2:6] = 1
+        image = labels * (10 * np.arange(9))[:, None, None]  # every slice has a grey of its own
+        write_case(tmp_path, str(number), labels, image)
+    row = run(find_cases(tmp_path), protocol="ep2")["cases"][0]
+    assert (row["recall"], row["precision"]) == (1 / 5, 1.0)
+
+
+@pytest.mark.parametrize("protocol", ["ep2", "blind"])
+def test_what_is_found_of_an_absent_organ_is_told_in_millilitres(cases, tmp_path, protocol):
+    labels = two_organs(5)
+    grey = labels.copy()
+    labels[labels == 2] = 0
+    write_case(tmp_path, "5", labels, image=grey)
+    results = run(find_cases(tmp_path), protocol=protocol)
+    (absent,) = [r for r in results["cases"] if r["false_positive_ml"] is not None]
+    assert (absent["case"], absent["label"], absent["dice"]) == ("5", "label_2", None)
+    assert absent["false_positive_ml"] > 0
+    assert results["summary"]["n_absent"] == 1
+    assert results["summary"]["n"]["label_2"]["dice"] == 2
+
+
+def test_masks_are_kept_as_scans_that_score_the_same(cases, tmp_path):
+    out = tmp_path / "masks"
+    for protocol in PROTOCOLS:
+        results = run(cases, protocol=protocol, masks=out / protocol)
+        assert len(list((out / protocol).iterdir())) == len(results["cases"]) == 6
+        for record in results["cases"]:
+            mask = read_labels(mask_path(out / protocol, record["case"], record["label"]))
+            expected = two_organs(int(record["case"])) == int(record["label"].removeprefix("label_"))
+            assert np.array_equal(mask.array_zyx, expected)
+
+
+def test_a_mask_of_an_organ_with_any_name_has_a_plain_file_name(tmp_path):
+    assert mask_path(tmp_path, "7", "left/right ../kidney").name == "7_left_right_.._kidney.nii.gz"
+    assert masks_folder(tmp_path / "fold0.json") == tmp_path / "fold0_masks"
 
 
 # ---- organs that are not there ---------------------------------------------------------------------------------

@@ -2,16 +2,21 @@ import numpy as np
 import pytest
 
 from psmnet import protocols
-from psmnet.catalog import DATASETS
+from psmnet.catalog import DATASETS, PROTOCOLS
 from psmnet.errors import ConfigError, InputError
 from psmnet.protocols import (
+    SUPPORT_SLICES,
+    TOLD,
     Split,
     allowed_slices,
-    ep1_parts,
+    ep1_counted,
+    ep1_labelled_counted,
     ep1_support_slices,
+    ep2_support_slices,
     excluded_classes,
     fold_bounds,
     split_cases,
+    whole_counted,
 )
 
 CHAOS = DATASETS["chaos-t2"]
@@ -314,10 +319,52 @@ def test_a_support_without_the_organ_is_refused():
     ],
 )
 def test_query_parts_by_hand(slices, scored, parts):
-    found, numbers = ep1_parts(organ_on(slices))
-    assert found.tolist() == scored
-    assert numbers.tolist() == parts
-    assert found.dtype == numbers.dtype == np.int64
+    counted = ep1_counted(organ_on(slices))
+    assert counted.slices.tolist() == scored
+    assert counted.parts.tolist() == parts
+    assert counted.slices.dtype == counted.parts.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("slices", "parts"),
+    [
+        ([], []),
+        ([4], [2]),  # cuts 0, 0, 0, 1
+        ([4, 5], [1, 2]),  # 0, 0, 1, 2
+        ([0, 5, 11], [0, 1, 2]),  # gaps don't count
+        ([2, 3, 4, 5, 6, 7, 8], [0, 0, 1, 1, 2, 2, 2]),  # int of 0, 2.33, 4.67, 7
+        ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]),
+    ],
+)
+def test_labelled_query_parts_by_hand(slices, parts):
+    counted = ep1_labelled_counted(organ_on(slices))
+    assert counted.slices.tolist() == slices
+    assert counted.parts.tolist() == parts
+    assert counted.slices.dtype == counted.parts.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("slices", "middle"),
+    [([3], 3), ([3, 4], 4), ([0, 5, 11], 5), ([2, 3, 4, 5, 6, 7, 8], 5), ([0, 1, 10, 11], 10)],
+)
+def test_ep2_takes_the_middle_labelled_slice(slices, middle):
+    assert ep2_support_slices(organ_on(slices)).tolist() == [middle]
+
+
+def test_ep2_needs_the_organ_in_the_support():
+    with pytest.raises(InputError, match="no voxel of the organ"):
+        ep2_support_slices(organ_on([]))
+
+
+def test_a_whole_query_is_one_part():
+    counted = whole_counted(5)
+    assert counted.slices.tolist() == [0, 1, 2, 3, 4]
+    assert counted.parts.tolist() == [0, 0, 0, 0, 0]
+
+
+def test_every_protocol_is_in_the_catalog_and_only_ep1_reads_labels():
+    assert {*SUPPORT_SLICES, "blind"} == set(PROTOCOLS)
+    assert set(TOLD) == {"ep1", "ep1-labelled"}
 
 
 @pytest.mark.parametrize("cases", [19, 21])

@@ -27,6 +27,7 @@ from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.lock import LOCK_NAME, locked
+from psmnet.models.build import changed
 from psmnet.run import RUN_NAME, RunSpec, run_training
 
 CPU = torch.device("cpu")
@@ -94,7 +95,7 @@ def test_a_run_writes_weights_that_say_what_they_saw(data: Path, tmp_path: Path)
         "training 2 steps of 1 image pairs",
     ]
     weights = load_weights(tmp_path / "run")
-    assert weights.config == TINY.model
+    assert weights.config == changed(TINY.model)
     record = weights.trained_on
     # Fold 0 of six cases tests the first; the next one supports.
     assert record.cases == {i: cases_of(data)[i].checksum() for i in ("3", "4", "5", "6")}
@@ -702,7 +703,8 @@ def test_a_new_folder_goes_again_where_nothing_is_written(tmp_path: Path, there:
 
 def test_changes_and_steps_stand_over_the_presets():
     recipe = RunSpec("phantom", steps=7, changes=("attention=text", "split_rounds=1")).recipe()
-    assert (recipe.train.steps, recipe.model.attention, recipe.model.split_rounds) == (7, "text", 1)
+    found = recipe.model.settings
+    assert (recipe.train.steps, found["attention"], found["split_rounds"]) == (7, "text", 1)
     with pytest.raises(ConfigError, match="setting 'depth=3'"):
         RunSpec("phantom", changes=("depth=3",)).recipe()
     with pytest.raises(ConfigError, match="split_rounds is -1; give 0 to 8"):
@@ -744,3 +746,23 @@ def test_the_stricter_rule_does_not_begin_with_weights_of_the_other(data: Path, 
             data=data,
             device=CPU,
         )
+
+
+@pytest.mark.parametrize("method", ["panet", "alpnet", "adnet", "qnet"])
+def test_every_method_trains_and_says_so(data: Path, tmp_path: Path, method: str):
+    spec = dataclasses.replace(SPEC, method=method, precision="bfloat16")
+    weights = load_weights(run_training(spec, tmp_path / "run", data=data, device=CPU))
+    assert (weights.config.method, weights.trained_on.method) == (method, method)
+    assert weights.trained_on.precision == "bfloat16"
+    losses = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert losses["alignment"] > 0  # as published, unlike PSMNet's
+    assert ("threshold" in losses) == (method == "adnet")
+
+
+def test_a_finished_run_is_left_as_it_is(data: Path, tmp_path: Path):
+    path = run_training(SPEC, tmp_path / "run", data=data, device=CPU)
+    before = path.stat().st_mtime_ns
+    lines: list[str] = []
+    assert run_training(SPEC, tmp_path / "run", data=data, device=CPU, resume=True, say=lines.append) == path
+    assert lines == ["this run is finished"]
+    assert path.stat().st_mtime_ns == before

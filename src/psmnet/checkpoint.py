@@ -1,7 +1,7 @@
 """Weights and checkpoints: safetensors with a JSON record. No pickle."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from psmnet.config import ModelConfig, model_from_dict
+from psmnet.config import PRESETS, ModelConfig
 from psmnet.data.normalisation import Normalisation
 from psmnet.errors import InputError
 from psmnet.files import atomic_path, sha256_of
-from psmnet.models.build import build
+from psmnet.models.build import build, changed, model_from_record, model_record
 
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "weights" / "bundled.safetensors"
@@ -35,7 +35,8 @@ class TrainingRecord:
         folds, institution: scheme of the folds, and what Li's hold out.
         pseudolabels: superpixels or supervoxels; None for synthetic images.
         legacy: names of the catalog's faults in the data and in training.
-        preset, steps, seed: the recipe.
+        method: that was trained.
+        preset, steps, seed, precision: the recipe.
         version: of psmnet.
         licence: what the training images ask for.
         init: SHA-256 of the weights that training began with, None from scratch.
@@ -51,9 +52,11 @@ class TrainingRecord:
     institution: str | None = None
     pseudolabels: str | None = None
     legacy: list[str] = field(default_factory=list)
+    method: str = "psmnet"
     preset: str = "compact"
     steps: int = 0
     seed: int = 0
+    precision: str = "float32"
     version: str = ""
     licence: str = ""
     init: str | None = None
@@ -69,7 +72,7 @@ class Weights:
         normalisation: how intensities reach it.
         trained_on: what training saw.
         sha256: of the weights file.
-        variant: settings changed after training, as `name=value,...`; None for none.
+        variant: settings that differ from the preset's, in training or after it, as `name=value,...`; None for none.
     """
 
     model: nn.Module
@@ -85,42 +88,51 @@ def save_weights(
 ) -> None:
     """Write a weights file: tensors, and the record in the file's header."""
     record = {
-        "model": asdict(config),
+        "model": model_record(config),
         "normalisation": asdict(normalisation),
         "trained_on": asdict(trained_on),
     }
     save_tensors(path, model.state_dict(), record)
 
 
-def load_weights(source: str | Path, changes: Mapping[str, Any] | None = None) -> Weights:
+def load_weights(source: str | Path, method: str | None = None, changes: Sequence[str] = ()) -> Weights:
     """Read weights by name: `bundled`, a run's folder, or a file.
 
     Args:
         source: which.
-        changes: fields of ModelConfig to change after training, for ablations (split_rounds, attention=off, ...).
+        method: another than the one they were trained with, over the same encoder.
+        changes: `NAME=VALUE` texts, settings to change after training, for ablations (split_rounds=0, ...).
 
     Raises:
         InputError: there are none, the file is damaged or not psmnet's, or its tensors don't fit the changes.
-        ConfigError: a change that the model does not have.
+        ConfigError: no such method, or a change that it does not have.
     """
     path = find_weights(source)
     tensors, record = load_tensors(path)
-    changes = changes or {}
     try:
-        config = model_from_dict(record["model"] | changes)
+        trained = model_from_record(record["model"])
+        config = changed(trained, method, changes)
         normalisation = Normalisation(**record["normalisation"])
         trained_on = TrainingRecord(**record["trained_on"])
         model = build(config)
-        if config.attention == "off":
-            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("attention.")}
+        if config != trained:  # parts may have been switched off
+            tensors = {name: tensors[name] for name in model.state_dict()}
         model.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path} does not fit this version of psmnet or these settings ({type(error).__name__})",
             "train again, or use its version",
         ) from error
-    variant = ",".join(f"{name}={value}" for name, value in sorted(changes.items())) or None
-    return Weights(model.eval(), config, normalisation, trained_on, sha256_of(path), variant)
+    return Weights(
+        model.eval(), config, normalisation, trained_on, sha256_of(path), _variant(config, trained_on.preset)
+    )
+
+
+def _variant(config: ModelConfig, preset: str) -> str | None:
+    """What sets a network apart from its method's as the preset has it."""
+    usual = model_record(changed(PRESETS[preset].model, config.method))
+    differs = [(k, v) for k, v in model_record(config).items() if v != usual[k]]
+    return ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in sorted(differs)) or None
 
 
 def find_weights(source: str | Path) -> Path:

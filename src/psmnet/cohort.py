@@ -14,7 +14,8 @@ from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 from psmnet.io.nifti_header import has_nifti_suffix
-from psmnet.segmenter import Segmentation, Segmenter
+from psmnet.predictors import WholeScan
+from psmnet.segmenter import Segmentation
 from psmnet.volume import Volume
 
 INSIDE_OUT = "it lies in the output folder"
@@ -105,7 +106,7 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
 
 
 def segment_queries(
-    segmenter: Segmenter,
+    segmenter: WholeScan,
     queries: Sequence[Query],
     out: Path,
     *,

@@ -3,18 +3,16 @@
 Numbers live here; classes meet them in `models.build` alone.
 """
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from psmnet.errors import ConfigError
+from psmnet.errors import require
 
 NormalisationRule = Literal["zscore", "clip-zscore", "ct-fold"]
 
 
-def _require(good: bool, what: str, remedy: str) -> None:
-    if not good:
-        raise ConfigError(what, remedy)
+Setting = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -27,12 +25,7 @@ class ModelConfig:
         channels: width C of the features that are matched.
         output_stride: image pixels per feature position (ResNets: 4 or 8; compact: 4).
         input_size: image height and width in pixels that slices are brought to.
-        split_rounds: T of the Prototype Splitting Module; 0 switches splitting off.
-        split_foreground: whether the foreground is split too, or the background alone.
-        minimal_area: feature positions below which a split part stays with its sibling.
-        grid: side in feature positions of the background's average-pooled windows; 0 for none.
-        weigh_area: raise each prototype's part in the softmax by the log of its area.
-        attention: form of cross attention: `text`, `release`, or `off`.
+        settings: the method's own, by name; see its file. Those left out are as published there.
     """
 
     method: str = "psmnet"
@@ -40,32 +33,18 @@ class ModelConfig:
     channels: int = 128
     output_stride: int = 4
     input_size: int = 192
-    split_rounds: int = 3
-    split_foreground: bool = True
-    minimal_area: int = 1
-    grid: int = 4
-    weigh_area: bool = True
-    attention: Literal["text", "release", "off"] = "text"
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.channels > 0, f"channels is {self.channels}", "give a positive number")
-        _require(self.output_stride in (4, 8), f"output_stride is {self.output_stride}", "give 4 or 8")
+        require(self.channels > 0, f"channels is {self.channels}", "give a positive number")
+        require(self.output_stride in (4, 8), f"output_stride is {self.output_stride}", "give 4 or 8")
         if self.encoder == "compact":
-            _require(self.channels % 8 == 0, f"channels is {self.channels}", "give a multiple of 8 with compact")
-            _require(self.output_stride == 4, f"output_stride is {self.output_stride}", "give 4 with compact")
-        _require(
+            require(self.channels % 8 == 0, f"channels is {self.channels}", "give a multiple of 8 with compact")
+            require(self.output_stride == 4, f"output_stride is {self.output_stride}", "give 4 with compact")
+        require(
             self.input_size > 0 and self.input_size % 16 == 0,
             f"input_size is {self.input_size}",
             "give a multiple of 16",
-        )
-        _require(0 <= self.split_rounds <= 8, f"split_rounds is {self.split_rounds}", "give 0 to 8")
-        _require(self.minimal_area >= 1, f"minimal_area is {self.minimal_area}", "give 1 or more")
-        side = self.input_size // self.output_stride
-        _require(0 <= self.grid <= side, f"grid is {self.grid}", f"give 0 to {side}, the side of the feature map")
-        _require(
-            self.attention in ("text", "release", "off"),
-            f"attention is {self.attention!r}",
-            "give text, release or off",
         )
 
 
@@ -98,10 +77,10 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for name in ("scale", "gamma"):
             low, high = getattr(self, name)
-            _require(0 < low <= high, f"{name} is {(low, high)}", "give two positive numbers, the smaller first")
+            require(0 < low <= high, f"{name} is {(low, high)}", "give two positive numbers, the smaller first")
         for name in ("elastic_alpha_px", "bias_field", "noise"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
-        _require(self.elastic_sigma_px > 0, f"elastic_sigma_px is {self.elastic_sigma_px}", "give a positive number")
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
+        require(self.elastic_sigma_px > 0, f"elastic_sigma_px is {self.elastic_sigma_px}", "give a positive number")
 
 
 @dataclass(frozen=True)
@@ -118,7 +97,9 @@ class TrainConfig:
         warmup: steps of that warm-up.
         clip_norm: gradients are scaled down to this norm; 0 leaves them.
         class_weights: of background and foreground in the cross-entropy.
-        alignment: weight of the prototype alignment loss [PANet]; a loss weighted 0 is not computed.
+        alignment: weight of the prototype alignment loss [PANet]; a loss weighted 0 is not computed. The method's
+            own settings decide it in a run.
+        precision: of the encoder: `float32`, or `bfloat16`, about twice as fast where the processor has it.
         augment: see AugmentConfig.
         checkpoint_every: steps between checkpoints.
     """
@@ -135,30 +116,40 @@ class TrainConfig:
     clip_norm: float = 1.0
     class_weights: tuple[float, float] = (0.05, 1.0)
     alignment: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     checkpoint_every: int = 100
 
     def __post_init__(self) -> None:
         for name in ("steps", "pairs", "targets", "checkpoint_every"):
-            _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
+            require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
         for name in ("weight_decay", "momentum", "warmup", "clip_norm", "alignment"):
-            _require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
-        _require(min(self.class_weights) > 0, f"class_weights are {self.class_weights}", "give positive numbers")
-        _require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}", "give a positive number")
-        _require(self.optimiser in ("sgd", "adamw"), f"optimiser is {self.optimiser!r}", "give sgd or adamw")
-        _require(self.schedule in ("step", "cosine"), f"schedule is {self.schedule!r}", "give step or cosine")
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
+        require(min(self.class_weights) > 0, f"class_weights are {self.class_weights}", "give positive numbers")
+        require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}", "give a positive number")
+        require(self.optimiser in ("sgd", "adamw"), f"optimiser is {self.optimiser!r}", "give sgd or adamw")
+        require(
+            self.precision in ("float32", "bfloat16"), f"precision is {self.precision!r}", "give float32 or bfloat16"
+        )
+        require(self.schedule in ("step", "cosine"), f"schedule is {self.schedule!r}", "give step or cosine")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe by name: network, training and the rule that normalises intensities."""
+    """A recipe by name: network, training and the rule that normalises intensities.
+
+    Attributes:
+        model: network of PSMNet; its settings are PSMNet's, other methods keep those their papers published.
+        train: how it is trained, whatever the method.
+        normalisation: of intensities.
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     normalisation: NormalisationRule = "clip-zscore"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.normalisation in get_args(NormalisationRule),
             f"normalisation is {self.normalisation!r}",
             f"give one of {', '.join(get_args(NormalisationRule))}",
@@ -168,7 +159,9 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     # Trains from scratch on a laptop. Every choice and what it measured: docs/decisions.md.
     "compact": Preset(
-        model=ModelConfig(attention="off", split_foreground=False),
+        model=ModelConfig(
+            settings={"alignment": 1.0, "minimal_area": 30, "grid": 2, "weigh_area": False, "attention": "off"}
+        ),
         train=TrainConfig(
             steps=1600,
             learning_rate=5e-4,
@@ -191,8 +184,7 @@ PRESETS: dict[str, Preset] = {
             channels=256,
             output_stride=8,
             input_size=256,
-            grid=0,
-            weigh_area=False,
+            settings={"grid": 0, "weigh_area": False},
         ),
         train=TrainConfig(
             steps=50_100,
@@ -206,40 +198,3 @@ PRESETS: dict[str, Preset] = {
         normalisation="zscore",
     ),
 }
-
-
-def model_from_dict(values: dict[str, Any]) -> ModelConfig:
-    """A network's configuration from a weights file.
-
-    Raises:
-        ConfigError: a name that this version does not know.
-    """
-    known = {f.name for f in dataclasses.fields(ModelConfig)}
-    unknown = sorted(set(values) - known)
-    _require(not unknown, f"unknown model settings {unknown}", "use the psmnet version that wrote the weights")
-    return ModelConfig(**values)
-
-
-def parse_changes(texts: tuple[str, ...]) -> dict[str, Any]:
-    """`NAME=VALUE` texts as fields of ModelConfig, each with its field's type.
-
-    Raises:
-        ConfigError: no such field, or a value that it can't take.
-    """
-    fields = {f.name: f.default for f in dataclasses.fields(ModelConfig)}
-    changes: dict[str, Any] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        _require(
-            name in fields and value != "", f"setting {text!r}", f"give NAME=VALUE with one of {', '.join(fields)}"
-        )
-        default = fields[name]
-        if isinstance(default, bool):
-            _require(value in ("true", "false"), f"{name}={value}", "give true or false")
-            changes[name] = value == "true"
-        elif isinstance(default, int):
-            _require(value.removeprefix("-").isdecimal(), f"{name}={value}", "give a whole number")
-            changes[name] = int(value)
-        else:
-            changes[name] = value
-    return changes

@@ -29,3 +29,9 @@ class ConfigError(PsmnetError):
 
 class LeakageError(PsmnetError):
     """A test or support case that the weights were trained on."""
+
+
+def require(good: bool, what: str, remedy: str) -> None:
+    """Raise a ConfigError unless a setting is good."""
+    if not good:
+        raise ConfigError(what, remedy)

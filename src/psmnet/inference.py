@@ -6,6 +6,7 @@ Each support slice and each query slice is encoded once, whatever the number of 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,9 +19,9 @@ from psmnet.volume import Array
 BATCH = 16  # slices; larger batches are no faster on a CPU
 
 
-def slice_tensor(array_zyx: Array, normalisation: Normalisation, size: int) -> Tensor:
-    """Normalise a volume (Z, Y, X) and bring its slices to (Z, 1, size, size)."""
-    return resize_images(torch.from_numpy(normalisation.apply(array_zyx))[:, None], size)
+def slice_tensor(array_zyx: Array, normalisation: Normalisation, size: int, numbers: npt.NDArray[np.int64]) -> Tensor:
+    """Normalise a volume (Z, Y, X), all of it, and bring the slices of these numbers (N,) to (N, 1, size, size)."""
+    return resize_images(torch.from_numpy(normalisation.apply(array_zyx)[numbers])[:, None], size)
 
 
 def mask_tensor(labels_zyx: Array, values: list[int]) -> Tensor:

@@ -1,13 +1,27 @@
 """What a results file says of many records (schema of protocols.md)."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+MASKS_SUFFIX = "_masks"  # of the folder beside a results file that holds its predictions
 SCHEMA = "psmnet-results-1"
 METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
+
+
+def masks_folder(results: Path) -> Path:
+    """Where the masks behind a results file lie, if they were kept: see `mask_path`."""
+    return results.with_name(results.stem + MASKS_SUFFIX)
+
+
+def mask_path(folder: Path, case: str, label: str) -> Path:
+    """File of one prediction in that folder; organs may be called anything, files may not."""
+    plain = re.sub(r"[^\w.-]", "_", label)
+    return folder / f"{case}_{plain}.nii.gz"
 
 
 def summarise(records: list[dict[str, Any]], organs: Sequence[str], not_evaluated: dict[str, int]) -> dict[str, Any]:

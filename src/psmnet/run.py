@@ -17,7 +17,7 @@ import torch
 from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
-from psmnet.config import PRESETS, Preset, parse_changes
+from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
 from psmnet.data.normalisation import Normalisation
@@ -28,7 +28,7 @@ from psmnet.data.synthetic import SyntheticEpisodes
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
 from psmnet.lock import locked
-from psmnet.models.build import build
+from psmnet.models.build import build, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
 from psmnet.runtime import package_version
 from psmnet.training import CHECKPOINT_NAME, Report, train
@@ -51,13 +51,15 @@ class RunSpec:
         kind: superpixels or supervoxels.
         legacy: faults of the field to reproduce, by name.
         support_cases: cases after the fold that are kept out too.
+        method: slice-wise method, in the registry of `models.build`.
         preset: name in `config.PRESETS`.
+        precision: of the encoder, instead of the preset's; None keeps it.
         steps: instead of the preset's; None keeps those.
         seed: of initial weights and episodes.
         init: weights to begin with (bundled, a run, a file); None from scratch.
         encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
         encoder_sha256: checksum of `encoder_weights`; needed for a URL.
-        changes: `NAME=VALUE` texts, fields of ModelConfig that differ from the preset's.
+        changes: `NAME=VALUE` texts, settings of the network or the method that differ from the preset's.
     """
 
     dataset: str
@@ -70,7 +72,9 @@ class RunSpec:
     kind: Kind = "superpixels"
     legacy: tuple[str, ...] = ()
     support_cases: int = 1
+    method: str = "psmnet"
     preset: str = "compact"
+    precision: str | None = None
     steps: int | None = None
     seed: int = 0
     init: str | None = None
@@ -79,17 +83,19 @@ class RunSpec:
     changes: tuple[str, ...] = ()
 
     def recipe(self) -> Preset:
-        """The preset with this run's number of steps and changes.
+        """The preset with this run's method, number of steps and changes.
 
         Raises:
-            ConfigError: no such preset, steps below 1, or a change that the model does not know.
+            ConfigError: no such preset or method, steps below 1, or a change that the method does not know.
         """
         if self.preset not in PRESETS:
             raise ConfigError(f"unknown preset {self.preset!r}", f"give one of {', '.join(PRESETS)}")
         preset = PRESETS[self.preset]
-        model = dataclasses.replace(preset.model, **parse_changes(self.changes))
-        steps = preset.train.steps if self.steps is None else self.steps
-        return dataclasses.replace(preset, model=model, train=dataclasses.replace(preset.train, steps=steps))
+        model = changed(preset.model, self.method, self.changes)
+        own: dict[str, Any] = {"steps": self.steps, "precision": self.precision}
+        own = {name: value for name, value in own.items() if value is not None}
+        train = dataclasses.replace(preset.train, alignment=settings_of(model).alignment, **own)
+        return dataclasses.replace(preset, model=model, train=train)
 
 
 def run_training(
@@ -113,7 +119,8 @@ def run_training(
         pseudolabels: where pseudo-labels lie, if not in `data`; missing ones are made in RUN.
         device: where to train.
         jobs: processes that make missing pseudo-labels.
-        resume: go on with a run that was cut short; begins anew where there is nothing to resume.
+        resume: go on with a run that was cut short; begins anew where there is nothing to resume, and does nothing
+            where the run is finished.
         say: told in one line what is being done.
         report: told (step, losses) after every step.
 
@@ -129,6 +136,9 @@ def run_training(
         raise InputError(f"no folder {pseudolabels}", "make it with psmnet pseudolabel, or leave --pseudolabels out")
     with locked(out):
         asked = _claim(spec, preset, out, resume)
+        if (out / WEIGHTS_NAME).exists():
+            say("this run is finished")
+            return out / WEIGHTS_NAME
         torch.manual_seed(spec.seed)
         model = build(preset.model)
         synthetic = spec.dataset == "synthetic"
@@ -159,9 +169,11 @@ def run_training(
             institution=spec.institution,
             pseudolabels=None if synthetic else spec.kind,
             legacy=sorted({*faults, *before.legacy}),
+            method=spec.method,
             preset=spec.preset,
             steps=preset.train.steps,
             seed=spec.seed,
+            precision=preset.train.precision,
             version=package_version(),
             licence="; ".join(licences),
             init=init,

@@ -111,30 +111,13 @@ class Segmenter:
         Raises:
             InputError: no labelled voxel, another grid, or a label value that no support has.
         """
-        if not supports:
-            raise ConfigError("no support scan", "give at least one labelled scan")
-        for image, mask in supports:
-            if image.array_zyx.shape != mask.array_zyx.shape:
-                raise InputError(
-                    f"support labels {mask.array_zyx.shape} on an image of {image.array_zyx.shape}", "use one grid"
-                )
-            _require_contrast(image, "the support")
-            if mask.array_zyx.all():
-                raise InputError(
-                    "the support mask has no background: every voxel is labelled", "give 0 to what is no organ"
-                )
-        present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
-        if not present:
-            raise InputError("the support mask is empty", "label at least one voxel, or give another support")
-        for value in labels or ():
-            if value not in present:
-                raise InputError(f"label {value} is not in the support", f"give some of {', '.join(map(str, present))}")
+        values = wanted_values(supports, labels)
         first = supports[0][0]
         self._frame = slice_first(first).apply(first)
         # The widest support fills the network's input, whichever comes first: their order must not matter.
         widest_mm = max(_longest_side_mm(self._frame, image) for image, _ in supports)
         self._pixel_mm = widest_mm / self.weights.config.input_size
-        self._described = {value: [] for value in sorted(set(labels or present))}
+        self._described = {value: [] for value in values}
         for image, mask in supports:
             self._describe(self._frame, image, mask)
 
@@ -151,7 +134,7 @@ class Segmenter:
         """
         if self._frame is None:
             raise ConfigError("no support has been set", "call set_support first")
-        _require_contrast(query, "the scan")
+        require_contrast(query, "the scan")
         view, notes = align_query(self._frame, query)
         seen = view.apply(query)
         array, more = _intensities(seen.array_zyx, self.weights.normalisation)
@@ -242,7 +225,40 @@ def _serving(
     return rows, concatenate(supports)
 
 
-def _require_contrast(volume: Volume, what: str) -> None:
+def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:
+    """The label values to segment, ascending, of supports that can be used.
+
+    Args:
+        supports: image and label map of each labelled scan.
+        labels: values asked for; None or none for all that are there.
+
+    Raises:
+        ConfigError: no support.
+        InputError: no labelled voxel, another grid, no contrast, or a label value that no support has.
+    """
+    if not supports:
+        raise ConfigError("no support scan", "give at least one labelled scan")
+    for image, mask in supports:
+        if image.array_zyx.shape != mask.array_zyx.shape:
+            raise InputError(
+                f"support labels {mask.array_zyx.shape} on an image of {image.array_zyx.shape}", "use one grid"
+            )
+        require_contrast(image, "the support")
+        if mask.array_zyx.all():
+            raise InputError(
+                "the support mask has no background: every voxel is labelled", "give 0 to what is no organ"
+            )
+    present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
+    if not present:
+        raise InputError("the support mask is empty", "label at least one voxel, or give another support")
+    for value in labels or ():
+        if value not in present:
+            raise InputError(f"label {value} is not in the support", f"give some of {', '.join(map(str, present))}")
+    return sorted(set(labels or present))
+
+
+def require_contrast(volume: Volume, what: str) -> None:
+    """Refuse a constant scan."""
     low, high = volume.array_zyx.min(), volume.array_zyx.max()
     if low == high:
         raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan that shows something")
@@ -254,10 +270,16 @@ def _longest_side_mm(frame: Volume, image: Volume) -> float:
     return max(image.spacing_mm[axis] * image.size_xyz[axis] for axis in view.axes[:2])
 
 
-def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Normalised intensities; a scan in Hounsfield units is windowed first, as the weights' training was."""
+def windowed(array: Array) -> tuple[Array, tuple[str, ...]]:
+    """Soft tissue of a scan in Hounsfield units, and a note that says so; any other scan as it is."""
     if array.min() > HU_MINIMUM:
-        return normalisation.apply(array), ()
+        return array, ()
     low, high = CT_WINDOW_HU
     note = f"taken as CT: the minimum is {array.min():g}, so intensities are windowed to {low:g}..{high:g} HU"
-    return normalisation.apply(window(array, CT_WINDOW_HU)), (note,)
+    return window(array, CT_WINDOW_HU), (note,)
+
+
+def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """Normalised intensities; a scan in Hounsfield units is windowed first, as the weights' training was."""
+    seen, notes = windowed(array)
+    return normalisation.apply(seen), notes

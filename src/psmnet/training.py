@@ -42,7 +42,9 @@ def episode_losses(model: Method, episode: Episode, config: TrainConfig) -> dict
     batch, shots = episode.support_images.shape[:2]
     supports = rearrange(episode.support_images, "b s c h w -> (b s) c h w")
     masks = rearrange(episode.support_masks, "b s k h w -> (b s) k h w")
-    features = model.encode(torch.cat([supports, episode.query_images]))
+    half = torch.autocast(supports.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    with half:  # the encoder alone: matching compares cosines, which need more digits
+        features = model.encode(torch.cat([supports, episode.query_images])).float()
     support_features, query_features = features[: batch * shots], features[batch * shots :]
     prediction = model.match(query_features, model.describe(support_features, masks).join(shots))
     losses = {

@@ -54,6 +54,10 @@ class Features:
         """The features of some of the images."""
         return Features(tuple(m[index] for m in self.maps), None if self.code is None else self.code[index])
 
+    def float(self) -> "Features":
+        """In single precision, which matching needs after an encoder in half."""
+        return Features(tuple(m.float() for m in self.maps), None if self.code is None else self.code.float())
+
 
 @dataclass(frozen=True)
 class Prototypes:
@@ -132,23 +136,23 @@ class Support:
     not targets, because a batch of query slices may each have a support of its own (EP1: three parts, three
     support slices); a support of B = 1 serves every query.
 
+    A class may have several sets of prototypes: they are not merged, since a set whose vectors the targets share is
+    compared with a query only once, and sets of different feature maps differ in width.
+
     Attributes:
-        foreground, background: prototypes of the two classes.
-        grid: more of the background, average-pooled windows that the targets share.
+        foreground, background: sets of prototypes of the two classes; a method without a background class has none.
         guidance: for cross attention.
     """
 
-    foreground: Prototypes
-    background: Prototypes
-    grid: Prototypes | None = None
+    foreground: tuple[Prototypes, ...]
+    background: tuple[Prototypes, ...] = ()
     guidance: Guidance | None = None
 
     def select(self, index: Tensor) -> "Support":
         """The supports of some slices: `index` (Q,) long gives each query its support."""
         return Support(
-            self.foreground.select(index),
-            self.background.select(index),
-            self.grid and self.grid.select(index),
+            tuple(prototypes.select(index) for prototypes in self.foreground),
+            tuple(prototypes.select(index) for prototypes in self.background),
             self.guidance and self.guidance.select(index),
         )
 
@@ -157,9 +161,8 @@ class Support:
         if shots == 1:
             return self
         return Support(
-            self.foreground.join(shots),
-            self.background.join(shots),
-            self.grid and self.grid.join(shots),
+            tuple(prototypes.join(shots) for prototypes in self.foreground),
+            tuple(prototypes.join(shots) for prototypes in self.background),
             self.guidance and self.guidance.join(shots),
         )
 
@@ -167,16 +170,15 @@ class Support:
 def concatenate(supports: Sequence[Support]) -> Support:
     """One support from several with equal B and K, as of several scans: all prototypes, guidance averaged."""
     first, *others = supports
-    foreground = first.foreground.union(*(s.foreground for s in others))
-    background = first.background.union(*(s.background for s in others))
-    grid = first.grid and first.grid.union(*(s.grid for s in others if s.grid is not None))
+    foreground = tuple(mine.union(*(s.foreground[i] for s in others)) for i, mine in enumerate(first.foreground))
+    background = tuple(mine.union(*(s.background[i] for s in others)) for i, mine in enumerate(first.background))
     parts = [s.guidance for s in supports if s.guidance is not None]
     if not parts:
-        return Support(foreground, background, grid)
+        return Support(foreground, background)
     # Interleaved as (B S), what `join` takes.
     maps = torch.stack([g.maps for g in parts], dim=1).flatten(0, 1)
     present = torch.stack([g.present for g in parts], dim=1).flatten(0, 1)
-    return Support(foreground, background, grid, Guidance(maps, present).join(len(parts)))
+    return Support(foreground, background, Guidance(maps, present).join(len(parts)))
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ def test_info_for_programs(cli):
     facts = json.loads(outcome.out)
     assert set(facts["datasets"]) == {"chaos-t2", "sabs", "cmr", "pelvic", "phantom", "folder"}
     assert set(facts["presets"]) == {"compact", "paper"}
-    assert set(facts["methods"]) == set(METHODS)
+    assert set(facts["methods"]) == {*METHODS, "registration"}
+    assert facts["methods"]["panet"]["citation"] == "Wang et al., ICCV 2019"
     assert "ep1" in facts["protocols"]
     assert {"python", "psmnet", "torch", "numpy"} <= set(facts["versions"])
     assert "device" not in facts
@@ -263,6 +264,7 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
         "failed",
         "skipped",
         "notes",
+        "method",
         "weights_sha256",
         "versions",
         "seconds",

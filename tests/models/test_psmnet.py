@@ -57,9 +57,9 @@ def test_shapes(form: str, weigh_area: bool):
     features = model.encode(images(3))
     assert [m.shape for m in features.maps] == [(3, C, SIZE // 4, SIZE // 4)]
     support = model.describe(features, squares(3, 2))
-    assert support.foreground.vectors.shape == (3, 2, 1 + 2**2, C)  # global and local
-    assert support.background.vectors.shape == (3, 2, 2**2, C)
-    assert support.grid.vectors.shape == (3, 1, (SIZE // 4 // 2) ** 2, C)  # shared by the targets
+    assert support.foreground[0].vectors.shape == (3, 2, 1 + 2**2, C)  # global and local
+    assert support.background[0].vectors.shape == (3, 2, 2**2, C)
+    assert support.background[1].vectors.shape == (3, 1, (SIZE // 4 // 2) ** 2, C)  # shared by the targets
     assert (support.guidance is None) == (form == "off")
     prediction = model.match(features, support)
     assert prediction.logits.shape == (3, 2, 2, SIZE, SIZE)
@@ -70,16 +70,16 @@ def test_shapes(form: str, weigh_area: bool):
 def test_without_grid_and_splitting_there_is_one_background_prototype():
     model = network("off", grid=0, split_rounds=0)
     support = model.describe(model.encode(images(1)), squares(1, 1))
-    assert support.background.vectors.shape == (1, 1, 1, C)
+    assert support.background[0].vectors.shape == (1, 1, 1, C)
 
 
 def test_the_foreground_can_be_left_whole():
     model = network("off", split_foreground=False)
     support = model.describe(model.encode(images(1)), squares(1, 1))
-    valid = support.foreground.valid[0, 0].tolist()
+    valid = support.foreground[0].valid[0, 0].tolist()
     assert valid == [True, True, False, False, False]  # global, and one local that equals it
-    torch.testing.assert_close(support.foreground.vectors[0, 0, 0], support.foreground.vectors[0, 0, 1])
-    assert support.background.valid[0, 0, :4].sum() > 1
+    torch.testing.assert_close(support.foreground[0].vectors[0, 0, 0], support.foreground[0].vectors[0, 0, 1])
+    assert support.background[0].valid[0, 0, :4].sum() > 1
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -110,7 +110,7 @@ def test_the_order_of_shots_does_not_matter(form: str):
     order = torch.tensor([2, 0, 1])
     forth = model.describe(model.encode(supports), masks).join(3)
     back = model.describe(model.encode(supports[order]), masks[order]).join(3)
-    assert forth.foreground.vectors.shape == (1, 2, 3 * 5, C)
+    assert forth.foreground[0].vectors.shape == (1, 2, 3 * 5, C)
     torch.testing.assert_close(logits(model, forth, queries), logits(model, back, queries), rtol=1e-4, atol=1e-4)
 
 
@@ -162,7 +162,7 @@ def test_degenerate_masks_give_finite_logits_and_gradients(form: str, weigh_area
     assert predicted.isfinite().all()
     assert (predicted[:, 0, 1] == -20).all()  # no foreground to find
     assert (predicted[:, 1, 0] == -20).all()  # no background
-    assert support.foreground.valid[0, 2, 0]  # a pixel is enough to be found by
+    assert support.foreground[0].valid[0, 2, 0]  # a pixel is enough to be found by
     predicted.sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
     assert model.encoder.patches.weight.grad.abs().sum() > 0

@@ -24,16 +24,17 @@ def say(line: str) -> None:
     out.print(line)
 
 
-def fail_on(failed: Mapping[str, PsmnetError], remedy: str) -> None:
-    """Tell each case that failed in a line of its own.
+def fail_on(failed: Mapping[str, PsmnetError], remedy: str, *, what: str = "case") -> None:
+    """Tell each case (or what else it is) that failed in a line of its own.
 
     Raises:
         InputError: there is one; names them all.
     """
     for case_id, error in failed.items():
-        err.print(f"failed: case {case_id}: {error}")
+        err.print(f"failed: {what} {case_id}: {error}")
     if failed:
-        raise InputError(f"{len(failed)} case{'s' if len(failed) > 1 else ''} failed: {', '.join(failed)}", remedy)
+        names = ", ".join(failed)
+        raise InputError(f"{len(failed)} {what}{'s' if len(failed) > 1 else ''} failed: {names}", remedy)
 
 
 @contextlib.contextmanager

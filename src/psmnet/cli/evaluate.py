@@ -5,12 +5,12 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.catalog import PROTOCOLS
-from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import (
     DATA,
     dataset_option,
     device_option,
+    method_option,
     overwrite_option,
     set_option,
     set_threads,
@@ -18,11 +18,12 @@ from psmnet.cli.options import (
     threads_option,
     weights_option,
 )
-from psmnet.config import parse_changes
 from psmnet.data.store import find_cases
 from psmnet.evaluation import evaluate
 from psmnet.files import require_writable, write_json
+from psmnet.predictors import load_method
 from psmnet.report.table import results_table
+from psmnet.results import masks_folder
 from psmnet.runtime import pick_device
 
 
@@ -39,7 +40,9 @@ from psmnet.runtime import pick_device
     "--shots", type=click.IntRange(1), default=1, show_default=True, help="Support cases that the fold names."
 )
 @click.option("--allow-seen", is_flag=True, help="Go on where training saw a test or support case; the result says so.")
+@method_option()
 @set_option("Change the model after training, as in split_rounds=0.")
+@click.option("--save-masks", is_flag=True, help="Keep predictions in a folder beside the results.")
 @overwrite_option("results")
 @device_option()
 @threads_option()
@@ -57,12 +60,14 @@ def command(
     support_case: str | None,
     shots: int,
     allow_seen: bool,
+    method: str | None,
     changes: tuple[str, ...],
+    save_masks: bool,
     overwrite: bool,
     device: str,
     threads: int | None,
 ) -> None:
-    """Score weights on one fold of DATA and write a results file."""
+    """Score a method on one fold of DATA and write a results file."""
     set_threads(threads)
     require_writable(out, overwrite=overwrite)
     cases = find_cases(data)
@@ -75,10 +80,11 @@ def command(
             advance(done, case_id)
 
         results = evaluate(
-            load_weights(weights, parse_changes(changes)),
+            load_method(method, weights, changes),
             cases,
             dataset_name=dataset,
             fold=fold,
+            protocol=protocol,
             folds=folds,
             institution=institution,
             setting=setting,
@@ -87,9 +93,10 @@ def command(
             shots=shots,
             allow_seen=allow_seen,
             device=pick_device(device),
+            masks=masks_folder(out) if save_masks else None,
             report=report,
         )
     write_json(out, results)
     console.out.print(results_table(results))
-    console.out.print(f"{protocol}: {results['provenance']['note']}")
+    console.out.print(results["provenance"]["note"])
     console.out.print(f"results: {out}")

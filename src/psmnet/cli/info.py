@@ -19,7 +19,7 @@ def command(as_json: bool, device: bool) -> None:
     """Data sets, methods, presets and versions."""
     facts: dict[str, Any] = {
         "datasets": {name: asdict(data) for name, data in DATASETS.items()},
-        "methods": METHODS,
+        "methods": {name: asdict(method) for name, method in METHODS.items()},
         "presets": {name: asdict(preset) for name, preset in PRESETS.items()},
         "protocols": PROTOCOLS,
         "settings": {str(number): text for number, text in SETTINGS.items()},

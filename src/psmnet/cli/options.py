@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from psmnet.catalog import DATASETS, FOLDS
+from psmnet.catalog import DATASETS, FOLDS, METHODS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -44,14 +44,31 @@ def run_options() -> Decorator:
     """What every training takes."""
 
     return together(
-        set_option("Change the preset's model, as in attention=text."),
+        click.option(
+            "--method",
+            type=click.Choice([name for name, facts in METHODS.items() if facts.trained]),
+            default="psmnet",
+            show_default=True,
+            help="What is trained.",
+        ),
+        set_option("Change the network or the method, as in attention=text."),
         click.option("--preset", default="compact", show_default=True, help="compact or paper."),
         click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
         click.option("--steps", type=int, help="Instead of the preset's."),
+        click.option("--precision", help="Of the encoder: float32 or bfloat16; the preset's by default."),
         click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
         click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
         device_option(),
         threads_option(),
+    )
+
+
+def method_option() -> Decorator:
+    """--method NAME, of a command that uses weights."""
+    return click.option(
+        "--method",
+        type=click.Choice(list(METHODS)),
+        help="How scans are compared; as the weights were trained by default.",
     )
 
 

@@ -7,15 +7,24 @@ from typing import Any
 import rich_click as click
 
 from psmnet import runtime
-from psmnet.checkpoint import load_weights
+from psmnet.checkpoint import Weights
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
+from psmnet.cli.options import (
+    DATA,
+    device_option,
+    method_option,
+    overwrite_option,
+    set_threads,
+    threads_option,
+    weights_option,
+)
 from psmnet.cohort import Query, find_queries, read_support, segment_queries, without_folder
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
 from psmnet.lock import locked
+from psmnet.predictors import load_method, method_name, segmenter_of
 from psmnet.report.overlay import draw_overlay
-from psmnet.segmenter import Segmentation, Segmenter
+from psmnet.segmenter import Segmentation
 from psmnet.volume import Volume
 
 
@@ -33,6 +42,7 @@ from psmnet.volume import Volume
 )
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
 @weights_option()
+@method_option()
 @click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
 @overwrite_option("masks")
 @click.option("--skip-existing", is_flag=True, help="Leave out scans whose mask is there: go on after an interruption.")
@@ -44,6 +54,7 @@ def command(
     supports: tuple[tuple[Path, Path], ...],
     out: Path,
     weights: str,
+    method: str | None,
     labels: str | None,
     overwrite: bool,
     skip_existing: bool,
@@ -61,7 +72,8 @@ def command(
     notes: list[str] = []
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
     pairs = [read_support(image, mask, trust_grid=trust_support_grid, notes=notes) for image, mask in supports]
-    segmenter = Segmenter(load_weights(weights), runtime.pick_device(device))
+    chosen = load_method(method, weights)
+    segmenter = segmenter_of(chosen, runtime.pick_device(device))
     segmenter.set_support(pairs, wanted)
     names = {value: f"label_{value}" for value in segmenter.label_values}
     if overwrite and skip_existing:
@@ -87,7 +99,8 @@ def command(
             ],
             "skipped": [{"file": skip.path.name, "reason": skip.reason} for skip in skipped],
             "notes": notes,
-            "weights_sha256": segmenter.weights.sha256,
+            "method": method_name(chosen),
+            "weights_sha256": chosen.sha256 if isinstance(chosen, Weights) else None,
             "versions": runtime.versions(),
             "seconds": round(time.perf_counter() - began, 3),
         }

@@ -44,6 +44,7 @@ class CompactEncoder(nn.Module):
     def __init__(self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256)) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
+        self.code_size = sixteenth
         self.stem = nn.Sequential(nn.Conv2d(1, half, 5, 2, 2, bias=False), nn.GroupNorm(8, half), nn.ReLU(inplace=True))
         self.down4 = nn.Sequential(ConvBlock(half, quarter, 2), ConvBlock(quarter, quarter))
         self.down8 = nn.Sequential(ConvBlock(quarter, eighth, 2), ConvBlock(eighth, eighth))
@@ -56,13 +57,16 @@ class CompactEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, C, H / 4, W / 4)."""
+        return self.levels(images)[0]
+
+    def levels(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 1, H, W) -> maps (B, C, H / 4, W / 4) and (B, C', H / 8, W / 8), and the pooled deepest one (B, D)."""
         at4 = self.down4(self.stem(images))
         at8 = self.down8(at4)
         at16 = self.down16(at8)
         at8 = self.up8(at8 + _twice(self.lateral8(at16)))
         at4 = self.up4(at4 + _twice(self.lateral4(at8)))
-        features: Tensor = self.head(at4)
-        return features
+        return self.head(at4), at8, at16.mean(dim=(-2, -1))
 
 
 def _twice(x: Tensor) -> Tensor:
@@ -96,7 +100,8 @@ class ResNetEncoder(nn.Module):
         self.layer2 = self._layer(block, 128, counts[1], 2)
         self.layer3 = self._layer(block, 256, counts[2], 2)
         self.layer4 = self._layer(block, 512, counts[3], 2)
-        self.projection = nn.Conv2d(512 * block.expansion, channels, 1, bias=False)
+        self.code_size = 512 * block.expansion
+        self.projection = nn.Conv2d(self.code_size, channels, 1, bias=False)
 
     def _layer(self, block: "type[BasicBlock | Bottleneck]", planes: int, count: int, stride: int) -> nn.Sequential:
         first_dilation = self.dilation
@@ -111,11 +116,23 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, C, H / stride, W / stride); the grey slice is repeated to three channels here."""
-        x = functional.relu(self.bn1(self.conv1(images.expand(-1, 3, -1, -1))), inplace=True)
-        x = functional.max_pool2d(x, 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        features: Tensor = self.projection(x)
+        features: Tensor = self.projection(self._stages(images)[1])
         return features
+
+    def levels(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 1, H, W) -> maps (B, C', H / 4, W / 4) and (B, C, H / 8, W / 8), and the pooled deepest one (B, D)."""
+        quarter, deepest = self._stages(images)
+        features = self.projection(deepest)
+        pooled = deepest.mean(dim=(-2, -1))
+        if self.stride == 4:
+            return features, functional.avg_pool2d(features, 2), pooled
+        return quarter, features, pooled
+
+    def _stages(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The first stage's map and the last one's."""
+        x = functional.relu(self.bn1(self.conv1(images.expand(-1, 3, -1, -1))), inplace=True)
+        quarter = self.layer1(functional.max_pool2d(x, 3, 2, 1))
+        return quarter, self.layer4(self.layer3(self.layer2(quarter)))
 
 
 class BasicBlock(nn.Module):

@@ -4,14 +4,16 @@ Shapes use N images, K targets, P prototypes of a class, C channels, s = h x w p
 """
 
 import torch
-from einops import einsum
+from einops import einsum, rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from psmnet.types import Prototypes
+from psmnet.errors import ConfigError
+from psmnet.types import Prediction, Prototypes, Support
 
 TEMPERATURE = 20.0  # PANet (Wang et al., ICCV 2019), section 3.3; kept by ALPNet and PSMNet
 ABSENT_SCORE = -20.0  # a class without prototypes: the lowest cosine score, never NaN
+WINDOW_INSIDE = 0.95  # mean mask above which a window lies in it [ALPNet]
 
 
 def masks_at_features(masks: Tensor, size: tuple[int, int]) -> Tensor:
@@ -19,6 +21,26 @@ def masks_at_features(masks: Tensor, size: tuple[int, int]) -> Tensor:
     if masks.shape[-2:] == size:
         return masks
     return functional.interpolate(masks, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def masks_under_upsampling(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Weights (N, K, h, w) that average features as masks (N, K, H, W) average the features brought to H x W.
+
+    Methods that enlarge features bilinearly to the mask (PANet, ADNet) sum over pixels U f; the same sum is one over
+    feature positions, weighed by the transpose of U applied to the mask: no large map is built. A position's weights
+    add up to its share of the image, in feature positions.
+    """
+    if masks.shape[-2:] == size:
+        return masks
+    rows, columns = (_upsampling(size[axis], masks.shape[axis - 2], masks) for axis in (0, 1))
+    weights = rows @ masks @ columns.T
+    return weights * (size[0] * size[1] / (masks.shape[-2] * masks.shape[-1]))
+
+
+def _upsampling(features: int, pixels: int, like: Tensor) -> Tensor:
+    """Bilinear enlargement along one axis as a matrix (features, pixels)."""
+    identity = torch.eye(features, dtype=like.dtype, device=like.device)[:, None]
+    return functional.interpolate(identity, size=pixels, mode="linear", align_corners=False)[:, 0]
 
 
 def foreground_members(masks: Tensor) -> Tensor:
@@ -49,9 +71,17 @@ def masked_average(features: Tensor, weights: Tensor) -> Prototypes:
 
 
 def grid_prototypes(features: Tensor, masks: Tensor, side: int) -> Prototypes:
-    """Average-pooled windows that lie in soft masks (N, K, h, w) [ALPNet: above 0.95]; the targets share vectors."""
+    """Average-pooled windows that lie in soft masks (N, K, h, w) [ALPNet: above 0.95]; the targets share vectors.
+
+    Raises:
+        ConfigError: a window larger than the feature map.
+    """
+    if side > min(masks.shape[-2:]):
+        raise ConfigError(
+            f"a grid of {side} x {side} windows", f"give 0 to {min(masks.shape[-2:])}, the side of the feature map"
+        )
     vectors = functional.avg_pool2d(features, side).flatten(2).transpose(1, 2)[:, None]  # N 1 P C
-    inside = functional.avg_pool2d(masks, side).flatten(2) > 0.95
+    inside = functional.avg_pool2d(masks, side).flatten(2) > WINDOW_INSIDE
     return Prototypes(vectors, inside * float(side * side))
 
 
@@ -84,6 +114,31 @@ def cosine_score(features: Tensor, *sets: Prototypes, weigh_area: bool = False) 
         denominator = denominator + _weighted_sum(weights, power)
     there = denominator > 0
     return torch.where(there, numerator / torch.where(there, denominator, 1.0), ABSENT_SCORE)
+
+
+def image_logits(logits: Tensor, stride: int) -> Tensor:
+    """Class logits on the feature grid (N, K, 2, h, w) to the image's pixels (N, K, 2, h * stride, w * stride)."""
+    size = (logits.shape[-2] * stride, logits.shape[-1] * stride)
+    flat = rearrange(logits, "n k c h w -> (n k) c h w")
+    flat = functional.interpolate(flat, size=size, mode="bilinear", align_corners=False)
+    return rearrange(flat, "(n k) c h w -> n k c h w", n=len(logits))
+
+
+def match_prototypes(
+    features: Tensor, support: Support, size: tuple[int, int], stride: int, *, weigh_area: bool
+) -> Prediction:
+    """Score queries by both classes' prototypes.
+
+    Args:
+        features: (N, K, C, h w), or (N, 1, C, h w) where the targets share them.
+        support: of N slices, or of one that serves all.
+        size: h, w.
+        stride: image pixels per feature position.
+        weigh_area: see `cosine_score`.
+    """
+    classes = (support.background, support.foreground)
+    scores = torch.stack([cosine_score(features, *sets, weigh_area=weigh_area) for sets in classes], dim=2)
+    return Prediction(image_logits(scores.unflatten(-1, size), stride), {})
 
 
 def _weighted_sum(weights: Tensor, terms: Tensor) -> Tensor:

@@ -3,21 +3,69 @@
 Source: Teng et al., Neurocomputing 597 (2024) 127990. Shapes: see `psmnet.types`.
 """
 
-import torch
-from einops import rearrange
-from torch import Tensor, nn
-from torch.nn import functional
+from dataclasses import dataclass
+from typing import Literal
 
+from torch import Tensor, nn
+
+from psmnet.errors import require
 from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.prototypes import (
     class_weights,
-    cosine_score,
     grid_prototypes,
     masked_average,
     masks_at_features,
+    match_prototypes,
 )
 from psmnet.models.psm import split, sub_masks
+from psmnet.models.settings import MethodSettings
 from psmnet.types import Features, Prediction, Support
+
+
+@dataclass(frozen=True)
+class PSMNetSettings(MethodSettings):
+    """What PSMNet can be set to.
+
+    Attributes:
+        alignment: the release multiplies the loss by 0.
+        split_rounds: T of the Prototype Splitting Module; 0 switches splitting off.
+        split_foreground: whether the foreground is split too, or the background alone.
+        minimal_area: feature positions below which a split part stays with its sibling.
+        grid: side in feature positions of the background's average-pooled windows; 0 for none.
+        weigh_area: raise each prototype's part in the softmax by the log of its area.
+        attention: form of cross attention: `text`, `release`, or `off`.
+    """
+
+    alignment: float = 0.0
+    split_rounds: int = 3
+    split_foreground: bool = True
+    minimal_area: int = 1
+    grid: int = 4
+    weigh_area: bool = True
+    attention: Literal["text", "release", "off"] = "text"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.split_rounds <= 8, f"split_rounds is {self.split_rounds}", "give 0 to 8")
+        require(self.minimal_area >= 1, f"minimal_area is {self.minimal_area}", "give 1 or more")
+        require(self.grid >= 0, f"grid is {self.grid}", "give 0 or more")
+        require(
+            self.attention in ("text", "release", "off"),
+            f"attention is {self.attention!r}",
+            "give text, release or off",
+        )
+
+    def network(self, encoder: nn.Module, channels: int) -> nn.Module:
+        """PSMNet over an encoder of `channels`."""
+        return PSMNet(
+            encoder,
+            None if self.attention == "off" else MultiLevelCrossAttention(channels, self.attention),
+            split_rounds=self.split_rounds,
+            split_foreground=self.split_foreground,
+            minimal_area=self.minimal_area,
+            grid=self.grid,
+            weigh_area=self.weigh_area,
+        )
 
 
 class PSMNet(nn.Module):
@@ -74,12 +122,11 @@ class PSMNet(nn.Module):
         local = masked_average(maps, sub_masks(part, foreground_weights, count))
         background = masked_average(maps, sub_masks(part, background_weights, count))
         whole = masked_average(maps, foreground_weights[:, :, None])
-        foreground = whole.union(local)
-        grid = grid_prototypes(maps, 1 - masks, self.grid) if self.grid else None
-        if self.attention is None:
-            return Support(foreground, background, grid)
-        guidance = self.attention.describe(maps, foreground_weights, whole.vectors[:, :, 0], local)
-        return Support(foreground, background, grid, guidance)
+        windows = (grid_prototypes(maps, 1 - masks, self.grid),) if self.grid else ()
+        guidance = None
+        if self.attention is not None:
+            guidance = self.attention.describe(maps, foreground_weights, whole.vectors[:, :, 0], local)
+        return Support((whole.union(local),), (background, *windows), guidance)
 
     def match(self, features: Features, support: Support) -> Prediction:
         """Score N queries by N supports, or by one support that serves them all."""
@@ -87,15 +134,6 @@ class PSMNet(nn.Module):
         enhanced = maps.flatten(2)[:, None]
         if self.attention is not None and support.guidance is not None:
             enhanced = self.attention.enhance(maps, support.guidance)
-        background = (support.background, support.grid) if support.grid is not None else (support.background,)
-        classes = (background, (support.foreground,))
-        scores = torch.stack([cosine_score(enhanced, *sets, weigh_area=self.weigh_area) for sets in classes], dim=2)
-        logits = rearrange(scores, "n k c (h w) -> (n k) c h w", h=maps.shape[-2])
-        size = (maps.shape[-2] * self.stride, maps.shape[-1] * self.stride)
-        logits = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return Prediction(rearrange(logits, "(n k) c h w -> n k c h w", n=len(scores)), {})
-
-    @property
-    def stride(self) -> int:
-        """Image pixels per feature position."""
-        return int(self.encoder.stride)  # type: ignore[arg-type]  # nn.Module types every attribute as Tensor | Module
+        size = (maps.shape[-2], maps.shape[-1])
+        stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
+        return match_prototypes(enhanced, support, size, stride, weigh_area=self.weigh_area)

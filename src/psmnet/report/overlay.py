@@ -5,17 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw
 
 from psmnet.errors import InputError
 from psmnet.files import atomic_path
-from psmnet.geometry import Reorientation, signed_permutation
+from psmnet.report.slices import DIM, INK, WHITE, Colour, Mask, SlicePainter, builtin_font
 from psmnet.volume import Array, Volume
-
-Colour = tuple[int, int, int]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
 
 # Led by Okabe and Ito's colours (https://jfly.uni-koeln.de/color), lightened where they would drown on grey; white is
 # the reference's. Thirteen, because then no two organs of any data set in the catalogue share one (values modulo 13).
@@ -37,16 +32,9 @@ PALETTE: tuple[Colour, ...] = (
 
 MAX_SLICES = 8
 PER_ROW = 4
-MAX_HEIGHT_PX, MAX_WIDTH_PX = 300, 480  # of one slice
 MIN_CANVAS_PX = 520  # room for a legend under a single narrow slice
-SUPERSAMPLE = 2  # lines are drawn this much finer and averaged, which smooths their edges
 MARGIN_PX, GAP_PX = 18, 8
-FILL_OPACITY = 0.2
-LINE_STEPS, REFERENCE_STEPS, DASH_PX = 3, 2, 5  # line widths in supersampled pixels; length of a dash
-
-GAP_OPACITY = 0.6
-
-BLACK, WHITE, INK, DIM, PAPER = (0, 0, 0), (255, 255, 255), (226, 230, 235), (142, 150, 160), (17, 20, 24)
+PAPER = (17, 20, 24)
 
 
 def colour_of(value: int) -> Colour:
@@ -94,18 +82,15 @@ def draw_overlay(
     reference_zyx = None if reference_zyx is None else _checked(reference_zyx, image, "the reference label map")
     chosen = _choose_slices(labels_zyx, reference_zyx)
 
-    low, high = _grey_window(image.array_zyx)
-    view = _view(image)
-    size = view.size_px(image)
+    painter = SlicePainter(image)
     panels = []
     for index in chosen:
-        labels_yx = view.apply(labels_zyx[index])
-        reference_yx = None if reference_zyx is None else view.apply(reference_zyx[index])
-        grey = _grey(view.apply(image.array_zyx[index]), low, high, size)
-        drawn = _with_borders(grey, labels_yx) if borders_only else _with_contours(grey, labels_yx, reference_yx)
-        panel = Image.fromarray(drawn)
-        _write_on(panel, f"{index + 1}/{len(labels_zyx)}", view.letters)
-        panels.append(panel)
+        if borders_only:
+            panels.append(painter.borders(index, labels_zyx[index], PALETTE[0]))
+            continue
+        masks = [(mask, colour_of(value)) for value, mask in _masks(labels_zyx[index])]
+        references = [] if reference_zyx is None else [mask for _, mask in _masks(reference_zyx[index])]
+        panels.append(painter.contours(index, masks, references))
 
     entries = []
     if not borders_only:
@@ -132,6 +117,10 @@ def _values(labels: Array) -> set[int]:
     return set(np.unique(labels).tolist()) - {0}
 
 
+def _masks(labels_yx: Array) -> list[tuple[int, Mask]]:
+    return [(value, labels_yx == value) for value in sorted(_values(labels_yx))]
+
+
 def _choose_slices(labels_zyx: Array, reference_zyx: Array | None) -> list[int]:
     labelled = labels_zyx.any(axis=(1, 2))
     if reference_zyx is not None:
@@ -141,153 +130,6 @@ def _choose_slices(labels_zyx: Array, reference_zyx: Array | None) -> list[int]:
     # Middles of equal parts: the outermost slices of an organ show little of it.
     positions = ((np.arange(count) + 0.5) * len(candidates) / count).astype(int)
     return [int(index) for index in candidates[positions]]
-
-
-# ---- how a slice is laid before the reader ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _View:
-    """How stored slices are turned for the reader, and the letters at their left and top edge (or none)."""
-
-    reorientation: Reorientation
-    letters: tuple[str, str]
-
-    def apply(self, array_yx: Array) -> Array:
-        turned: Array = self.reorientation.apply_array(array_yx[None])[0]
-        return turned
-
-    def size_px(self, image: Volume) -> tuple[int, int]:
-        """Width and height of a slice in the picture, in the proportions of its millimetres."""
-        first, second = self.reorientation.axes[:2]
-        width_mm = image.size_xyz[first] * image.spacing_mm[first]
-        height_mm = image.size_xyz[second] * image.spacing_mm[second]
-        scale = min(MAX_HEIGHT_PX / height_mm, MAX_WIDTH_PX / width_mm)
-        return max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
-
-
-# For slices across x, y and z (LPS): where the picture's columns and rows run to, and its left and top letters.
-_READING: tuple[tuple[tuple[int, int, int], tuple[int, int, int], tuple[str, str]], ...] = (
-    ((0, 1, 0), (0, 0, -1), ("A", "S")),  # sagittal: to the back, to the feet
-    ((1, 0, 0), (0, 0, -1), ("R", "S")),  # coronal: to the patient's left, to the feet
-    ((1, 0, 0), (0, 1, 0), ("R", "A")),  # axial: to the patient's left, to the back
-)
-
-
-def _view(image: Volume) -> _View:
-    across = image.direction[:, 2]
-    columns, rows, letters = _READING[int(np.abs(across).argmax())]
-    # The third axis is wanted as it is: slices keep their order, and only rows and columns are turned.
-    wanted = np.column_stack([columns, rows, across])
-    axes, flips = signed_permutation(image.direction, wanted)
-    cosines = [abs(wanted[:, new] @ image.direction[:, axes[new]]) for new in (0, 1)]
-    return _View(Reorientation(axes, (flips[0], flips[1], False)), letters if min(cosines) > 0.8 else ("", ""))
-
-
-def _grey_window(array: Array) -> tuple[float, float]:
-    finite = array[np.isfinite(array)]
-    if finite.size == 0:
-        return 0.0, 0.0
-    low, high = np.percentile(finite, (0.5, 99.5))
-    return float(low), float(high)
-
-
-def _grey(slice_yx: Array, low: float, high: float, size: tuple[int, int]) -> Floats:
-    """Grey values 0 to 255, (height, width); a scan of one value is black."""
-    values = np.nan_to_num(slice_yx.astype(np.float32), nan=low, posinf=high, neginf=low)
-    scaled = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
-    picture = Image.fromarray((scaled * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    return np.asarray(picture, dtype=np.float32)
-
-
-# ---- contours --------------------------------------------------------------------------------------------------
-
-
-def _with_contours(grey: Floats, labels_yx: Array, reference_yx: Array | None) -> npt.NDArray[np.uint8]:
-    """Grey (height, width) to red, green, blue (height, width, 3) with fills and contours."""
-    height, width = grey.shape
-    picture = np.repeat(grey[..., None], 3, axis=2)
-    for value in sorted(_values(labels_yx)):
-        inside = _enlarge(labels_yx == value, height, width)
-        line = _inner_line(inside, LINE_STEPS)
-        _blend(picture, colour_of(value), np.maximum(_average(line), FILL_OPACITY * _average(inside)))
-    if reference_yx is not None:
-        for value in sorted(_values(reference_yx)):
-            inside = _enlarge(reference_yx == value, height, width)
-            line, dashes = _inner_line(inside, REFERENCE_STEPS), _dashes(inside)
-            _blend(picture, BLACK, GAP_OPACITY * _average(line & ~dashes))  # or dashes would be lost on bright tissue
-            _blend(picture, WHITE, _average(line & dashes))
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-
-
-def _with_borders(grey: Floats, ids_yx: Array) -> npt.NDArray[np.uint8]:
-    """Grey (height, width) to red, green, blue (height, width, 3) with the lines between ids."""
-    height, width = grey.shape
-    rows = np.arange(height * SUPERSAMPLE) * ids_yx.shape[0] // (height * SUPERSAMPLE)
-    columns = np.arange(width * SUPERSAMPLE) * ids_yx.shape[1] // (width * SUPERSAMPLE)
-    ids = ids_yx[rows][:, columns]
-    down, across = ids[:-1] != ids[1:], ids[:, :-1] != ids[:, 1:]
-    line = np.zeros(ids.shape, bool)
-    line[:-1] |= down  # on both sides of a border
-    line[1:] |= down
-    line[:, :-1] |= across
-    line[:, 1:] |= across
-    picture = np.repeat(grey[..., None], 3, axis=2)
-    _blend(picture, PALETTE[0], _average(line))
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-
-
-def _enlarge(mask: Mask, height: int, width: int) -> Mask:
-    """The mask at (SUPERSAMPLE * height, SUPERSAMPLE * width), with smooth borders where that is an enlargement."""
-    rows, columns = height * SUPERSAMPLE, width * SUPERSAMPLE
-    picture = Image.fromarray(mask.astype(np.uint8) * 255).resize((columns, rows), Image.Resampling.BILINEAR)
-    enlarged: Mask = np.asarray(picture) >= 128
-    # Where pixels are fewer than voxels a thin structure would average away: each voxel keeps the pixel it falls into.
-    row, column = np.nonzero(mask)
-    row_px = ((row + 0.5) * rows / mask.shape[0]).astype(int)
-    column_px = ((column + 0.5) * columns / mask.shape[1]).astype(int)
-    enlarged[row_px, column_px] = True
-    return enlarged
-
-
-def _inner_line(mask: Mask, steps: int) -> Mask:
-    """The mask's rim, `steps` pixels wide and inside it, so that neighbours' lines don't cover one another."""
-    core = mask
-    for step in range(steps):
-        core = _erode(core, diagonally=step % 2 == 1)  # in turns: an octagon, so that all directions are as wide
-    return mask & ~core
-
-
-def _erode(mask: Mask, *, diagonally: bool) -> Mask:
-    padded = np.pad(mask, 1)  # the picture's edge closes a contour
-    shifts = [(0, 1), (2, 1), (1, 0), (1, 2)] + ([(0, 0), (0, 2), (2, 0), (2, 2)] if diagonally else [])
-    core = mask.copy()
-    for row, column in shifts:
-        core &= padded[row : row + mask.shape[0], column : column + mask.shape[1]]
-    return core
-
-
-def _dashes(mask: Mask) -> Mask:
-    """Where a dashed line along the mask's border is on: counted along rows or columns, as the border runs."""
-    # Smoothed, because a staircase of pixels has only two directions.
-    smooth = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.BoxBlur(3))
-    down, across = np.gradient(np.asarray(smooth, dtype=np.float32), axis=(0, 1))
-    row, column = np.indices(mask.shape)
-    along = np.where(np.abs(across) > np.abs(down), row, column)
-    on: Mask = (along // (DASH_PX * SUPERSAMPLE)) % 2 == 0
-    return on
-
-
-def _average(mask: Mask) -> Floats:
-    """Coverage 0 to 1 of the picture's pixels by a supersampled mask."""
-    height, width = mask.shape[0] // SUPERSAMPLE, mask.shape[1] // SUPERSAMPLE
-    blocks = mask.reshape(height, SUPERSAMPLE, width, SUPERSAMPLE)
-    coverage: Floats = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return coverage
-
-
-def _blend(picture: Floats, colour: Colour, opacity: Floats) -> None:
-    picture += opacity[..., None] * (np.asarray(colour, dtype=np.float32) - picture)
 
 
 # ---- words and layout ------------------------------------------------------------------------------------------
@@ -323,29 +165,13 @@ def _printable(text: str) -> str:
     return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in base)
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size_px)
-
-
 def _shortened(text: str, size_px: int, width_px: int) -> str:
-    font = _font(size_px)
+    font = builtin_font(size_px)
     if font.getlength(text) <= width_px:
         return text
     while text and font.getlength(text + "...") > width_px:
         text = text[:-1]
     return text + "..."
-
-
-def _write_on(panel: Image.Image, number: str, letters: tuple[str, str]) -> None:
-    draw, font = ImageDraw.Draw(panel), _font(13)
-    left, top = letters
-    width, height = panel.size
-    for place, text, anchor, colour in (
-        ((6, height - 6), number, "ls", INK),
-        ((6, height // 2), left, "lm", DIM),
-        ((width // 2, 5), top, "mt", DIM),
-    ):
-        draw.text(place, text, fill=colour, font=font, anchor=anchor, stroke_width=2, stroke_fill=BLACK)
 
 
 def _montage(panels: list[Image.Image], title: str, entries: list[_Entry]) -> Image.Image:
@@ -362,7 +188,7 @@ def _montage(panels: list[Image.Image], title: str, entries: list[_Entry]) -> Im
     draw = ImageDraw.Draw(picture)
     if title:
         text = _shortened(title, 20, inner)
-        draw.text((MARGIN_PX, MARGIN_PX + 20), text, fill=INK, font=_font(20), anchor="ls")
+        draw.text((MARGIN_PX, MARGIN_PX + 20), text, fill=INK, font=builtin_font(20), anchor="ls")
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
         left = MARGIN_PX + (inner - slices_width) // 2 + column * (width + GAP_PX)
@@ -377,7 +203,7 @@ def _place_legend(entries: list[_Entry], width_px: int) -> tuple[list[tuple[_Ent
     placed, left, top = [], 0, 0
     for entry in entries:
         entry = _Entry(_shortened(entry.text, 15, width_px - 26), entry.colour, entry.kind)
-        entry_width = 24 + round(_font(15).getlength(entry.text))
+        entry_width = 24 + round(builtin_font(15).getlength(entry.text))
         if left and left + entry_width > width_px:
             left, top = 0, top + 26
         placed.append((entry, left, top))
@@ -395,4 +221,4 @@ def _draw_entry(draw: ImageDraw.ImageDraw, entry: _Entry, left: int, top: int) -
     else:
         draw.rectangle((left, middle - 7, left + 14, middle + 7), outline=entry.colour, width=2)
     ink = DIM if entry.kind == "none" else INK
-    draw.text((left + 23, middle + 5), entry.text, fill=ink, font=_font(15), anchor="ls")
+    draw.text((left + 23, middle + 5), entry.text, fill=ink, font=builtin_font(15), anchor="ls")

@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 import io
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,10 @@ footer {
 """
 
 
+# A number or its bound, perhaps with what it varies by, how many it is the mean of, and a mark.
+_NUMBER = re.compile(r"(< )?[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?( ± \d[\d.]*)?( \(\d+\))?†?")
+
+
 @dataclass(frozen=True)
 class PageTable:
     """A table of a page.
@@ -64,6 +69,7 @@ class PageTable:
         caption: what it shows.
         columns: headings; the first column names the rows.
         rows: cells as they are to be read, as many in each row as there are columns.
+        strong: (row, column) of cells to stress, counted from 0.
 
     Raises:
         InputError: a row has more or fewer cells than there are columns.
@@ -72,6 +78,7 @@ class PageTable:
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    strong: Collection[tuple[int, int]] = ()
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
@@ -97,16 +104,30 @@ def write_page(
     Raises:
         InputError: a picture can't be read or is neither PNG nor JPEG, or the page can't be written.
     """
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    body: list[str] = []
+    if tables:
+        body += ["<section>", "<h2>Tables</h2>", *(table_block(table) for table in tables), "</section>"]
+    if pictures:
+        figures = (picture_block(caption, picture) for caption, picture in pictures)
+        body += ["<section>", "<h2>Pictures</h2>", *figures, "</section>"]
+    write_document(path, title=title, intro=intro, body=body)
+
+
+def write_document(path: Path, *, title: str, intro: str, body: Sequence[str], style: str = "") -> None:
+    """Write a page of which the caller has made the body.
+
+    Args:
+        path, title, intro: as `write_page` takes them.
+        body: pieces of HTML without script, event handlers or `style` attributes, which the page's policy stops.
+        style: CSS beside the page's own.
+
+    Raises:
+        InputError: the page can't be written.
+    """
+    style = _STYLE + style
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # The policy names this very style by its hash: a style or script that slipped in through a name would not run.
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    body = [f"<h1>{_escape(title)}</h1>"]
-    body += [f"<p>{_escape(' '.join(text.split()))}</p>" for text in intro.split("\n\n") if text.strip()]
-    if tables:
-        body += ["<section>", "<h2>Tables</h2>", *(_table(table) for table in tables), "</section>"]
-    if pictures:
-        figures = (_figure(caption, picture) for caption, picture in pictures)
-        body += ["<section>", "<h2>Pictures</h2>", *figures, "</section>"]
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -115,41 +136,52 @@ def write_page(
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="referrer" content="no-referrer">',
-        f"<title>{_escape(title)}</title>",
-        f"<style>{_STYLE}</style>",
+        f"<title>{escape(title)}</title>",
+        f"<style>{style}</style>",
         "</head>",
         "<body>",
         "<main>",
+        f"<h1>{escape(title)}</h1>",
+        *(paragraph(text) for text in intro.split("\n\n") if text.strip()),
         *body,
         "</main>",
-        f"<footer>psmnet {_escape(package_version())}: for research, not a medical device.</footer>",
+        f"<footer>psmnet {escape(package_version())}: for research, not a medical device.</footer>",
         "</body>",
         "</html>",
     ]
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _escape(text: str) -> str:
+def paragraph(text: str) -> str:
+    """A paragraph of plain text."""
+    return f"<p>{escape(' '.join(text.split()))}</p>"
+
+
+def escape(text: str) -> str:
     """Text that is safe in HTML and encodable: file names may hold control characters and broken UTF-8."""
     printable = "".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode())
     return html.escape(printable)
 
 
-def _table(table: PageTable) -> str:
+def table_block(table: PageTable) -> str:
+    """A table in a frame that scrolls; columns that hold only numbers are aligned right."""
     numeric = [
         bool(table.rows) and all(_is_number_or_gap(row[column]) for row in table.rows)
         for column in range(len(table.columns))
     ]
     classes = [' class="number"' if is_numeric and column else "" for column, is_numeric in enumerate(numeric)]
     head = "".join(
-        f'<th scope="col"{style}>{_escape(text)}</th>' for text, style in zip(table.columns, classes, strict=True)
+        f'<th scope="col"{style}>{escape(text)}</th>' for text, style in zip(table.columns, classes, strict=True)
     )
     rows = []
-    for row in table.rows:
-        first, *others = (_escape(cell) for cell in row)
+    for number, row in enumerate(table.rows):
+        first, *others = (
+            f"<strong>{escape(cell)}</strong>" if (number, column) in table.strong else escape(cell)
+            for column, cell in enumerate(row)
+        )
         cells = "".join(f"<td{style}>{cell}</td>" for cell, style in zip(others, classes[1:], strict=True))
         rows.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
-    caption = _escape(table.caption)
+    caption = escape(table.caption)
     # Reachable by keyboard, since a wide table scrolls in its frame on a small screen.
     return "\n".join(
         [
@@ -163,25 +195,27 @@ def _table(table: PageTable) -> str:
 
 
 def _is_number_or_gap(cell: str) -> bool:
-    try:
-        float(cell.strip().rstrip("%"))
-    except ValueError:
-        return cell.strip() in {"", "-"}
-    return True
+    return cell.strip() in {"", "-"} or _NUMBER.fullmatch(cell.strip()) is not None
 
 
-def _figure(caption: str, path: Path) -> str:
+def picture_block(caption: str, picture: Path | bytes) -> str:
+    """A PNG or JPEG, a file or its content, embedded under its caption.
+
+    Raises:
+        InputError: it can't be read, or is neither.
+    """
     try:
-        content = path.read_bytes()
+        content = picture if isinstance(picture, bytes) else picture.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
-                kind, (width, height) = str(picture.format).lower(), picture.size
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as opened:
+                kind, (width, height) = str(opened.format).lower(), opened.size
     except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a PNG or JPEG picture"
-        raise InputError(f"can't show {path} ({reason})", "give a PNG or JPEG file") from error
+        name = caption if isinstance(picture, bytes) else picture
+        raise InputError(f"can't show {name} ({reason})", "give a PNG or JPEG file") from error
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    text = _escape(caption)
+    text = escape(caption)
     # The size keeps the page from jumping while pictures are decoded.
     image = f'<img src="{source}" alt="{text}" width="{width}" height="{height}">'
     frame = f'<div class="scroll" role="region" aria-label="{text}" tabindex="0">{image}</div>'

@@ -1,0 +1,148 @@
+"""The interface above the verbs: labelled support scans in, an organ's mask in a query's slices out.
+
+Slice-wise methods reach it through the slices that a protocol names; the segmenter (blind) and registration take
+whole scans and are cut to the slices that count.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from psmnet import protocols
+from psmnet.catalog import METHODS
+from psmnet.checkpoint import Weights, load_weights
+from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
+from psmnet.protocols import Counted
+from psmnet.registration import Registration
+from psmnet.segmenter import Segmenter
+from psmnet.types import Features, Support, concatenate
+from psmnet.volume import Volume
+
+Mask = npt.NDArray[np.bool_]
+LabelledScan = tuple[Volume, Volume]
+
+
+WholeScan = Segmenter | Registration
+
+
+class Predictor(Protocol):
+    """What evaluation asks of a method."""
+
+    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
+        """Take labelled scans (image, label map) and the label values that will be asked for."""
+
+    def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
+        """Each label value's mask (Q, Y, X) in the query slices that count for it, on the stored grid."""
+
+
+def predictor_of(method: Weights | Registration, protocol: str, device: torch.device) -> Predictor:
+    """The predictor of a method under a protocol."""
+    if isinstance(method, Weights) and protocol in protocols.SUPPORT_SLICES:
+        return NamedSlices(method, protocol, device)
+    return WholeScans(segmenter_of(method, device))
+
+
+def segmenter_of(method: Weights | Registration, device: torch.device) -> WholeScan:
+    """What segments whole scans by a method."""
+    return Segmenter(method, device) if isinstance(method, Weights) else method
+
+
+class WholeScans:
+    """A segmenter of whole scans, cut to the slices that count; organs compete."""
+
+    def __init__(self, segmenter: WholeScan) -> None:
+        self.segmenter = segmenter
+
+    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
+        """Hand labelled scans on."""
+        self.segmenter.set_support(supports, values)
+
+    def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
+        """Segment the query once for all label values."""
+        labels = self.segmenter.segment(query).array_zyx
+        return {value: labels[organ.slices] == value for value, organ in counted.items()}
+
+
+class NamedSlices:
+    """Slice-wise matching where the protocol names the support slice of each query slice; organs don't compete.
+
+    Args:
+        weights: network and normalisation.
+        protocol: in `protocols.SUPPORT_SLICES`.
+        device: where the network runs.
+    """
+
+    def __init__(self, weights: Weights, protocol: str, device: torch.device) -> None:
+        self.model: Any = weights.model.to(device)
+        self.weights = weights
+        self.support_slices = protocols.SUPPORT_SLICES[protocol]
+        self.device = device
+        self.supports: dict[int, Support] = {}
+
+    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
+        """Encode each support slice that is named once, and describe each label value in its own."""
+        described: dict[int, list[Support]] = {value: [] for value in values}
+        for image, labels in supports:
+            shown = [value for value in values if (labels.array_zyx == value).any()]
+            named = {value: self.support_slices(labels.array_zyx == value) for value in shown}
+            if not named:
+                continue
+            encoded = np.unique(np.concatenate(list(named.values())))
+            features = self._encode(image, encoded)
+            for value, numbers in named.items():
+                rows = torch.from_numpy(np.searchsorted(encoded, numbers)).to(self.device)
+                masks = mask_tensor(labels.array_zyx[numbers], [value]).to(self.device)
+                with torch.no_grad():
+                    described[value].append(self.model.describe(features[rows], masks))
+        # Part k joins slice k of every support scan that has the organ.
+        self.supports = {value: concatenate(parts) for value, parts in described.items()}
+
+    def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
+        """Encode each query slice that counts once, and match it for each label value."""
+        wanted = [organ.slices for organ in counted.values()]
+        encoded = np.unique(np.concatenate(wanted)) if wanted else np.zeros(0, np.int64)
+        if len(encoded) == 0:
+            return dict.fromkeys(counted, query.array_zyx[:0] > 0)
+        features = self._encode(query, encoded)
+        masks = {}
+        for value, organ in counted.items():
+            mask = np.zeros((len(organ.slices), *query.array_zyx.shape[1:]), dtype=bool)
+            rows = torch.from_numpy(np.searchsorted(encoded, organ.slices)).to(self.device)
+            serving = torch.from_numpy(organ.parts).to(self.device)
+            for chunk, margin in match_slices(self.model, features[rows], self.supports[value], serving):
+                # Logits return to the stored grid before the decision (protocols.md).
+                stored = functional.interpolate(margin, size=mask.shape[1:], mode="bilinear", align_corners=False)
+                mask[chunk] = (stored[:, 0] > 0).cpu().numpy()
+            masks[value] = mask
+        return masks
+
+    def _encode(self, scan: Volume, numbers: npt.NDArray[np.int64]) -> Features:
+        images = slice_tensor(scan.array_zyx, self.weights.normalisation, self.weights.config.input_size, numbers)
+        return encode_slices(self.model, images, self.device)
+
+
+def load_method(method: str | None, weights: str | Path | None, changes: Sequence[str] = ()) -> Weights | Registration:
+    """A method ready to be evaluated or used.
+
+    Args:
+        method: in the catalog; None for what the weights were trained with.
+        weights: of a slice-wise method; a training-free one needs none.
+        changes: `NAME=VALUE` texts, settings to change.
+
+    Raises:
+        InputError: the weights can't be used.
+        ConfigError: no such method or setting.
+    """
+    if method is None or METHODS[method].trained:
+        return load_weights(weights or "bundled", method, changes)
+    return Registration.of(changes)
+
+
+def method_name(method: Weights | Registration) -> str:
+    """Its name in the catalog."""
+    return method.config.method if isinstance(method, Weights) else method.name

@@ -1,0 +1,232 @@
+"""What a benchmark consists of: a recipe (YAML), and the cells that follow from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from psmnet.catalog import METHODS, PROTOCOLS, dataset
+from psmnet.data.pseudolabels import KINDS
+from psmnet.errors import ConfigError, InputError, require
+from psmnet.protocols import excluded_classes
+from psmnet.run import RunSpec
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One row of the table to be.
+
+    Attributes:
+        method: name in the catalog.
+        set: `NAME=VALUE` settings that it is trained with.
+        after: `NAME=VALUE` settings that are changed after training, so that no training of its own is needed.
+        kind: superpixels or supervoxels that it is trained on.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    method: str
+    set: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    kind: str = "superpixels"
+
+    def __post_init__(self) -> None:
+        require(self.method in METHODS, f"method {self.method!r}", f"give any of {', '.join(METHODS)}")
+        require(self.kind in KINDS, f"kind {self.kind!r}", f"give {' or '.join(KINDS)}")
+        require(
+            METHODS[self.method].trained or not self.after,
+            f"after: {', '.join(self.after)} for {self.method}, which is not trained",
+            "give it as set",
+        )
+
+    def trained_name(self) -> str:
+        """Folder of its training: the method, and what differs from the preset and from superpixels."""
+        return _name(self.method, self.kind, self.set)
+
+    def name(self) -> str:
+        """Folder of its results."""
+        return _name(self.method, self.kind, (*self.set, *self.after))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Setting 1, or Setting 2 with its group."""
+
+    __pydantic_config__ = _STRICT
+
+    setting: int = 1
+    group: str | None = None
+
+    def name(self) -> str:
+        """Folder: s1, s2-upper, s2-lower."""
+        return f"s{self.setting}" + (f"-{self.group}" if self.group else "")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A benchmark: methods x settings x folds x seeds, each trained once and scored by every protocol.
+
+    Attributes:
+        dataset: name in the catalog.
+        methods: rows of the table.
+        settings: 1, and 2 with a group.
+        folds: which.
+        seeds: of initial weights and episodes.
+        protocols: in the catalog.
+        scheme: of the folds, in `catalog.FOLDS`.
+        setting2: rule by which Setting 2 drops slices.
+        support_cases: cases after a fold that are kept out of training as supports.
+        shots: numbers of support cases to score with, the first ones after the fold.
+        each_support: score with each of the support cases alone, too.
+        preset, steps, precision: of the trainings; None keeps the preset's.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    dataset: str
+    methods: tuple[MethodEntry, ...]
+    settings: tuple[Setting, ...] = (Setting(),)
+    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[int, ...] = (0,)
+    protocols: tuple[str, ...] = ("ep1",)
+    scheme: str = "ouyang"
+    setting2: str = "any"
+    support_cases: int = 1
+    shots: tuple[int, ...] = (1,)
+    each_support: bool = False
+    preset: str = "compact"
+    steps: int | None = None
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("methods", "settings", "folds", "seeds", "protocols", "shots"):
+            values = getattr(self, name)
+            require(len(values) > 0, f"no {name}", f"give at least one of {name}")
+            require(len(set(values)) == len(values), f"{name} with one twice", "give each once")
+        unknown = [name for name in self.protocols if name not in PROTOCOLS]
+        require(not unknown, f"protocol {', '.join(unknown)}", f"give any of {', '.join(PROTOCOLS)}")
+        most = max(self.shots)
+        require(
+            min(self.shots) >= 1 and most <= self.support_cases,
+            f"shots {', '.join(map(str, self.shots))} of {self.support_cases} support cases",
+            "give shots from 1 to support_cases",
+        )
+        for setting in self.settings:
+            excluded_classes(dataset(self.dataset), setting.setting, setting.group)
+
+    def jobs(self) -> Iterator["Job"]:
+        """All trainings, fold by fold, so that an unfinished benchmark has whole folds."""
+        for setting, seed, fold, entry in product(self.settings, self.seeds, self.folds, self.methods):
+            if METHODS[entry.method].trained:
+                yield Job(self, entry, setting, fold, seed)
+            elif seed == self.seeds[0]:
+                yield Job(self, entry, setting, fold, None)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One results file: a training scored by one protocol with one choice of supports."""
+
+    protocol: str
+    shots: int
+    support: str | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, or none of a training-free method (seed None), and the results that come of it."""
+
+    recipe: Recipe
+    entry: MethodEntry
+    setting: Setting
+    fold: int
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Where it lies: the same below the folder of trainings and that of results, but for the protocol."""
+        seed = "" if self.seed is None else f"_seed{self.seed}"
+        return f"fold{self.fold}{seed}"
+
+    def title(self) -> str:
+        """For people."""
+        return f"{self.setting.name()} {self.entry.name()} {self.name}"
+
+    def run_folder(self, runs: Path) -> Path:
+        """Where its training lies."""
+        return runs / self.recipe.dataset / self.setting.name() / self.entry.trained_name() / self.name
+
+    def results_file(self, out: Path, score: Score) -> Path:
+        """Where one of its results lies (protocols.md)."""
+        more = f"_support{score.support}" if score.support else f"_shots{score.shots}" if score.shots > 1 else ""
+        folder = out / self.recipe.dataset / self.setting.name() / score.protocol / self.entry.name()
+        return folder / f"{self.name}{more}.json"
+
+    def spec(self) -> RunSpec:
+        """Its training."""
+        recipe = self.recipe
+        return RunSpec(
+            dataset=recipe.dataset,
+            fold=self.fold,
+            folds=recipe.scheme,
+            setting=self.setting.setting,
+            group=self.setting.group,
+            setting2=recipe.setting2,
+            kind=self.entry.kind,  # type: ignore[arg-type]  # checked against the kinds there are
+            support_cases=recipe.support_cases,
+            method=self.entry.method,
+            preset=recipe.preset,
+            precision=recipe.precision,
+            steps=recipe.steps,
+            seed=self.seed or 0,
+            changes=self.entry.set,
+        )
+
+    def scores(self, supports: tuple[str, ...]) -> list[Score]:
+        """What it is scored by, given the ids of its support cases; the first alone is one shot already."""
+        recipe = self.recipe
+        others = supports[1:] if recipe.each_support else ()
+        return [
+            score
+            for protocol in recipe.protocols
+            for score in (
+                *(Score(protocol, shots, None) for shots in recipe.shots),
+                *(Score(protocol, 1, case) for case in others),
+            )
+        ]
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; a method or setting that is but a name or number may be written as such.
+
+    Raises:
+        InputError: it is missing or no YAML.
+        ConfigError: a name or value that can't be.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't read recipe {path} ({error})", "give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is no YAML: {error}", "mend it") from error
+    if isinstance(content, dict):
+        for name, field in (("methods", "method"), ("settings", "setting")):
+            if isinstance(content.get(name), list):
+                content[name] = [e if isinstance(e, dict) else {field: e} for e in content[name]]
+    try:
+        return TypeAdapter(Recipe).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "recipe"
+        wrong = f"{path}: {place}: {first['msg']}"
+        raise ConfigError(wrong, "see docs/benchmark.md for what a recipe holds") from error
+
+
+def _name(method: str, kind: str, changes: tuple[str, ...]) -> str:
+    parts = [kind] if kind != "superpixels" else []
+    return "-".join([method, *parts, *([",".join(sorted(changes))] if changes else [])])

@@ -1,0 +1,396 @@
+"""`Registration`: the training-free baseline. Labelled scans are laid over a query, and their labels come along.
+
+An affine transform maximises mutual information [Mattes et al., IEEE TMI 22 (2003) 120], from several starts; free-form
+deformations [B-splines; Rueckert et al., IEEE TMI 18 (1999) 712] refine it from coarse to fine. Everything happens in
+physical space, so that spacings and orientations may differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from psmnet.config import Setting
+from psmnet.data.body import body_mask
+from psmnet.errors import ConfigError, InputError
+from psmnet.geometry import align_query, slice_first
+from psmnet.io.nifti import as_image, simpleitk
+from psmnet.models.build import parse_changes
+from psmnet.resample import covering, resample_image
+from psmnet.segmenter import Segmentation, require_contrast, wanted_values, windowed
+from psmnet.volume import Array, Volume
+
+# All [ours], chosen on CHAOS fold 0.
+COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them
+CLIPPED = (1.0, 99.0)  # percentiles of the body's intensities
+NEIGHBOURHOOD_MM = 40.0  # intensities are standardised by mean and deviation within it: coils shade, fat outshines
+SHIFT_MM, REACH_MM = 20.0, 40.0  # of the starts, along the slice axis: scans begin and end where they like
+STARTS = 3  # the best of which are optimised
+AFFINE_BINS, SPLINE_BINS = 32, 16  # of the joint histogram; a spline's cost grows with them
+AFFINE_POINTS, SPLINE_POINTS = 20_000, 10_000  # of the body that are compared, so that time does not grow with scans
+AFFINE_STEPS, SPLINE_STEPS = 100, 20
+CONTROL_MM = (80.0, 50.0)  # between control points, coarse to fine
+FOLDLESS = 0.4  # of that distance: cubic B-splines whose control points move by less can't fold [Choi and Lee 2000]
+SEED = 1
+THRESHOLD = 0.5  # share of the votes
+
+
+class Registration:
+    """Segments scans by registration to labelled ones; the surface is the `Segmenter`'s.
+
+    Args:
+        spline: refine the affine transform by B-splines.
+
+    Example:
+        >>> registration = Registration()
+        >>> registration.set_support([(image, labels)])                # doctest: +SKIP
+        >>> mask = registration.segment(query)                         # doctest: +SKIP
+    """
+
+    name = "registration"
+
+    def __init__(self, *, spline: bool = True) -> None:
+        self.spline = spline
+        self._values: list[int] = []
+        self._supports: list[_Support] = []
+        self._frame: Volume | None = None
+
+    @classmethod
+    def of(cls, changes: Sequence[str]) -> Self:
+        """With `NAME=VALUE` texts applied to the settings."""
+        settings = cls().settings
+        return cls(spline=bool((settings | parse_changes(changes, settings))["spline"]))
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """What can be changed."""
+        return {"spline": self.spline}
+
+    @property
+    def variant(self) -> str | None:
+        """Settings that differ from the defaults, as `name=value`; None for none."""
+        return None if self.spline else "spline=false"
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Label values that queries will be given."""
+        return tuple(self._values)
+
+    def set_support(self, supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None = None) -> None:
+        """Prepare labelled scans, once for all queries.
+
+        Args:
+            supports: image and label map on one grid, of each labelled scan.
+            labels: label values to segment; all that are there by default.
+
+        Raises:
+            InputError: no labelled voxel, another grid, or a label value that no support has.
+        """
+        values = wanted_values(supports, labels)
+        first = supports[0][0]
+        frame = slice_first(first).apply(first)
+        prepared = []
+        for image, mask in supports:
+            ranks = _ranks(mask.array_zyx, values)
+            held = frozenset((np.unique(ranks[ranks > 1]) - 1).tolist())
+            if held:
+                view, _ = align_query(frame, image)
+                prepared.append(_Support(_looks(view.apply(image)), as_image(image.with_array(ranks)), held))
+        self._frame, self._values, self._supports = frame, values, prepared
+
+    def segment(self, query: Volume) -> Volume:
+        """The label map of a query, on its own grid, with the support's label values."""
+        return self.examine(query).labels
+
+    def examine(self, query: Volume) -> Segmentation:
+        """Segment a query; the confidence is the mean share of the votes over each label's voxels.
+
+        Raises:
+            ConfigError: no support has been set.
+            InputError: a support can't be laid over the query.
+        """
+        if self._frame is None:
+            raise ConfigError("no support has been set", "call set_support first")
+        require_contrast(query, "the scan")
+        view, notes = align_query(self._frame, query)
+        seen = view.apply(query)
+        looks = _looks(seen)
+        carried = []
+        for number, support in enumerate(self._supports, 1):
+            try:
+                carried.append(_carry(support.ranks, seen, _align(looks, support.looks, self.spline)))
+            except RuntimeError as error:
+                raise InputError(
+                    f"support {number} can't be registered to the scan ({str(error).strip().splitlines()[-1]})",
+                    "give a support that shows the same part of the body, in several slices",
+                ) from error
+        winner, share = _vote(carried, [support.held for support in self._supports], len(self._values))
+        names = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
+        confidence = {
+            value: float(share[winner == rank].mean(dtype=np.float64)) if (winner == rank).any() else 0.0
+            for rank, value in enumerate(self._values, 1)
+        }
+        labels = query.with_array(view.undo(names[winner]))
+        return Segmentation(labels, confidence, view, (*notes, *windowed(query.array_zyx)[1]))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A scan as registration sees it at one resolution, as SimpleITK images: intensities, and 1 in the body."""
+
+    image: Any
+    body: Any
+
+    def middles_mm(self) -> list[npt.NDArray[np.float64]]:
+        """Middle of the lattice and of the body, (x, y, z)."""
+        body = simpleitk().GetArrayViewFromImage(self.body)
+        indices = (np.array(body.shape) - 1) / 2, np.array(ndimage.center_of_mass(body))
+        return [np.array(self.body.TransformContinuousIndexToPhysicalPoint(zyx[::-1].tolist())) for zyx in indices]
+
+
+Looks = tuple[_Look, _Look]  # coarse and fine
+
+
+@dataclass(frozen=True)
+class _Support:
+    """A labelled scan: what registration sees of it, its label map, the ranks (from 1) of the labels it has."""
+
+    looks: Looks
+    ranks: Any
+    held: frozenset[int]
+
+
+def _ranks(labels: Array, values: Sequence[int]) -> Array:
+    """Labels as 2, 3, ... in the values' order and 1 elsewhere, so that 0 is left for what lies outside the scan."""
+    ranks = np.ones(labels.shape, dtype=np.min_scalar_type(len(values) + 1))
+    for rank, value in enumerate(values, 2):
+        ranks[labels == value] = rank
+    return ranks
+
+
+def _looks(scan: Volume) -> Looks:
+    """Find the body of a scan with its slices first, coarsen, standardise."""
+    body = body_mask(scan.array_zyx, None, scan.spacing_mm)
+    if not body.any():
+        body = np.ones_like(body)
+    array = windowed(scan.array_zyx)[0].astype(np.float32)
+    low, high = np.percentile(array[body], CLIPPED)
+    array = np.where(body, np.clip(array, low, high) - low, 0) / max(high - low, 1e-6)
+    seen, inside = (_coarsened(scan.with_array(part), FINE_MM) for part in (array, body))
+    seen = _standardised(seen, inside.array_zyx > 0.5)
+    looks = []
+    for mm in (COARSE_MM, FINE_MM):
+        share = _coarsened(inside, mm)
+        solid = share.array_zyx > min(0.5, float(share.array_zyx.max()) / 2)
+        looks.append(_Look(as_image(_coarsened(seen, mm)), as_image(share.with_array(solid.astype(np.uint8)))))
+    return looks[0], looks[1]
+
+
+def _coarsened(volume: Volume, mm: float) -> Volume:
+    """Smooth and resample to voxels of at least `mm` along each axis, in float32."""
+    spacing = [max(step, mm) for step in volume.spacing_mm]
+    sigma = [np.sqrt(new**2 - old**2) / 2 / old for new, old in zip(spacing, volume.spacing_mm, strict=True)]
+    smooth = volume.with_array(ndimage.gaussian_filter(volume.array_zyx.astype(np.float32), sigma[::-1]))
+    return resample_image(smooth, covering(smooth, (spacing[0], spacing[1], spacing[2])))
+
+
+def _standardised(scan: Volume, body: npt.NDArray[np.bool_]) -> Volume:
+    """Intensities less the body's mean nearby, over its standard deviation there; 0 outside the body."""
+    sigma = [NEIGHBOURHOOD_MM / step for step in reversed(scan.spacing_mm)]
+
+    def nearby(array: Array) -> Array:
+        blurred: Array = ndimage.gaussian_filter(array, sigma, truncate=2.5)
+        return blurred
+
+    inside = body.astype(np.float32)
+    weight = nearby(inside) + 1e-3
+    mean = nearby(scan.array_zyx * inside) / weight
+    variance = nearby(np.square(scan.array_zyx) * inside) / weight - np.square(mean)
+    standard = (scan.array_zyx - mean) / (np.sqrt(np.maximum(variance, 0)) + 0.02)
+    return scan.with_array((np.clip(standard, -3, 3) * inside).astype(np.float32))
+
+
+def _align(query: Looks, support: Looks, spline: bool) -> Any:
+    """The transform from the query's space to the support's.
+
+    Raises:
+        RuntimeError: SimpleITK can't compare the two anywhere.
+    """
+    affine = _affine(query, support)
+    if not spline:
+        return affine
+    pair = query[1], support[1]
+    return min((affine, _bend(*pair, affine)), key=lambda found: _value(*pair, found))
+
+
+def _affine(query: Looks, support: Looks) -> Any:
+    """Optimise the best starts at the coarse resolution, and the best of these at the fine one."""
+    coarse, fine = zip(query, support, strict=True)
+    starts = sorted(_starts(*coarse), key=lambda start: _value(*coarse, start))[:STARTS]
+    if np.isinf(_value(*coarse, starts[0])):
+        raise RuntimeError("too little overlaps")
+    best = min((_fitted(*coarse, start, COARSE_MM) for start in starts), key=lambda found: _value(*coarse, found))
+    return min((best, _fitted(*fine, best, FINE_MM)), key=lambda found: _value(*fine, found))
+
+
+def _starts(query: _Look, support: _Look) -> list[Any]:
+    """Translations that lay the lattices or the bodies about one middle, moved along the slice axis, and none."""
+    along = np.array(query.body.GetDirection()).reshape(3, 3)[:, 2]
+    lengths_mm = [look.body.GetSize()[2] * look.body.GetSpacing()[2] for look in (query, support)]
+    steps = int(max(REACH_MM, abs(lengths_mm[0] - lengths_mm[1]) / 2) / SHIFT_MM)
+    offsets = [
+        there - here + step * SHIFT_MM * along
+        for here, there in zip(query.middles_mm(), support.middles_mm(), strict=True)
+        for step in range(-steps, steps + 1)
+    ]
+    starts = []
+    for offset in (*offsets, np.zeros(3)):  # none: scans of one session
+        start = simpleitk().AffineTransform(3)
+        start.SetCenter(query.middles_mm()[1].tolist())
+        start.SetTranslation(offset.tolist())
+        starts.append(start)
+    return starts
+
+
+def _fitted(query: _Look, support: _Look, start: Any, step_mm: float) -> Any:
+    """An affine transform optimised from a start; the start where SimpleITK gives up."""
+    sitk = simpleitk()
+    method = _method(query.body, AFFINE_BINS, AFFINE_POINTS)
+    affine = sitk.AffineTransform(start)
+    method.SetInitialTransform(affine, inPlace=True)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetOptimizerAsRegularStepGradientDescent(
+        step_mm, step_mm / 100, AFFINE_STEPS, gradientMagnitudeTolerance=1e-8
+    )
+    try:
+        method.Execute(query.image, support.image)
+    except RuntimeError:
+        return start
+    return affine
+
+
+def _bend(query: _Look, support: _Look, affine: Any) -> Any:
+    """Add free-form deformations to an affine transform, until SimpleITK gives up.
+
+    Each is fitted to the support as warped so far, over the box around the query's body where the support reaches.
+    """
+    sitk = simpleitk()
+    splines: list[Any] = []
+    for control_mm in CONTROL_MM:
+        transform = sitk.CompositeTransform([affine, *splines])
+        warped = sitk.Resample(support.image, query.image, transform, sitk.sitkLinear, 0.0)
+        reached = _reached(query, support, transform)
+        box = ndimage.find_objects(sitk.GetArrayViewFromImage(reached))[0]
+        body = query.image[tuple(reversed(box))]
+        method = _method(reached, SPLINE_BINS, SPLINE_POINTS)
+        mesh = [max(1, round(n * step / control_mm)) for n, step in zip(body.GetSize(), body.GetSpacing(), strict=True)]
+        most_mm = FOLDLESS * control_mm
+        try:
+            spline = sitk.BSplineTransformInitializer(body, mesh)
+            method.SetInitialTransform(spline, inPlace=True)
+            method.SetOptimizerAsLBFGSB(
+                1e-8,
+                numberOfIterations=SPLINE_STEPS,
+                maximumNumberOfFunctionEvaluations=3 * SPLINE_STEPS // 2,
+                lowerBound=-most_mm,
+                upperBound=most_mm,
+            )
+            method.Execute(query.image, warped)
+        except RuntimeError:
+            break
+        splines.append(spline)
+    if not splines:
+        return affine
+    # As displacements of the fine voxels: a large scan would wait for its splines longer than for all the rest.
+    sampler = sitk.TransformToDisplacementFieldFilter()
+    sampler.SetReferenceImage(query.image)
+    field = sampler.Execute(sitk.CompositeTransform(splines))
+    return sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(field)])
+
+
+def _method(body: Any, bins: int, points: int | None) -> Any:
+    """Mutual information at so many points of the query's body, drawn from a seed; None for all.
+
+    One work unit: ITK's threads add in the order in which they finish, and no two runs would be equal.
+    """
+    sitk = simpleitk()
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(bins)
+    share = 1.0 if points is None else points / int(sitk.GetArrayViewFromImage(body).sum())
+    if share < 1:
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentage(share, SEED)
+    method.SetMetricFixedMask(body)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetNumberOfWorkUnits(1)
+    return method
+
+
+def _value(query: _Look, support: _Look, transform: Any) -> float:
+    """What is minimised, at all points of the query's body; infinite where the two can't be compared.
+
+    The fewer points overlap, the more mutual information there is by chance: that is taken off [Roulston, Physica D
+    125 (1999) 285].
+    """
+    sitk = simpleitk()
+    method = _method(query.body, AFFINE_BINS, None)
+    method.SetMovingInitialTransform(transform)
+    method.SetInitialTransform(sitk.TranslationTransform(3))  # one must be there to be optimised; here it stays 0
+    try:
+        value = float(method.MetricEvaluate(query.image, support.image))
+    except RuntimeError:
+        return np.inf
+    # No view of the array: the image doesn't outlive the line.
+    overlapping = int(sitk.GetArrayFromImage(_reached(query, support, transform)).sum())
+    value += (AFFINE_BINS - 1) ** 2 / (2 * max(1, overlapping))
+    return value if np.isfinite(value) else np.inf
+
+
+def _reached(query: _Look, support: _Look, transform: Any) -> Any:
+    """1 in the query's body where the support reaches, as an image."""
+    sitk = simpleitk()
+    covered = sitk.Image(support.image.GetSize(), sitk.sitkUInt8) + 1
+    covered.CopyInformation(support.image)
+    return sitk.Resample(covered, query.body, transform, sitk.sitkNearestNeighbor, 0) * query.body
+
+
+def _carry(ranks: Any, seen: Volume, transform: Any) -> Array:
+    """A support's ranks on the query's grid; 0 where the support doesn't reach.
+
+    Linear per label, then the likeliest: between thick slices nearest neighbours would leave steps, and a Gaussian
+    takes from organs as thin as itself.
+    """
+    sitk = simpleitk()
+    carried = sitk.Resample(ranks, as_image(seen), transform, sitk.sitkLabelLinear, 0.0)
+    array: Array = sitk.GetArrayFromImage(carried)
+    return array
+
+
+def _vote(carried: Sequence[Array], held: Sequence[frozenset[int]], labels: int) -> tuple[Array, Array]:
+    """Let the supports vote for each voxel.
+
+    On a label vote the supports that have it and reach the voxel. The label with the largest share of its votes wins
+    if that is at least half; of equal shares the lower label.
+
+    Args:
+        carried: of each support the ranks as `_carry` gives them, (Z, Y, X).
+        held: of each support the ranks of labels (from 1) that it has.
+        labels: how many there are.
+
+    Returns:
+        rank of the winning label (0 for background) and, in float32, its share of the votes, each (Z, Y, X).
+    """
+    winner = np.zeros(carried[0].shape, dtype=np.min_scalar_type(labels))
+    best = np.zeros(winner.shape, dtype=np.float32)
+    for rank in range(1, labels + 1):
+        voting = [ranks for ranks, known in zip(carried, held, strict=True) if rank in known]
+        voters = sum((ranks > 0).astype(np.float32) for ranks in voting)
+        votes = sum((ranks == rank + 1).astype(np.float32) for ranks in voting)
+        share = votes / np.maximum(voters, 1)
+        wins = (share >= THRESHOLD) & (share > best)
+        winner[wins] = rank
+        best[wins] = share[wins]
+    return winner, best

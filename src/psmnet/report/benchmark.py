@@ -1,0 +1,86 @@
+"""A benchmark report: tables for reading, for papers and for programs, and one page with all of it."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from psmnet.comparison import Row, Table
+from psmnet.data.store import find_cases
+from psmnet.errors import InputError
+from psmnet.files import require_writable, write_text
+from psmnet.gathering import gather
+from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
+from psmnet.report.benchmark_text import latex, markdown, records_csv, table_csv
+from psmnet.report.benchmark_words import Section, compare
+from psmnet.report.page import write_document
+from psmnet.results_files import ResultsFile
+
+PAGE = "report.html"
+NAMES = ("table.md", "table.csv", "table.tex", "records.csv", PAGE)
+OWN_METHOD = "psmnet"
+
+
+def write_benchmark(
+    files: Sequence[ResultsFile],
+    out: Path,
+    *,
+    data: Path | None = None,
+    against: str | None = None,
+    folds: Collection[int] | None = None,
+    overwrite: bool = False,
+) -> tuple[list[Section], list[str]]:
+    """Write `table.md`, `table.csv`, `table.tex`, `records.csv` and `report.html`.
+
+    Args:
+        files: results.
+        out: folder.
+        data: folder in the normalised layout, for pictures.
+        against: method (or row) that the others are compared with; psmnet by default, else the best.
+        folds: the only folds to use; None for all.
+        overwrite: replace reports that are there.
+
+    Returns:
+        the tables, and remarks on the files.
+
+    Raises:
+        InputError: a report is there already, results contradict each other, no table has `against`, a fold has no
+            results, or data or masks can't be read.
+    """
+    for name in NAMES:
+        require_writable(out / name, overwrite=overwrite)
+    tables, remarks = gather(files, folds)
+    if against is not None and all(table.row(against) is None for table in tables):
+        known = dict.fromkeys(row.name for table in tables for row in table.rows)
+        raise InputError(f"no method {against!r} in these results", f"give --against one of {', '.join(known)}")
+    sections = [compare(number, table, _against(table, against), folds) for number, table in enumerate(tables, start=1)]
+    cases = None if data is None else {case.id: case for case in find_cases(data)}
+    used: dict[Path, tuple[ResultsFile, list[int]]] = {}
+    for section in sections:
+        for file in section.table.files():
+            used.setdefault(file.path, (file, []))[1].append(section.number)
+    body = contents_html(sections)
+    for section in sections:
+        body += section_html(section, cases)
+    body += shots_html(sections) + provenance_html(list(used.values()))
+    texts = {
+        "table.md": markdown(sections),
+        "table.csv": table_csv(sections),
+        "table.tex": latex(sections),
+        "records.csv": records_csv([file for file, _ in used.values()]),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    write_document(out / PAGE, title="Benchmark", intro=_intro(sections, len(used), remarks), body=body, style=STYLE)
+    return sections, remarks
+
+
+def _against(table: Table, wanted: str | None) -> Row:
+    return table.row(wanted or OWN_METHOD) or table.row(OWN_METHOD) or table.best()
+
+
+def _intro(sections: Sequence[Section], files: int, remarks: Sequence[str]) -> str:
+    tables = f"{len(sections)} table{'s' if len(sections) > 1 else ''}"
+    text = (
+        f"{tables} from {files} results file{'s' if files > 1 else ''}. Methods stand in one table only where data, "
+        "protocol, setting, folds, shots, post-processing and training (pseudo-labels, steps) are the same."
+    )
+    return "\n\n".join([text, *(f"{remark}." for remark in remarks)])

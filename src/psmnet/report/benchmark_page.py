@@ -1,0 +1,235 @@
+"""A benchmark as one HTML page: tables, plots, pictures, and where every figure comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from psmnet.comparison import Lottery, Row, common_scans, lotteries
+from psmnet.data.store import Case
+from psmnet.report import benchmark_charts as charts
+from psmnet.report.benchmark_pictures import draw_scans, organ_colours
+from psmnet.report.benchmark_words import (
+    METRICS,
+    Section,
+    figure,
+    gaps,
+    label,
+    metric_table,
+    pair_sentences,
+    pair_table,
+    sentences,
+    title,
+    title_without_shots,
+)
+from psmnet.report.page import PageTable, escape, paragraph, picture_block, table_block
+from psmnet.results_files import ResultsFile
+
+STYLE = (
+    charts.STYLE
+    + """
+h3 { margin: 1.75rem 0 .75rem; font-size: 1.0625rem; }
+h4 { margin: 0 0 .6rem; font-size: .9375rem; font-weight: 600; max-width: 60rem; overflow-wrap: anywhere; }
+section + section { margin-top: 3rem; padding-top: .5rem; border-top: 1px solid var(--line); }
+section p { color: var(--dim); }
+section p.gap { color: var(--ink); font-weight: 600; }
+strong, a { color: var(--chosen); }
+section table { font-size: .9375rem; }
+section th, section td { padding: .4rem .75rem; }
+.legend svg { display: inline-block; margin: 0 .35rem -.05rem .9rem; }
+.legend svg:first-child { margin-left: 0; }
+.panels { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem; }
+.panels figure { margin: 0; flex: 1 1 14rem; max-width: 18.75rem; }
+.panels figcaption { font-size: .875rem; font-weight: 500; }
+"""
+)
+SURFACE = (
+    "Where nothing was predicted there is no distance: such scores are left out of HD95 and ASSD, and counted. Means "
+    "flatter a method that leaves scores out. (n): scans with a value, where they are fewer."
+)
+MACHINE = ("system", "processor", "cores", "threads", "device", "gpu", "accelerator")  # and never a host or a user
+
+
+def section_html(section: Section, data: Mapping[str, Case] | None) -> list[str]:
+    """All of one table: figures, plots, comparison, supports, pictures.
+
+    Raises:
+        InputError: a mask can't be read, or lies on another grid than its scan.
+    """
+    table = section.table
+    body = [
+        "<section>",
+        f'<h2 id="table-{section.number}">Table {section.number}: {escape(title(table))}</h2>',
+        paragraph(" ".join([*sentences(section), *table.notes])),
+        *(_gap(text) for text in [*table.warnings, *gaps(table)]),
+        table_block(metric_table(table, "dice")),
+        "<h3>Dice by organ</h3>",
+        *_box_plots(section),
+    ]
+    if section.pairs:
+        body += [f"<h3>Compared with {escape(section.against.name)}</h3>"]
+        body += [paragraph(text) for text in pair_sentences(section)]
+        body += [table_block(pair_table(section)), *_scatter_plots(section)]
+    for lottery in lotteries(table):
+        body += _lottery(lottery, section)
+    body += ["<h3>Surface metrics</h3>"]
+    body.append(paragraph(SURFACE))
+    body += [table_block(metric_table(table, metric)) for metric in METRICS if metric != "dice"]
+    body += ["<h3>Best, median and worst scan</h3>", *_pictures(section, data), "</section>"]
+    return body
+
+
+def _gap(text: str) -> str:
+    return paragraph(text).replace("<p>", '<p class="gap">', 1)
+
+
+def _box_plots(section: Section) -> list[str]:
+    table = section.table
+    found = {row.name: row.by_scan("dice") for row in table.rows}
+    values = [v for scans in found.values() for organs in scans.values() for v in organs.values()]
+    low = charts.lower_bound(values)
+
+    def lines(pick: str | None) -> list[charts.Line]:
+        drawn = []
+        for row in table.rows:
+            scans = found[row.name].items()
+            of_organ = {case: organs[pick] for case, organs in scans if pick in organs} if pick else _means(row)
+            told = {f"case {case}": value for case, value in of_organ.items()}
+            drawn.append(charts.Line(label(row), told, row is section.against, bool(row.missing)))
+        return drawn
+
+    plots = [charts.box_plot(organ.replace("_", " "), lines(organ), low) for organ in table.organs]
+    if len(table.organs) > 1:
+        plots.append(charts.box_plot("mean of a scan's organs", lines(None), low))
+    return ['<div class="charts">', *plots, "</div>"]
+
+
+def _means(row: Row) -> dict[str, float]:
+    return {case: float(np.mean(list(organs.values()))) for case, organs in row.by_scan("dice").items()}
+
+
+def _scatter_plots(section: Section) -> list[str]:
+    against = section.against
+    found = {row.name: common_scans(row, against)[0] for row in section.table.rows if row is not against}
+    low = charts.lower_bound([v for both in found.values() for pair in both.values() for v in pair])
+    plots = []
+    for name, both in found.items():
+        points = {f"case {case}": (theirs, own) for case, (own, theirs) in both.items()}
+        better = sum(own > theirs for own, theirs in both.values())
+        heading = f"{name} is better in {better} of {len(both)} scans"
+        plots.append(charts.scatter(heading, against.name, name, points, low))
+    return ['<div class="charts">', *plots, "</div>"]
+
+
+def _lottery(lottery: Lottery, section: Section) -> list[str]:
+    """How much the choice of the labelled scan matters."""
+    names = [" + ".join(supports) for supports in lottery.supports]
+    rows, lines = [], []
+    for row in section.table.rows:
+        means = dict(zip(names, lottery.means[row.name], strict=True))
+        known = {f"support {name}": mean for name, mean in means.items() if mean is not None}
+        values = list(known.values())
+        spread = [np.min(values), np.max(values), np.std(values)] if values else []
+        cells = [_share(mean) for mean in means.values()] + ([_share(float(v)) for v in spread] or ["-"] * 3)
+        partial = len(values) < len(names)
+        rows.append([label(row), *cells])
+        lines.append(charts.Line(label(row), known, row is section.against, partial))
+    columns = ["method", *(f"support {name}" for name in names), "minimum", "maximum", "standard deviation"]
+    low = charts.lower_bound([value for line in lines for value in line.values.values()])
+    plot = charts.box_plot("mean Dice, one dot per support", lines, low)
+    return [
+        f"<h3>Support lottery, fold {escape(lottery.fold_name)}</h3>",
+        paragraph("Mean Dice of organs over the fold's query scans, for each choice of the labelled scan."),
+        table_block(PageTable("Mean Dice by support", columns, rows)),
+        f'<div class="charts">{plot}</div>',
+    ]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else figure(value, "dice")
+
+
+def _pictures(section: Section, data: Mapping[str, Case] | None) -> list[str]:
+    scans = draw_scans(section.table, section.against, data)
+    if isinstance(scans, str):
+        return [paragraph(scans)]
+    swatches = "".join(
+        f'<svg width="11" height="11" aria-hidden="true"><rect width="11" height="11" rx="2" fill="rgb{colour}"/></svg>'
+        f"{escape(organ.replace('_', ' '))}"
+        for organ, colour in organ_colours(section.table).items()
+    )
+    body = [f'<p class="legend">{swatches}. Dashed white: the reference.</p>']
+    for scan in scans:
+        panels = (picture_block(panel.caption, panel.png) for panel in scan.panels)
+        body += [f"<h4>{escape(scan.heading)}</h4>", '<div class="panels">', *panels, "</div>"]
+    return body
+
+
+def shots_html(sections: Sequence[Section]) -> list[str]:
+    """Tables that differ in the number of shots alone, side by side."""
+    alike: dict[object, list[Section]] = {}
+    for section in sections:
+        alike.setdefault(replace(section.table.conditions, shots=0), []).append(section)
+    body = []
+    for group in alike.values():
+        if len(group) > 1:
+            body.append(table_block(_shots(group)))
+    said = paragraph("Folds and supports are those of each table, and need not be the same.")
+    return ["<section>", "<h2>Shots</h2>", said, *body, "</section>"] if body else []
+
+
+def _shots(group: Sequence[Section]) -> PageTable:
+    columns = ["method"]
+    for section in group:
+        folds = dict.fromkeys(cell.fold_name for cell in section.table.cells())
+        columns.append(f"{section.table.conditions.shots} (folds {', '.join(folds)}; table {section.number})")
+    names = dict.fromkeys(row.name for section in group for row in section.table.rows)
+    rows = []
+    for name in names:
+        cells = [name]
+        for section in group:
+            row = next((row for row in section.table.rows if row.name == name), None)
+            mean = row.mean("dice") if row else None
+            cells.append("-" if row is None or mean is None else figure(mean, "dice") + "†" * bool(row.missing))
+        rows.append(cells)
+    return PageTable(
+        f"{title_without_shots(group[0].table)}: mean Dice of organs by number of labelled scans", columns, rows
+    )
+
+
+def provenance_html(files: Sequence[tuple[ResultsFile, Sequence[int]]]) -> list[str]:
+    """Where every figure comes from: each file with the numbers of its tables."""
+    columns = ["file", "tables", "method", "fold", "supports", "seed", "preset", "steps", "seconds", "psmnet"]
+    columns += ["weights SHA-256", "file SHA-256", "versions", "machine"]
+    rows = []
+    for file, tables in files:
+        its = file.provenance
+        versions = dict(its["versions"]) if isinstance(its.get("versions"), dict) else {}
+        machine = its["machine"] if isinstance(its.get("machine"), dict) else {}
+        rows.append(
+            [
+                file.name,
+                ", ".join(map(str, tables)),
+                f"{file.method}-{file.variant}" if file.variant else file.method,
+                f"{file.institution}/{file.fold}" if file.institution else str(file.fold),
+                ", ".join(file.supports),
+                "-" if file.seed is None else str(file.seed),
+                file.recipe["preset"] if file.training else "-",
+                f"{file.training.steps:,}" if file.training else "-",
+                str(its.get("seconds", "-")),
+                str(versions.pop("psmnet", "-")),
+                str(its.get("weights_sha256") or "-"),
+                file.sha256,
+                ", ".join(f"{key} {value}" for key, value in versions.items()) or "-",
+                ", ".join(f"{key} {machine[key]}" for key in MACHINE if machine.get(key) is not None) or "-",
+            ]
+        )
+    return ["<section>", "<h2>Provenance</h2>", table_block(PageTable("Files", columns, rows)), "</section>"]
+
+
+def contents_html(sections: Sequence[Section]) -> list[str]:
+    """Links to the tables, where there are several."""
+    if len(sections) < 2:
+        return []
+    links = (f'<li><a href="#table-{s.number}">Table {s.number}: {escape(title(s.table))}</a></li>' for s in sections)
+    return ["<nav><ul>", *links, "</ul></nav>"]

@@ -1,0 +1,174 @@
+"""A benchmark's tables as Markdown, LaTeX and CSV, with names from files made harmless in each."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from psmnet.comparison import Row, cell_of
+from psmnet.report.benchmark_words import (
+    METRICS,
+    Section,
+    gaps,
+    metric_table,
+    pair_sentences,
+    pair_table,
+    sentences,
+    title,
+)
+from psmnet.report.page import PageTable
+from psmnet.results import METRICS as ALL_METRICS
+from psmnet.results_files import ResultsFile
+
+Value = str | int | float | bool | None
+
+_MARKDOWN = {ord(c): f"\\{c}" for c in r"\`*_{}[]#|~!"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
+_LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {
+    ord("\\"): r"\textbackslash{}",
+    ord("~"): r"\textasciitilde{}",
+    ord("^"): r"\textasciicircum{}",
+    ord("<"): r"\textless{}",
+    ord(">"): r"\textgreater{}",
+    ord("|"): r"\textbar{}",
+    ord("±"): r"$\pm$",
+    ord("†"): r"\dag{}",
+}
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """Dice and paired comparison of every table."""
+    lines = []
+    for section in sections:
+        lines += [f"## Table {section.number}: {_md(title(section.table))}", ""]
+        said = [*sentences(section), *section.table.notes, *section.table.warnings]
+        lines += [_md(" ".join(said)), ""]
+        lines += _markdown_table(metric_table(section.table, "dice"))
+        for gap in gaps(section.table):
+            lines += [_md(gap), ""]
+        if section.pairs:
+            lines += _markdown_table(pair_table(section))
+            lines += [_md(" ".join(pair_sentences(section))), ""]
+    return "\n".join(lines)
+
+
+def _markdown_table(table: PageTable) -> list[str]:
+    rows = [
+        [f"**{_md(cell)}**" if (place, column) in table.strong else _md(cell) for column, cell in enumerate(row)]
+        for place, row in enumerate(table.rows)
+    ]
+    header = ["| " + " | ".join(_md(name) for name in table.columns) + " |", "|---" * len(table.columns) + "|"]
+    return [f"{_md(table.caption)}:", "", *header, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _md(text: str) -> str:
+    return _one_line(text).translate(_MARKDOWN)
+
+
+def latex(sections: Sequence[Section]) -> str:
+    """Dice of every table; no package is needed."""
+    lines = ["% Written by psmnet report."]
+    for section in sections:
+        table = metric_table(section.table, "dice")
+        notes = [*sentences(section), *section.table.notes, *section.table.warnings, *gaps(section.table)]
+        lines += [
+            "",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_tex(f'{title(section.table)}. {table.caption}. ' + ' '.join(notes))}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"\hline",
+            " & ".join(_tex(name) for name in table.columns) + r" \\",
+            r"\hline",
+        ]
+        for place, row in enumerate(table.rows):
+            cells = [
+                rf"\textbf{{{_tex(cell)}}}" if (place, column) in table.strong else _tex(cell)
+                for column, cell in enumerate(row)
+            ]
+            lines.append(" & ".join(cells) + r" \\")
+        lines += [r"\hline", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tex(text: str) -> str:
+    return _one_line(text).translate(_LATEX)
+
+
+def table_csv(sections: Sequence[Section]) -> str:
+    """One line per table, method and organ."""
+    rows: list[list[Value]] = [
+        [
+            *("table", "dataset", "protocol", "setting", "group", "setting2", "folds", "fold_numbers", "shots"),
+            *("postprocess", "legacy", "trained_on", "pseudolabels", "steps", "method", "complete", "missing", "organ"),
+            *(f"{metric}_{what}" for metric in METRICS for what in ("mean", "std", "n")),
+        ]
+    ]
+    for section in sections:
+        its = section.table.conditions
+        training = its.training
+        folds = dict.fromkeys(cell.fold_name for cell in section.table.cells())
+        shared: list[Value] = [
+            *(section.number, its.dataset, its.protocol, its.setting, its.group, its.setting2, its.folds),
+            *(" ".join(folds), its.shots, its.postprocess, " ".join(its.legacy)),
+            *((training.dataset, training.pseudolabels, training.steps) if training else (None, None, None)),
+        ]
+        for row in section.table.rows:
+            own: list[Value] = [row.name, not row.missing, row.missing]
+            rows += [[*shared, *own, organ, *_figures(row, organ)] for organ in section.table.organs]
+            rows.append([*shared, *own, "mean of organs", *(v for m in METRICS for v in (row.mean(m), None, None))])
+    return _csv(rows)
+
+
+def _figures(row: Row, organ: str) -> list[Value]:
+    figures: list[Value] = []
+    for metric in METRICS:
+        summary = row.summaries(metric).get(organ)
+        figures += [summary.mean, summary.std, summary.n] if summary else [None, None, 0]
+    return figures
+
+
+def records_csv(files: Sequence[ResultsFile]) -> str:
+    """One line per results file, query scan and organ."""
+    rows: list[list[Value]] = [
+        [
+            *("file", "method", "variant", "dataset", "protocol", "setting", "group", "setting2", "folds", "fold"),
+            *("shots", "postprocess", "legacy", "trained_on", "pseudolabels", "steps", "seed", "supports", "case"),
+            *("organ", "slices", *ALL_METRICS, "false_positive_ml", "empty_prediction"),
+        ]
+    ]
+    for file in files:
+        training = file.training
+        shared: list[Value] = [
+            *(file.name, file.method, file.variant, file.dataset, file.protocol, file.setting, file.group),
+            *(file.setting2, file.folds, cell_of(file).fold_name, file.shots, file.postprocess, " ".join(file.legacy)),
+            *((training.dataset, training.pseudolabels, training.steps) if training else (None, None, None)),
+            *(file.seed, " ".join(file.supports)),
+        ]
+        for record in file.records:
+            values = [record.values[metric] for metric in ALL_METRICS]
+            own: list[Value] = [record.case, record.label, record.slices]
+            rows.append([*shared, *own, *values, record.false_positive_ml, record.empty_prediction])
+    return _csv(rows)
+
+
+def _csv(rows: Sequence[Sequence[Value]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue()
+
+
+def _cell(value: Value) -> str | int | float | None:
+    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers stay numbers."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        formula = value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+        return "'" * formula + _printable(value)
+    return value
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_printable(text).split())

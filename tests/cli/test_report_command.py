@@ -1,0 +1,81 @@
+"""psmnet report: what it prints, what it refuses, and what it needs."""
+
+import subprocess
+import sys
+
+from psmnet.lock import LOCK_NAME
+from psmnet.report.benchmark import NAMES
+from results_maker import write_results
+
+GOOD, BAD = {"1": {"liver": 0.8, "spleen": 0.6}}, {"1": {"liver": 0.4, "spleen": 0.4}}
+
+
+def example(folder):
+    write_results(folder / "psmnet" / "fold0_seed0.json", GOOD)
+    write_results(folder / "psmnet" / "fold1_seed0.json", {"2": {"liver": 0.8}}, fold=1)
+    write_results(folder / "panet" / "fold0_seed0.json", BAD, method="panet")
+    return folder
+
+
+def test_report_of_a_folder(cli, tmp_path):
+    out = tmp_path / "out"
+    (example(tmp_path / "in") / "log.json").write_text("{}")
+    outcome = cli("report", tmp_path / "in", "--out", out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == [
+        "note: 1 other JSON file left out",
+        "table 1: chaos-t2, EP1, Setting 1, 1,000 steps on chaos-t2 superpixels, 1 shot",
+        "    psmnet: mean Dice 0.700",
+        "    panet †: mean Dice 0.400",
+        "    † panet: 1 of 2 folds: 1 missing. Its figures are over less than the others' and not comparable.",
+        f"report: {out / 'report.html'}",
+    ]
+    assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
+    assert LOCK_NAME not in {path.name for path in out.iterdir()}
+
+
+def test_folds_and_method_can_be_chosen(cli, tmp_path):
+    example(tmp_path / "in")
+    outcome = cli("report", tmp_path / "in", "--out", tmp_path / "out", "--folds", "0", "--against", "panet")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "missing" not in outcome.out
+    text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert "method - panet" in text
+    assert "| psmnet | +0.300 |" in text  # 0.7 - 0.4
+
+
+def refused(outcome, *words):
+    assert outcome.code == 2
+    (line,) = outcome.err.splitlines()
+    for word in words:
+        assert word in line
+
+
+def test_refusals_are_one_line_and_leave_nothing(cli, tmp_path):
+    folder, out = example(tmp_path / "in"), tmp_path / "out"
+    refused(cli("report", folder, "--out", out, "--folds", "0-4"), "--folds 0-4", "give numbers of folds")
+    refused(cli("report", folder, "--out", out, "--folds", "4"), "no results of fold 4")
+    refused(cli("report", folder, "--out", out, "--against", "qnet"), "no method 'qnet'", "psmnet, panet")
+    refused(cli("report", folder, "--out", out, "--data", tmp_path / "none"), "no folder")
+    refused(cli("report", tmp_path / "none", "--out", out), "no results")
+    refused(cli("report", "--out", out), "Missing argument")
+    write_results(folder / "again.json", BAD)
+    refused(cli("report", folder, "--out", out), "again.json", "the same cell (psmnet, fold 0, seed 0, support s)")
+    (folder / "again.json").write_text('{"schema": "psmnet-results-1"')
+    refused(cli("report", folder, "--out", out), "again.json is not JSON")
+    assert not out.exists()
+
+
+def test_reports_are_not_replaced_unasked(cli, tmp_path):
+    folder, out = example(tmp_path / "in"), tmp_path / "out"
+    assert cli("report", folder, "--out", out).code == 0
+    (out / "report.html").write_text("mine")
+    refused(cli("report", folder, "--out", out), "is there already; add --overwrite")
+    assert (out / "report.html").read_text() == "mine"
+    assert cli("report", folder, "--out", out, "--overwrite").code == 0
+    assert (out / "report.html").read_text() != "mine"
+
+
+def test_no_torch_is_needed():
+    code = "import sys, psmnet.cli.report; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from psmnet import bench
+from psmnet.bench import BenchPlaces, run_benchmark, steps_done
+from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
+from psmnet.data.pseudolabel_store import LIST_NAME
+from psmnet.errors import ConfigError, PsmnetError
+from psmnet.recipe import MethodEntry, Recipe
+from psmnet.results import masks_folder
+
+TINY = Preset(
+    ModelConfig(channels=16, input_size=64),
+    TrainConfig(steps=3, pairs=1, targets=2, checkpoint_every=1, augment=AugmentConfig(elastic_alpha_px=0)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+
+
+def recipe_of(*methods: str, **changes) -> Recipe:
+    entries = tuple(MethodEntry(method) for method in methods)
+    options = {"folds": (0,), "support_cases": 2, "preset": "tiny"} | changes
+    return Recipe("phantom", entries, **options)
+
+
+@pytest.fixture
+def places(phantoms: Path, tmp_path: Path) -> BenchPlaces:
+    return BenchPlaces(phantoms, tmp_path / "out", tmp_path / "runs")
+
+
+def run(recipe: Recipe, places: BenchPlaces) -> dict[str, list[Path]]:
+    found = {}
+    for job, result in run_benchmark(recipe, places):
+        assert not isinstance(result, PsmnetError), result
+        found[job.title()] = result
+    return found
+
+
+def test_every_cell_is_trained_and_scored(places):
+    recipe = recipe_of("psmnet", "adnet", protocols=("ep1", "ep2", "blind"), shots=(1, 2), each_support=True)
+    found = run(recipe, places)
+    assert list(found) == ["s1 psmnet fold0_seed0", "s1 adnet fold0_seed0"]
+    for method in ("psmnet", "adnet"):
+        files = found[f"s1 {method} fold0_seed0"]
+        assert len(files) == 3 * 3  # protocols x (1 shot, 2 shots, the other support)
+        for path in files:
+            results = json.loads(path.read_text())
+            assert path.parts[-5:-1] == ("phantom", "s1", results["protocol"], method)
+            assert results["method"] == method
+            assert results["provenance"]["trained_on"]["steps"] == 3
+            assert (
+                results["provenance"]["supports"]
+                == {
+                    "fold0_seed0.json": ["2"],
+                    "fold0_seed0_shots2.json": ["2", "3"],
+                    "fold0_seed0_support3.json": ["3"],
+                }[path.name]
+            )
+    assert steps_done(recipe, places) == (6, 6)
+
+
+def test_pseudolabels_are_made_once_beside_the_trainings(places):
+    run(recipe_of("psmnet", "panet"), places)
+    assert (places.runs / "phantom" / "pseudolabels" / LIST_NAME).exists()
+    assert not list(places.runs.glob("phantom/s1/*/*/pseudolabels"))
+    assert not (places.data / LIST_NAME).exists()
+
+
+def test_what_is_finished_is_not_done_again(places, monkeypatch):
+    recipe = recipe_of("panet")
+    (files,) = run(recipe, places).values()
+    before = {path: path.read_bytes() for path in files}
+
+    def never(*_args, **_options):
+        raise AssertionError("done again")
+
+    monkeypatch.setattr(bench, "run_training", never)
+    monkeypatch.setattr(bench, "evaluate", never)
+    (again,) = run(recipe, places).values()
+    assert {path: path.read_bytes() for path in again} == before
+
+
+def test_a_new_protocol_uses_the_training_that_is_there(places):
+    (first,) = run(recipe_of("panet"), places).values()
+    weights = next(places.runs.rglob("weights.safetensors"))
+    made = weights.stat().st_mtime_ns
+    (both,) = run(recipe_of("panet", protocols=("ep1", "blind")), places).values()
+    assert set(first) < set(both)
+    assert weights.stat().st_mtime_ns == made
+    assert len({json.loads(path.read_text())["provenance"]["weights_sha256"] for path in both}) == 1
+
+
+def test_settings_after_training_need_no_training_of_their_own(places):
+    entries = (MethodEntry("psmnet"), MethodEntry("psmnet", after=("split_rounds=0",)))
+    recipe = Recipe("phantom", entries, folds=(0,), preset="tiny")
+    found = run(recipe, places)
+    files = [path for paths in found.values() for path in paths]
+    assert [path.parent.name for path in files] == ["psmnet", "psmnet-split_rounds=0"]
+    first, second = (json.loads(path.read_text()) for path in files)
+    assert first["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
+    assert (first["variant"], second["variant"]) == (None, "split_rounds=0")
+    assert len(list(places.runs.rglob("weights.safetensors"))) == 1
+
+
+def test_the_same_seed_gives_the_same_figures_bit_for_bit_and_another_seed_others(places, tmp_path):
+    (first,) = run(recipe_of("psmnet"), places).values()
+    elsewhere = BenchPlaces(places.data, tmp_path / "out2", tmp_path / "runs2")
+    (again,) = run(recipe_of("psmnet"), elsewhere).values()
+    (other,) = run(recipe_of("psmnet", seeds=(1,)), elsewhere).values()
+    sums = [json.loads(path.read_text())["provenance"]["weights_sha256"] for (path,) in (first, again, other)]
+    records = [json.loads(path.read_text())["cases"] for (path,) in (first, again, other)]
+    assert sums[0] == sums[1] != sums[2]
+    assert records[0] == records[1] != records[2]
+
+
+def test_results_of_another_training_are_not_taken_for_this_one(places):
+    run(recipe_of("panet"), places)
+    ((_, result),) = run_benchmark(recipe_of("panet", steps=2), places)
+    assert isinstance(result, ConfigError)
+    assert "is of a training with steps 3, not 2" in str(result)
+
+
+def test_a_training_that_fails_does_not_stop_the_others(places):
+    bad = places.runs / "phantom" / "s1" / "panet" / "fold0_seed0"
+    bad.mkdir(parents=True)
+    (bad / "checkpoint.safetensors").write_bytes(b"nothing")
+    outcomes = dict(run_benchmark(recipe_of("panet", "alpnet"), places))
+    failed, good = outcomes.values()
+    assert isinstance(failed, PsmnetError)
+    assert len(good) == 1
+
+
+def test_masks_are_kept_where_they_are_asked_for(places):
+    places = BenchPlaces(places.data, places.out, places.runs, save_masks=True)
+    ((path,),) = run(recipe_of("panet"), places).values()
+    records = json.loads(path.read_text())["cases"]
+    assert len(list(masks_folder(path).glob("*.nii.gz"))) == len(records)
+
+
+def test_a_fold_that_is_not_there_is_said_before_anything_is_trained(places):
+    with pytest.raises(ConfigError, match="no fold 7"):
+        run(recipe_of("panet", folds=(0, 7)), places)
+    assert not places.runs.exists()

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
+
+ROOT = Path(__file__).parent.parent
+FULL = """
+dataset: chaos-t2
+methods:
+  - psmnet
+  - {method: psmnet, set: [attention=text], after: [split_rounds=0]}
+  - {method: adnet, kind: supervoxels}
+  - registration
+settings: [1, {setting: 2, group: upper}]
+folds: [0, 3]
+seeds: [0, 1]
+protocols: [ep1, blind]
+support_cases: 5
+shots: [1, 3]
+each_support: true
+steps: 700
+precision: bfloat16
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Recipe:
+    return read_recipe(written(tmp_path, FULL))
+
+
+def test_a_recipe_is_read_with_its_defaults(tmp_path):
+    recipe = read_recipe(written(tmp_path, "dataset: chaos-t2\nmethods: [psmnet]"))
+    assert recipe == Recipe("chaos-t2", (MethodEntry("psmnet"),))
+    assert recipe.settings == (Setting(1),)
+    assert recipe.folds == (0, 1, 2, 3, 4)
+
+
+def test_every_method_is_trained_once_a_setting_seed_and_fold_and_registration_never(full):
+    jobs = list(full.jobs())
+    assert len(jobs) == 2 * 2 * 2 * 3 + 2 * 2  # settings x seeds x folds x methods, and settings x folds
+    assert len({(job.setting, job.entry, job.fold, job.seed) for job in jobs}) == len(jobs)
+    assert {job.seed for job in jobs if job.entry.method == "registration"} == {None}
+    assert [job.entry.method for job in jobs[:4]] == ["psmnet", "psmnet", "adnet", "registration"]  # fold by fold
+
+
+def test_places_of_trainings_and_results(full):
+    jobs = {(job.setting.name(), job.entry.name(), job.fold, job.seed): job for job in full.jobs()}
+    out, runs = Path("out"), Path("runs")
+    plain = jobs["s1", "psmnet", 0, 0]
+    assert plain.run_folder(runs) == Path("runs/chaos-t2/s1/psmnet/fold0_seed0")
+    assert plain.results_file(out, Score("ep1", 1, None)) == Path("out/chaos-t2/s1/ep1/psmnet/fold0_seed0.json")
+    assert plain.results_file(out, Score("ep1", 3, None)).name == "fold0_seed0_shots3.json"
+    assert plain.results_file(out, Score("ep1", 1, "13")).name == "fold0_seed0_support13.json"
+    changed = jobs["s2-upper", "psmnet-attention=text,split_rounds=0", 3, 1]
+    assert changed.run_folder(runs) == Path("runs/chaos-t2/s2-upper/psmnet-attention=text/fold3_seed1")
+    assert jobs["s1", "adnet-supervoxels", 0, 0].run_folder(runs).parent.name == "adnet-supervoxels"
+    assert jobs["s1", "registration", 3, None].results_file(out, Score("blind", 1, None)) == Path(
+        "out/chaos-t2/s1/blind/registration/fold3.json"
+    )
+
+
+def test_no_two_jobs_share_a_results_file(full):
+    files = [job.results_file(Path(), score) for job in full.jobs() for score in job.scores(("8", "10", "13"))]
+    assert len(set(files)) == len(files)
+
+
+def test_scores_are_every_protocol_with_every_choice_of_supports(full):
+    job = next(full.jobs())
+    assert job.scores(("8", "10", "13")) == [
+        Score("ep1", 1, None),
+        Score("ep1", 3, None),
+        Score("ep1", 1, "10"),
+        Score("ep1", 1, "13"),
+        Score("blind", 1, None),
+        Score("blind", 3, None),
+        Score("blind", 1, "10"),
+        Score("blind", 1, "13"),
+    ]
+
+
+def test_the_training_is_what_the_recipe_says(full):
+    spec = next(job for job in full.jobs() if job.setting.group == "upper" and job.seed == 1).spec()
+    assert (spec.dataset, spec.fold, spec.setting, spec.group, spec.seed) == ("chaos-t2", 0, 2, "upper", 1)
+    assert (spec.steps, spec.precision, spec.support_cases, spec.method) == (700, "bfloat16", 5, "psmnet")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Input should be a dictionary"),
+        ("[1]", "Input should be a dictionary"),
+        ("dataset: [chaos-t2", "is no YAML"),
+        ("dataset: chaos-t2", "methods"),
+        ("dataset: chaos-t2\nmethods: []", "no methods"),
+        ("dataset: chaos-t2\nmethods: psmnet", "methods: Input should be a valid tuple"),
+        ("dataset: chaos-t2\nmethods: [unet]", "method 'unet'; give any of psmnet, panet"),
+        ("dataset: chaos-t2\nmethods: [3]", "methods.0.method: Input should be a valid string"),
+        ("dataset: chaos-t2\nmethods: [psmnet, psmnet]", "methods with one twice"),
+        ("dataset: chaos-t2\nmethods: [{method: psmnet, sets: [a=1]}]", "methods.0.sets: Unexpected"),
+        ("dataset: chaos-t2\nmethods: [{method: psmnet, kind: cubes}]", "kind 'cubes'; give superpixels or"),
+        ("dataset: chaos-t2\nmethods: [{method: registration, after: [a=1]}]", "after: a=1 for registration"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nfold: 3", "fold: Unexpected keyword"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nfolds: 3", "folds: Input should be a valid tuple"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nfolds: [one]", "folds.0: Input should be a valid integer"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nfolds: [1, 1]", "folds with one twice"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nprotocols: [ep3]", "protocol ep3; give any of ep1"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nshots: [2]", "shots 2 of 1 support cases"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nshots: [0]", "shots 0 of 1 support cases"),
+        ("dataset: cmr\nmethods: [psmnet]\nsettings: [{setting: 2, group: upper}]", "has no Setting 2"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nsettings: [2]", "group None in Setting 2"),
+        ("dataset: mars\nmethods: [psmnet]", "unknown data set 'mars'"),
+    ],
+)
+def test_recipes_that_can_not_be_say_why_in_one_line(tmp_path, text, message):
+    with pytest.raises(PsmnetError) as caught:
+        read_recipe(written(tmp_path, text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"can't read recipe .*absent.yaml"):
+        read_recipe(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_recipes_can_be_followed(path):
+    recipe = read_recipe(path)
+    for job in recipe.jobs():
+        assert job.seed is None or job.spec().recipe().train.steps > 0
+
+
+def test_a_setting_that_the_method_lacks_is_refused_when_it_is_trained(tmp_path):
+    recipe = read_recipe(written(tmp_path, "dataset: chaos-t2\nmethods: [{method: panet, set: [split_rounds=1]}]"))
+    with pytest.raises(ConfigError, match="setting 'split_rounds=1'"):
+        next(recipe.jobs()).spec().recipe()
