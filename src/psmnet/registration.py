@@ -26,7 +26,7 @@ from psmnet.volume import Array, Volume
 # All [ours], chosen on CHAOS fold 0.
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them
 CLIPPED = (1.0, 99.0)  # percentiles of the body's intensities
-NEIGHBOURHOOD_MM = 40.0  # intensities are standardised by mean and deviation within it: coils shade, fat outshines
+NEIGHBOURHOOD_MM = 25.0  # intensities are standardised by mean and deviation within it: coils shade, fat outshines
 SHIFT_MM, REACH_MM = 20.0, 40.0  # of the starts, along the slice axis: scans begin and end where they like
 STARTS = 3  # the best of which are optimised
 AFFINE_BINS, SPLINE_BINS = 32, 16  # of the joint histogram; a spline's cost grows with them
