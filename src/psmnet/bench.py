@@ -12,7 +12,7 @@ from psmnet.catalog import METHODS, dataset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import PseudolabelRule
-from psmnet.data.store import Case, find_cases, unlabelled
+from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, PsmnetError
 from psmnet.evaluation import evaluate
 from psmnet.files import read_json, write_json
@@ -145,16 +145,9 @@ def _supports(job: Job, cases: list[Case]) -> tuple[str, ...]:
     """Ids of the support cases that a job keeps out of training."""
     facts, recipe = dataset(job.recipe.dataset), job.recipe
     prepared = read_dataset_file(cases[0].image_path.parent)
-    split = protocols.split_cases(
-        facts,
-        [case.id for case in cases],
-        job.fold,
-        recipe.support_cases,
-        folds=recipe.scheme,
-        unlabelled=unlabelled(facts, cases),
-        institutions=prepared.institutions() if prepared else None,
-    )
-    return split.support
+    return protocols.split_data(
+        facts, cases, prepared, job.fold, recipe.support_cases, folds=recipe.scheme
+    ).support
 
 
 def _finished(path: Path, job: Job) -> bool:

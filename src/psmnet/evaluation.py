@@ -13,7 +13,7 @@ from psmnet import protocols, runtime
 from psmnet.catalog import PROTOCOLS, dataset
 from psmnet.checkpoint import TrainingRecord, Weights
 from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.store import Case, choose, unlabelled
+from psmnet.data.store import Case, choose
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.io import write_volume
 from psmnet.metrics import score
@@ -78,16 +78,7 @@ def evaluate(
     if setting == 2 and trained_on is not None and not allow_seen:
         _require_setting_2(trained_on, group)
     prepared = read_dataset_file(cases[0].image_path.parent)
-    split = protocols.split_cases(
-        facts,
-        [case.id for case in cases],
-        fold,
-        shots,
-        folds=folds,
-        unlabelled=unlabelled(facts, cases),
-        institutions=prepared.institutions() if prepared else None,
-        institution=institution,
-    )
+    split = protocols.split_data(facts, cases, prepared, fold, shots, folds=folds, institution=institution)
     supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
     if len(queries) < len(split.test):

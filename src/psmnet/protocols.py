@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import FOLDS, SETTING2_RULES, DataSet
+from psmnet.data.dataset_file import DatasetFile
+from psmnet.data.store import Case, unlabelled
 from psmnet.errors import ConfigError, InputError
 from psmnet.volume import Array
 
@@ -107,6 +109,29 @@ def split_cases(
         support = [window[-1] if folds == "adnet" else window[2]]
         test = [case_id for case_id in window if case_id not in support]
     return _split(ids, test, support)
+
+
+def split_data(
+    facts: DataSet,
+    cases: Sequence[Case],
+    prepared: DatasetFile | None,
+    fold: int | None,
+    shots: int = 1,
+    *,
+    folds: str = "ouyang",
+    institution: str | None = None,
+) -> Split:
+    """`split_cases` of the cases of a folder and its dataset.json, if it has one."""
+    return split_cases(
+        facts,
+        [case.id for case in cases],
+        fold,
+        shots,
+        folds=folds,
+        unlabelled=unlabelled(facts, cases),
+        institutions=prepared.institutions() if prepared else None,
+        institution=institution,
+    )
 
 
 def _split(ids: Sequence[str], test: Sequence[str], support: Sequence[str], kept_out: Sequence[str] = ()) -> Split:

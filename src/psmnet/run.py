@@ -23,7 +23,7 @@ from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBan
 from psmnet.data.normalisation import Normalisation
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
-from psmnet.data.store import Case, choose, find_cases, unlabelled
+from psmnet.data.store import Case, choose, find_cases
 from psmnet.data.synthetic import SyntheticEpisodes
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
@@ -256,15 +256,8 @@ def _source(
     excluded = protocols.excluded_classes(facts, spec.setting, spec.group)
     cases = find_cases(data)
     prepared = read_dataset_file(data)
-    split = protocols.split_cases(
-        facts,
-        [case.id for case in cases],
-        spec.fold,
-        spec.support_cases,
-        folds=spec.folds,
-        unlabelled=unlabelled(facts, cases),
-        institutions=prepared.institutions() if prepared else None,
-        institution=spec.institution,
+    split = protocols.split_data(
+        facts, cases, prepared, spec.fold, spec.support_cases, folds=spec.folds, institution=spec.institution
     )
     training = choose(cases, split.train)
     rule = PseudolabelRule.of(facts, spec.kind, faulty_ids="superpixel-ids" in spec.legacy)
