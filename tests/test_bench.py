@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,10 @@ import pytest
 from psmnet import bench
 from psmnet.bench import BenchPlaces, run_benchmark, steps_done
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
+from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import LIST_NAME
-from psmnet.errors import ConfigError, PsmnetError
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.io import write_volume
 from psmnet.recipe import MethodEntry, Recipe
 from psmnet.results import masks_folder
 
@@ -98,8 +101,7 @@ def test_a_new_protocol_uses_the_training_that_is_there(places):
 def test_settings_after_training_need_no_training_of_their_own(places):
     entries = (MethodEntry("psmnet"), MethodEntry("psmnet", after=("split_rounds=0",)))
     recipe = Recipe("phantom", entries, folds=(0,), preset="tiny")
-    found = run(recipe, places)
-    files = [path for paths in found.values() for path in paths]
+    (files,) = run(recipe, places).values()
     assert [path.parent.name for path in files] == ["psmnet", "psmnet-split_rounds=0"]
     first, second = (json.loads(path.read_text()) for path in files)
     assert first["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
@@ -118,11 +120,78 @@ def test_the_same_seed_gives_the_same_figures_bit_for_bit_and_another_seed_other
     assert records[0] == records[1] != records[2]
 
 
-def test_results_of_another_training_are_not_taken_for_this_one(places):
-    run(recipe_of("panet"), places)
-    ((_, result),) = run_benchmark(recipe_of("panet", steps=2), places)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 2}, "with steps 3, not 2"),
+        ({"support_cases": 2}, "of other scans"),
+        ({"scheme": "adnet"}, "with folds ouyang, not adnet"),
+        ({"precision": "bfloat16"}, "with precision float32, not bfloat16"),
+    ],
+)
+def test_results_of_another_training_are_not_taken_for_this_one(places, changes, message):
+    run(recipe_of("panet", support_cases=1), places)
+    ((_, result),) = run_benchmark(recipe_of("panet", **{"support_cases": 1} | changes), places)
     assert isinstance(result, ConfigError)
-    assert "is of a training with steps 3, not 2" in str(result)
+    assert message in str(result)
+
+
+@pytest.mark.parametrize("method", ["panet", "registration"])
+def test_results_of_other_scans_are_not_taken_for_these(places, method, tmp_path):
+    recipe = recipe_of(method)
+    run(recipe, places)
+    other = tmp_path / "other"
+    shutil.copytree(places.data, other)
+    image, labels = draw_patient(99, shape_zyx=(12, 64, 64), spacing_mm=(5.0, 5.0, 12.0))
+    write_volume(image, other / "image_1.nii.gz")
+    write_volume(labels, other / "label_1.nii.gz")
+    ((_, result),) = run_benchmark(recipe, BenchPlaces(other, places.out, places.runs))
+    assert isinstance(result, ConfigError)
+    assert "was made of other scans" in str(result)
+
+
+def test_masks_that_are_asked_for_later_are_made_without_training_again(places, monkeypatch):
+    recipe = recipe_of("panet")
+    ((path,),) = run(recipe, places).values()
+    made = next(places.runs.rglob("weights.safetensors")).stat().st_mtime_ns
+    run(recipe, BenchPlaces(places.data, places.out, places.runs, save_masks=True))
+    assert masks_folder(path).is_dir()
+    assert next(places.runs.rglob("weights.safetensors")).stat().st_mtime_ns == made
+
+
+def test_whatever_fails_in_a_cell_the_others_go_on(places, monkeypatch):
+    real = bench.evaluate
+
+    def breaks(method, *args, **options):
+        if method.config.method == "panet":
+            raise RuntimeError("out of luck")
+        return real(method, *args, **options)
+
+    monkeypatch.setattr(bench, "evaluate", breaks)
+    failed, good = dict(run_benchmark(recipe_of("panet", "alpnet"), places)).values()
+    assert "s1 panet fold0_seed0: RuntimeError: out of luck" in str(failed)
+    assert len(good) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (MethodEntry("panet", after=("colour=1",)), "setting 'colour=1'"),
+        (MethodEntry("panet", set=("grid=-1",)), "grid is -1"),
+        (MethodEntry("registration", set=("spline=maybe",)), "spline=maybe; give true or false"),
+    ],
+)
+def test_settings_that_are_not_there_are_said_before_anything_is_trained(places, entry, message):
+    recipe = Recipe("phantom", (MethodEntry("alpnet"), entry), folds=(0,), preset="tiny")
+    with pytest.raises(ConfigError, match=message):
+        run(recipe, places)
+    assert not places.runs.exists()
+
+
+def test_a_place_that_can_not_be_written_is_said_before_anything_is_trained(places):
+    places.out.write_text("a file")
+    with pytest.raises(InputError, match="can't write"):
+        run(recipe_of("panet"), places)
 
 
 def test_a_training_that_fails_does_not_stop_the_others(places):

@@ -136,7 +136,7 @@ def test_another_method_uses_the_same_encoder(run: Path, method: str):
 
 @pytest.mark.parametrize("method", ["adnet", "qnet"])
 def test_a_method_with_parts_of_its_own_needs_weights_of_its_own(run: Path, method: str):
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match=rf"was trained with psmnet and lacks what {method} trains \(threshold"):
         load_weights(run, method)
 
 

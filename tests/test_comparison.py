@@ -47,7 +47,7 @@ def test_the_mean_is_that_of_the_organs():
 
 def test_what_has_no_value_is_left_out_and_counted():
     (row,) = table(file({"1": {"liver": 0.5, "spleen": None}, "2": {"liver": 0.0, "spleen": 0.4}})).rows
-    assert row.summaries("dice")["spleen"] == Summary(0.4, 0, 1)
+    assert row.summaries("dice")["spleen"] == Summary(0.4, None, 1)  # one scan has no deviation
     assert row.summaries("dice")["liver"].mean == 0.25
     assert row.summaries("hd95_mm")["liver"].n == 1  # nothing predicted: no distance
     assert (row.absent(), row.empty()) == (1, 1)

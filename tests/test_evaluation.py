@@ -16,7 +16,7 @@ from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import evaluate, predict_query, seen_cases
 from psmnet.io import read_labels, write_volume
-from psmnet.predictors import predictor_of
+from psmnet.predictors import Predictor, predictor_of
 from psmnet.results import METRICS, mask_path, masks_folder, summarise
 from psmnet.types import Features, Prediction, Prototypes, Support
 from psmnet.volume import Volume
@@ -176,13 +176,17 @@ def test_an_unknown_protocol_is_refused(cases):
         run(cases, protocol="ep3")
 
 
+def with_support(case: Case, protocol: str) -> Predictor:
+    image = case.image()
+    predictor = predictor_of(weights_of(ByGreyValue()), protocol, torch.device("cpu"))
+    predictor.set_support([(image, case.labels(image))], [1, 2])
+    return predictor
+
+
 @pytest.mark.parametrize("protocol", ["ep2", "blind"])
 def test_ep2_and_blind_read_no_label_of_the_query(cases, protocol):
-    support, query = cases[0], cases[5]
+    predictor, query = with_support(cases[0], protocol), cases[5]
     query.label_path.unlink()
-    image = support.image()
-    predictor = predictor_of(weights_of(ByGreyValue()), protocol, torch.device("cpu"))
-    predictor.set_support([(image, support.labels(image))], [1, 2])
     _, counted, masks = predict_query(predictor, query, protocol, [1, 2])
     for value in (1, 2):
         assert counted[value].slices.tolist() == list(range(7))
@@ -191,11 +195,8 @@ def test_ep2_and_blind_read_no_label_of_the_query(cases, protocol):
 
 @pytest.mark.parametrize("protocol", ["ep1", "ep1-labelled"])
 def test_ep1_is_told_by_the_labels_of_the_query(cases, protocol):
-    support, query = cases[0], cases[5]
+    predictor, query = with_support(cases[0], protocol), cases[5]
     query.label_path.unlink()
-    image = support.image()
-    predictor = predictor_of(weights_of(ByGreyValue()), protocol, torch.device("cpu"))
-    predictor.set_support([(image, support.labels(image))], [1, 2])
     with pytest.raises(InputError, match="case 6 has no label map"):
         predict_query(predictor, query, protocol, [1, 2])
 

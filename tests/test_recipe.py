@@ -52,23 +52,32 @@ def test_every_method_is_trained_once_a_setting_seed_and_fold_and_registration_n
 
 
 def test_places_of_trainings_and_results(full):
-    jobs = {(job.setting.name(), job.entry.name(), job.fold, job.seed): job for job in full.jobs()}
+    jobs = {(job.setting.name(), job.entry.trained_name(), job.fold, job.seed): job for job in full.jobs()}
     out, runs = Path("out"), Path("runs")
     plain = jobs["s1", "psmnet", 0, 0]
     assert plain.run_folder(runs) == Path("runs/chaos-t2/s1/psmnet/fold0_seed0")
-    assert plain.results_file(out, Score("ep1", 1, None)) == Path("out/chaos-t2/s1/ep1/psmnet/fold0_seed0.json")
-    assert plain.results_file(out, Score("ep1", 3, None)).name == "fold0_seed0_shots3.json"
-    assert plain.results_file(out, Score("ep1", 1, "13")).name == "fold0_seed0_support13.json"
-    changed = jobs["s2-upper", "psmnet-attention=text,split_rounds=0", 3, 1]
-    assert changed.run_folder(runs) == Path("runs/chaos-t2/s2-upper/psmnet-attention=text/fold3_seed1")
-    assert jobs["s1", "adnet-supervoxels", 0, 0].run_folder(runs).parent.name == "adnet-supervoxels"
-    assert jobs["s1", "registration", 3, None].results_file(out, Score("blind", 1, None)) == Path(
-        "out/chaos-t2/s1/blind/registration/fold3.json"
+    assert plain.results_file(out, plain.entry, Score("ep1", 1, None)) == Path(
+        "out/chaos-t2/s1/ep1/psmnet/fold0_seed0.json"
     )
+    assert plain.results_file(out, plain.entry, Score("ep1", 3, None)).name == "fold0_seed0_shots3.json"
+    assert plain.results_file(out, plain.entry, Score("ep1", 1, "13")).name == "fold0_seed0_support13.json"
+    changed = jobs["s2-upper", "psmnet-attention=text", 3, 1]
+    assert changed.run_folder(runs) == Path("runs/chaos-t2/s2-upper/psmnet-attention=text/fold3_seed1")
+    file = changed.results_file(out, changed.entry, Score("ep1", 1, None))
+    assert file.parent.name == "psmnet-attention=text,split_rounds=0"
+    assert jobs["s1", "adnet-supervoxels", 0, 0].run_folder(runs).parent.name == "adnet-supervoxels"
+    untrained = jobs["s1", "registration", 3, None]
+    file = untrained.results_file(out, untrained.entry, Score("blind", 1, None))
+    assert file == Path("out/chaos-t2/s1/blind/registration/fold3.json")
 
 
 def test_no_two_jobs_share_a_results_file(full):
-    files = [job.results_file(Path(), score) for job in full.jobs() for score in job.scores(("8", "10", "13"))]
+    files = [
+        job.results_file(Path(), row, score)
+        for job in full.jobs()
+        for row in job.rows
+        for score in job.scores(("8", "10", "13"))
+    ]
     assert len(set(files)) == len(files)
 
 
@@ -84,6 +93,12 @@ def test_scores_are_every_protocol_with_every_choice_of_supports(full):
         Score("blind", 1, "10"),
         Score("blind", 1, "13"),
     ]
+
+
+def test_rows_that_differ_after_training_share_it(tmp_path):
+    text = "dataset: chaos-t2\nfolds: [0]\nmethods: [psmnet, panet, {method: psmnet, after: [split_rounds=0]}]"
+    jobs = list(read_recipe(written(tmp_path, text)).jobs())
+    assert [[row.name() for row in job.rows] for job in jobs] == [["psmnet", "psmnet-split_rounds=0"], ["panet"]]
 
 
 def test_the_training_is_what_the_recipe_says(full):
@@ -116,6 +131,14 @@ def test_the_training_is_what_the_recipe_says(full):
         ("dataset: chaos-t2\nmethods: [psmnet]\nshots: [0]", "shots 0 of 1 support cases"),
         ("dataset: cmr\nmethods: [psmnet]\nsettings: [{setting: 2, group: upper}]", "has no Setting 2"),
         ("dataset: chaos-t2\nmethods: [psmnet]\nsettings: [2]", "group None in Setting 2"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nseeds: [-1]", "seeds (-1,); give 0 to"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nsetting2: some", "setting2 'some'; give any or all"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nscheme: mine", "scheme 'mine'; give one of ouyang"),
+        (
+            "dataset: chaos-t2\nmethods: [{method: psmnet, set: [grid=0]}, {method: psmnet, after: [grid=0]}]",
+            "two rows are called psmnet-grid=0",
+        ),
+        ("dataset: " + 5000 * "[", "is no YAML"),
         ("dataset: mars\nmethods: [psmnet]", "unknown data set 'mars'"),
     ],
 )

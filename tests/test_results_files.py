@@ -3,9 +3,13 @@ import json
 
 import pytest
 
+from psmnet.data.dataset_file import DATASET_NAME
+from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import InputError
-from psmnet.results_files import Training, find_results, parse_results
-from results_maker import results, write_results
+from psmnet.results import METRICS
+from psmnet.results_files import KNOWN_NAMES, Training, find_results, parse_results
+from psmnet.run import RUN_NAME
+from results_maker import record, results, write_results
 
 DICE = {"3": {"liver": 0.5, "spleen": None}}
 
@@ -45,6 +49,14 @@ def test_folders_are_searched_and_other_json_is_counted(tmp_path):
     files, others = find_results([tmp_path / "in", tmp_path / "in" / "fold1.json"])
     assert [file.name for file in files] == ["ep1/psmnet/fold0.json", "fold1.json"]  # the second once
     assert others == 3
+
+
+def test_psmnets_own_files_are_not_counted(tmp_path):
+    assert set(KNOWN_NAMES) == {RUN_NAME, LIST_NAME, DATASET_NAME}
+    write_results(tmp_path / "fold0.json", DICE)
+    for name in (*KNOWN_NAMES, "else.json"):
+        (tmp_path / name).write_text("{}")
+    assert find_results([tmp_path])[1] == 1
 
 
 def test_two_inputs_may_hold_files_of_one_name(tmp_path):
@@ -93,9 +105,16 @@ def test_a_newer_or_broken_file_in_a_folder_is_not_passed_over(tmp_path):
         ({"cases": [{"case": "1"}]}, "record 1 of cases: label is missing"),
         ({"cases": [{"case": "1", "label": "liver", "dice": 73.2}]}, "record 1 of cases: dice is 73.2"),
         ({"cases": [{"case": "1", "label": "liver", "dice": float("nan")}]}, "dice is nan"),
-        ({"cases": [{"case": "1", "label": "liver", "hd95_mm": 10**400}]}, r"hd95_mm is 10+\.\.\."),
-        ({"cases": [{"case": "1", "label": "liver", "hd95_mm": -1}]}, "hd95_mm is -1"),
-        ({"cases": [{"case": "1", "label": "liver"}] * 2}, "two records of liver in case 1"),
+        ({"cases": [record("1", "liver", 0.5, hd95_mm=10**400)]}, r"hd95_mm is 10+\.\.\."),
+        ({"cases": [record("1", "liver", 0.5, hd95_mm=-1)]}, "hd95_mm is -1"),
+        ({"cases": [record("1", "liver", 0.5)] * 2}, "two records of liver in case 1"),
+        ({"cases": []}, "no scores: cases is empty"),
+        (
+            {"cases": [record("1", "liver", None, false_positive_ml=None)]},
+            "record 1 of cases: an organ has either a dice or",
+        ),
+        ({"cases": [record("1", "liver", 0.5, false_positive_ml=1)]}, "record 1 of cases: an organ has either a dice"),
+        ({"protocol": "ep7"}, "protocol is 'ep7', none of ep1, ep1-labelled, ep2, blind"),
         ({"provenance": {"supports": []}}, "names no support cases"),
         ({"provenance": {"trained_on": {"dataset": "chaos-t2"}}}, "trained_on: steps is missing"),
     ],
@@ -107,6 +126,16 @@ def test_what_makes_no_sense_is_named(tmp_path, change, message):
         find_results([path])
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [*METRICS, "false_positive_ml"])
+def test_a_record_without_a_metric_is_no_absent_organ(tmp_path, key):
+    content = results({"1": {"liver": 0.5}, "2": {"liver": 0.7}})
+    del content["cases"][1][key]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"a.json, record 2 of cases: {key} is missing; make it again"):
+        find_results([path])
 
 
 def test_nothing_to_report(tmp_path):

@@ -1,9 +1,10 @@
 """A benchmark: every training of a recipe, and every score of each; what is finished is never done again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,12 +14,13 @@ from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import Case, find_cases
-from psmnet.errors import ConfigError, PsmnetError
+from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate
-from psmnet.files import read_json, write_json
+from psmnet.files import read_json, require_writable, write_json
+from psmnet.models.build import changed
 from psmnet.parallel import map_cases
 from psmnet.predictors import load_method
-from psmnet.recipe import Job, Recipe
+from psmnet.recipe import Job, Recipe, Score
 from psmnet.results import masks_folder
 from psmnet.run import run_training
 from psmnet.runtime import pick_device
@@ -62,13 +64,9 @@ def run_benchmark(
     Raises:
         ConfigError: the recipe asks for a fold or setting that the data does not have.
     """
-    pick_device(device)  # one that is not there is said first
     cases = find_cases(places.data)
     work = list(recipe.jobs())
-    for job in work:  # a fold, method or setting that is not there is said before anything is trained
-        _supports(job, cases)
-        if job.seed is not None:
-            job.spec().recipe()
+    _require_possible(work, cases, places, device)
     for kind in sorted({job.entry.kind for job in work if job.seed is not None}):
         store = _pseudolabels(kind, recipe.dataset, places, cases)
         _, failed = store.write(cases, jobs=jobs)
@@ -89,18 +87,44 @@ def steps_done(recipe: Recipe, places: BenchPlaces) -> tuple[int, int]:
     return done, sum(job.spec().recipe().train.steps for job in folders.values())
 
 
+def _require_possible(work: Sequence[Job], cases: list[Case], places: BenchPlaces, device: str) -> None:
+    """Say before hours of work what can't be done: a device, fold, method or setting that is not there, no room."""
+    pick_device(device)
+    for job in work:
+        _split(job, cases)
+        if job.seed is None:
+            load_method(job.entry.method, None, job.entry.set)
+        for row in job.rows if job.seed is not None else ():
+            changed(job.spec().recipe().model, None, row.after)
+    for folder in (places.out, places.runs):
+        require_writable(folder / "results")
+
+
 def _run(places: BenchPlaces, threads: int | None, device: str, job: Job) -> list[Path]:
     """One job: its training, unless that is there, and each of its scores that is not."""
+    try:
+        return _train_and_score(places, threads, device, job)
+    except PsmnetError:
+        raise
+    except Exception as error:  # whatever it is, the other cells go on
+        what = f"{job.title()}: {type(error).__name__}: {error}"
+        raise InputError(what, "run this cell alone with psmnet train and evaluate to see more") from error
+
+
+def _train_and_score(places: BenchPlaces, threads: int | None, device: str, job: Job) -> list[Path]:
     if threads is not None:
         torch.set_num_threads(threads)
     cases = find_cases(places.data)
-    scores = job.scores(_supports(job, cases))
-    files = {score: job.results_file(places.out, score) for score in scores}
-    missing = [score for score in scores if not _finished(files[score], job)]
+    supports = _split(job, cases).support
+    files = {
+        (row, score): job.results_file(places.out, row, score) for row in job.rows for score in job.scores(supports)
+    }
+    checksums = {case.id: case.checksum() for case in cases}
+    missing = [cell for cell, path in files.items() if not _finished(path, job, cell[1], cases, checksums, places)]
     if not missing:
         return list(files.values())
     weights = None
-    if METHODS[job.entry.method].trained:
+    if job.seed is not None:
         weights = job.run_folder(places.runs)
         run_training(
             job.spec(),
@@ -110,12 +134,10 @@ def _run(places: BenchPlaces, threads: int | None, device: str, job: Job) -> lis
             device=pick_device(device),
             resume=True,
         )
-    changes = job.entry.after if weights else job.entry.set
-    method = load_method(job.entry.method, weights, changes)
-    for score in missing:
-        path = files[score]
+    for row, score in missing:
+        path = files[row, score]
         results = evaluate(
-            method,
+            load_method(row.method, weights, row.after if weights else row.set),
             cases,
             dataset_name=job.recipe.dataset,
             fold=job.fold,
@@ -141,39 +163,42 @@ def _pseudolabels(kind: str, dataset_name: str, places: BenchPlaces, cases: list
     return PseudolabelStore(places.runs / dataset_name / "pseudolabels", rule)
 
 
-def _supports(job: Job, cases: list[Case]) -> tuple[str, ...]:
-    """Ids of the support cases that a job keeps out of training."""
+def _split(job: Job, cases: list[Case]) -> protocols.Split:
+    """Queries of a job, the support cases that it keeps out of training, and what it trains on."""
     facts, recipe = dataset(job.recipe.dataset), job.recipe
     prepared = read_dataset_file(cases[0].image_path.parent)
-    return protocols.split_data(
-        facts, cases, prepared, job.fold, recipe.support_cases, folds=recipe.scheme
-    ).support
+    return protocols.split_data(facts, cases, prepared, job.fold, recipe.support_cases, folds=recipe.scheme)
 
 
-def _finished(path: Path, job: Job) -> bool:
-    """Whether a results file is there, and of this very job.
+def _finished(
+    path: Path, job: Job, score: Score, cases: list[Case], checksums: dict[str, str], places: BenchPlaces
+) -> bool:
+    """Whether a results file is there, of this very cell, with its masks where they are asked for.
 
     Raises:
-        ConfigError: it is of another training.
+        ConfigError: it is of another training, of other scans or supports.
     """
     if not path.exists():
         return False
     found = read_json(path)
-    trained = (found.get("provenance") or {}).get("trained_on")
-    if trained is None:
-        return True
-    spec, recipe = job.spec(), job.spec().recipe()
-    wanted = {
-        "steps": recipe.train.steps,
-        "precision": recipe.train.precision,
-        "preset": spec.preset,
-        "seed": spec.seed,
-        "pseudolabels": spec.kind,
+    spec, split = job.spec(), _split(job, cases)
+    supports = (score.support,) if score.support else split.support[: score.shots]
+    wanted: dict[str, Any] = {
         "folds": spec.folds,
+        "checksums": {case: checksums[case] for case in (*split.test, *supports)},
     }
+    try:
+        said = {"folds": found["folds"], "checksums": found["provenance"]["checksums"]}
+        if job.seed is not None:
+            train = spec.recipe().train
+            wanted |= {"cases": {case: checksums[case] for case in split.train}, "steps": train.steps}
+            wanted |= {"precision": train.precision, "preset": spec.preset, "seed": spec.seed}
+            wanted |= {"pseudolabels": spec.kind, "setting2": spec.setting2 if spec.setting == 2 else None}
+            said |= {name: found["provenance"]["trained_on"][name] for name in wanted if name not in said}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is no results file of psmnet", "move it away, or choose another --out") from error
     for name, value in wanted.items():
-        if trained.get(name) != value:
-            raise ConfigError(
-                f"{path} is of a training with {name} {trained.get(name)}, not {value}", "choose another --out"
-            )
-    return True
+        if said[name] != value:
+            what = "of other scans" if name in ("checksums", "cases") else f"with {name} {said[name]}, not {value}"
+            raise ConfigError(f"{path} was made {what}", "choose another --out")
+    return masks_folder(path).is_dir() or not places.save_masks

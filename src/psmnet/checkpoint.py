@@ -116,6 +116,12 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         trained_on = TrainingRecord(**record["trained_on"])
         model = build(config)
         if config != trained:  # parts may have been switched off
+            lacking = [name for name in model.state_dict() if name not in tensors]
+            if lacking and config.method != trained.method:
+                raise InputError(
+                    f"{path} was trained with {trained.method} and lacks what {config.method} trains ({lacking[0]})",
+                    f"train with --method {config.method}",
+                )
             tensors = {name: tensors[name] for name in model.state_dict()}
         model.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:

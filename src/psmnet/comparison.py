@@ -64,10 +64,10 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and standard deviation (of all scans, not of a sample) over n query scans."""
+    """Mean and standard deviation (of all scans, not of a sample; None of one scan) over n query scans."""
 
     mean: float
-    std: float
+    std: float | None
     n: int
 
 
@@ -107,7 +107,10 @@ class Row:
         for organs in self.by_scan(metric, cells).values():
             for label, value in organs.items():
                 columns[label].append(value)
-        return {label: Summary(float(np.mean(v)), float(np.std(v)), len(v)) for label, v in columns.items()}
+        return {
+            label: Summary(float(np.mean(v)), float(np.std(v)) if len(v) > 1 else None, len(v))
+            for label, v in columns.items()
+        }
 
     def mean(self, metric: str, cells: Collection[Cell] | None = None) -> float | None:
         """Mean of the organs' means; None where there is no value."""

@@ -9,6 +9,7 @@ from psmnet.errors import InputError
 from psmnet.prepare import FAULTS_OF_PREPARE
 from psmnet.results_files import ResultsFile
 
+WHOLE_SUPPORT = "Registration has the whole labelled scan in every protocol."
 MOST_NAMED = 6  # of what is missing; the rest is counted
 
 
@@ -181,7 +182,9 @@ def _some(items: Sequence[str]) -> str:
 
 def _notes(table: Table) -> list[str]:
     found = [file.provenance.get("note") for file in table.files()]
-    return list(dict.fromkeys(" ".join(note.split()) for note in found if isinstance(note, str)))
+    notes = [" ".join(note.split()) for note in found if isinstance(note, str)]
+    free = [] if all(row.trained for row in table.rows) else [WHOLE_SUPPORT]
+    return list(dict.fromkeys([*notes, *free]))
 
 
 def _warnings(table: Table) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from psmnet.catalog import METHODS, PROTOCOLS, dataset
+from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data.pseudolabels import KINDS
 from psmnet.errors import ConfigError, InputError, require
 from psmnet.protocols import excluded_classes
@@ -116,16 +116,25 @@ class Recipe:
             f"shots {', '.join(map(str, self.shots))} of {self.support_cases} support cases",
             "give shots from 1 to support_cases",
         )
+        require(min(self.seeds) >= 0 and max(self.seeds) < 2**32, f"seeds {self.seeds}", "give 0 to 4294967295")
+        require(self.setting2 in SETTING2_RULES, f"setting2 {self.setting2!r}", f"give {' or '.join(SETTING2_RULES)}")
+        require(self.scheme in FOLDS, f"scheme {self.scheme!r}", f"give one of {', '.join(FOLDS)}")
+        names = [entry.name() for entry in self.methods]
+        twice = {name for name in names if names.count(name) > 1}
+        require(not twice, f"two rows are called {', '.join(twice)}", "leave one out: both would be one results file")
         for setting in self.settings:
             excluded_classes(dataset(self.dataset), setting.setting, setting.group)
 
     def jobs(self) -> Iterator["Job"]:
-        """All trainings, fold by fold, so that an unfinished benchmark has whole folds."""
-        for setting, seed, fold, entry in product(self.settings, self.seeds, self.folds, self.methods):
-            if METHODS[entry.method].trained:
-                yield Job(self, entry, setting, fold, seed)
+        """All trainings with the rows that share each, fold by fold: an unfinished benchmark has whole folds."""
+        shared: dict[str, list[MethodEntry]] = {}
+        for entry in self.methods:
+            shared.setdefault(entry.trained_name(), []).append(entry)
+        for setting, seed, fold, rows in product(self.settings, self.seeds, self.folds, shared.values()):
+            if METHODS[rows[0].method].trained:
+                yield Job(self, tuple(rows), setting, fold, seed)
             elif seed == self.seeds[0]:
-                yield Job(self, entry, setting, fold, None)
+                yield Job(self, tuple(rows), setting, fold, None)
 
 
 @dataclass(frozen=True)
@@ -139,13 +148,24 @@ class Score:
 
 @dataclass(frozen=True)
 class Job:
-    """One training, or none of a training-free method (seed None), and the results that come of it."""
+    """One training, or none of a training-free method (seed None), and the results that come of it.
+
+    Attributes:
+        recipe: where it stands.
+        rows: of the table, those that share the training: they differ in what is changed after it.
+        setting, fold, seed: its place.
+    """
 
     recipe: Recipe
-    entry: MethodEntry
+    rows: tuple[MethodEntry, ...]
     setting: Setting
     fold: int
     seed: int | None
+
+    @property
+    def entry(self) -> MethodEntry:
+        """What is trained, as any of the rows says."""
+        return self.rows[0]
 
     @property
     def name(self) -> str:
@@ -155,16 +175,16 @@ class Job:
 
     def title(self) -> str:
         """For people."""
-        return f"{self.setting.name()} {self.entry.name()} {self.name}"
+        return f"{self.setting.name()} {self.entry.trained_name()} {self.name}"
 
     def run_folder(self, runs: Path) -> Path:
         """Where its training lies."""
         return runs / self.recipe.dataset / self.setting.name() / self.entry.trained_name() / self.name
 
-    def results_file(self, out: Path, score: Score) -> Path:
+    def results_file(self, out: Path, row: MethodEntry, score: Score) -> Path:
         """Where one of its results lies (protocols.md)."""
         more = f"_support{score.support}" if score.support else f"_shots{score.shots}" if score.shots > 1 else ""
-        folder = out / self.recipe.dataset / self.setting.name() / score.protocol / self.entry.name()
+        folder = out / self.recipe.dataset / self.setting.name() / score.protocol / row.name()
         return folder / f"{self.name}{more}.json"
 
     def spec(self) -> RunSpec:
@@ -210,9 +230,11 @@ def read_recipe(path: Path) -> Recipe:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read recipe {path} ({error})", "give a YAML file") from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise InputError(f"can't read recipe {path} ({error.strerror or error})", "give a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text", "save it as UTF-8") from error
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path} is no YAML: {error}", "mend it") from error
     if isinstance(content, dict):
         for name, field in (("methods", "method"), ("settings", "setting")):

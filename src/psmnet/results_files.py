@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psmnet.catalog import PROTOCOLS
 from psmnet.data.store import case_order
 from psmnet.errors import InputError
 from psmnet.files import TEMPORARY_PREFIX
@@ -16,6 +17,7 @@ from psmnet.results import METRICS, SCHEMA
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances
 REMEDY = "make it again with psmnet evaluate, or leave it out"
+KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json")  # that psmnet writes beside results
 SHORT_HASH = 8
 
 
@@ -105,7 +107,7 @@ def find_results(inputs: Sequence[Path]) -> tuple[list[ResultsFile], int]:
         inputs: files and folders.
 
     Returns:
-        the files, each once, and how many other JSON files the folders hold.
+        the files, each once, and how many other JSON files the folders hold, but for those psmnet wrote itself.
 
     Raises:
         InputError: an input is missing, a file is damaged or of another schema, or there is none at all.
@@ -121,7 +123,7 @@ def find_results(inputs: Sequence[Path]) -> tuple[list[ResultsFile], int]:
         for path in paths:
             content, digest = _read(path)
             if path is not given and not _is_of_the_family(content):
-                others += 1
+                others += path.name not in KNOWN_NAMES
             elif path.resolve() not in found:
                 name = path.relative_to(given).as_posix() if path is not given else given.name
                 if any(file.name == name for file in found.values()):
@@ -155,6 +157,9 @@ def parse_results(content: Any, path: Path, name: str, sha256: str) -> ResultsFi
     supports = provenance.take("supports", list)
     if not supports or not all(isinstance(support, str) for support in supports):
         raise InputError(f"{path} names no support cases", REMEDY)
+    protocol = top.take("protocol", str)
+    if protocol not in PROTOCOLS:
+        raise InputError(f"{path}: protocol is {_shown(protocol)}, none of {', '.join(PROTOCOLS)}", REMEDY)
     records = _records(top.take("cases", list), path)
     summary = top.take("summary", dict, {})
     listed = summary.get("by_label", {}) if isinstance(summary.get("by_label", {}), dict) else {}
@@ -165,7 +170,7 @@ def parse_results(content: Any, path: Path, name: str, sha256: str) -> ResultsFi
         method=top.take("method", str),
         variant=top.take("variant", str, None),
         dataset=top.take("dataset", str),
-        protocol=top.take("protocol", str),
+        protocol=protocol,
         setting=top.whole("setting"),
         group=top.take("group", str, None),
         setting2=top.take("setting2", str, None),
@@ -210,21 +215,24 @@ class _Entries:
 
 
 def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
+    if not cases:
+        raise InputError(f"{path} has no scores: cases is empty", REMEDY)
     records: dict[tuple[str, str], Record] = {}
     for number, case in enumerate(cases, start=1):
         where = f"{path}, record {number} of cases"
         if not isinstance(case, dict):
             raise InputError(f"{where} is {_shown(case)}", REMEDY)
         entries = _Entries(case, where)
-        values = {metric: _number(case, metric, where) for metric in METRICS}
         record = Record(
             entries.take("case", str),
             entries.take("label", str),
             entries.take("slices", int, None),
-            values,
+            {metric: _number(case, metric, where) for metric in METRICS},
             _number(case, "false_positive_ml", where),
             case.get("empty_prediction") is True,
         )
+        if (record.values["dice"] is None) != (record.false_positive_ml is not None):
+            raise InputError(f"{where}: an organ has either a dice or, where it is absent, false_positive_ml", REMEDY)
         if (record.case, record.label) in records:
             raise InputError(f"{path} has two records of {record.label} in case {record.case}", REMEDY)
         records[record.case, record.label] = record
@@ -232,8 +240,10 @@ def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
 
 
 def _number(case: dict[str, Any], key: str, where: str) -> float | None:
-    """A finite number that the metric can have; None for null."""
-    value = case.get(key)
+    """A finite number that the metric can have; None for null, which must be said: else a gap passes for an absence."""
+    if key not in case:
+        raise InputError(f"{where}: {key} is missing", REMEDY)
+    value = case[key]
     if value is None:
         return None
     most = 1 if key in SHARES else sys.float_info.max

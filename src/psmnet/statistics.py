@@ -11,6 +11,7 @@ Floats = npt.NDArray[np.float64]
 
 DRAWS = 10_000
 LEVEL = 0.95
+FEWEST_SCANS = 5  # below which interval and test mean little: no p is below 0.1
 MOST_EXACT = 50  # scans up to which the exact distribution of signed ranks is used
 MOST_TIED = 13  # the same where some are tied: 2^13 signs are tried
 DECIMALS = 12  # means of the same figures in another order differ by less: that is no difference

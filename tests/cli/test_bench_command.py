@@ -23,6 +23,7 @@ def recipe(tmp_path):
 def test_bench_writes_every_cell_and_says_what_comes_next(cli, phantoms, tmp_path, recipe):
     done = cli("bench", recipe, phantoms, "--out", tmp_path / "out", "--jobs", 1)
     assert done.code == 0, done.err
+    assert "finished: s1 panet fold1_seed0" in done.out
     assert f"results: 2 files in {tmp_path / 'out'}" in done.out
     assert f"next: psmnet report {tmp_path / 'out'} --out report" in done.out
     files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/phantom/**/*.json"))

@@ -5,6 +5,7 @@ import sys
 
 from psmnet.lock import LOCK_NAME
 from psmnet.report.benchmark import NAMES
+from psmnet.results import mask_path, masks_folder
 from results_maker import write_results
 
 GOOD, BAD = {"1": {"liver": 0.8, "spleen": 0.6}}, {"1": {"liver": 0.4, "spleen": 0.4}}
@@ -40,8 +41,19 @@ def test_folds_and_method_can_be_chosen(cli, tmp_path):
     assert (outcome.code, outcome.err) == (0, "")
     assert "missing" not in outcome.out
     text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
-    assert "method - panet" in text
+    assert "method \N{MINUS SIGN} panet" in text
     assert "| psmnet | +0.300 |" in text  # 0.7 - 0.4
+
+
+def test_pictures_that_could_not_be_made_are_told(cli, tmp_path, phantoms):
+    folder = example(tmp_path / "in")
+    for case in "12":
+        mask = mask_path(masks_folder(folder / "psmnet" / f"fold{int(case) - 1}_seed0.json"), case, "liver")
+        mask.parent.mkdir(exist_ok=True)
+        mask.write_bytes(b"")
+    outcome = cli("report", folder, "--out", tmp_path / "out", "--data", phantoms)
+    (note,) = [line for line in outcome.out.splitlines() if line.startswith("note: ")]
+    assert note == ("note: table 1: No pictures: the data given hold no case 2 as it was evaluated, with its labels.")
 
 
 def refused(outcome, *words):

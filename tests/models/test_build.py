@@ -80,8 +80,9 @@ def test_changes_that_make_no_sense_are_refused(text):
         changed(ModelConfig(), None, [text])
 
 
-def test_a_window_larger_than_the_features_is_refused():
-    model = build(ModelConfig(channels=16, input_size=32, settings={"grid": 9}))
+@pytest.mark.parametrize("method", ["psmnet", "panet", "alpnet"])
+def test_a_window_larger_than_the_features_is_refused(method):
+    model = build(ModelConfig(method=method, channels=16, input_size=32, settings={"grid": 9}))
     with pytest.raises(ConfigError, match="a grid of 9 x 9 windows; give 0 to 8"):
         model.describe(model.encode(torch.zeros(1, 1, 32, 32)), torch.zeros(1, 1, 32, 32))
 

@@ -47,10 +47,11 @@ def command(
                 failed[job.title()] = result
             else:
                 files.update(result)
+            console.say(f"{'failed' if isinstance(result, PsmnetError) else 'finished'}: {job.title()}")
             note(job.title())
     console.out.print(f"results: {len(files)} files in {out}")
     console.fail_on(failed, "mend or leave them out, then run again: what is finished is kept", what="cell")
-    console.out.print(f"next: psmnet report {out} --out report")
+    console.out.print(f"next: psmnet report {out}{f' --data {data}' if save_masks else ''} --out report")
 
 
 @contextmanager

@@ -8,15 +8,14 @@ the support's own segmentation; nothing guides the query's features.
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from psmnet.errors import require
 from psmnet.models.prototypes import (
-    WINDOW_INSIDE,
     grid_prototypes,
     masked_average,
     masks_at_features,
     match_prototypes,
+    windows_inside,
 )
 from psmnet.models.settings import MethodSettings
 from psmnet.types import Features, Prediction, Prototypes, Support
@@ -72,7 +71,7 @@ class ALPNet(nn.Module):
         masks = masks_at_features(masks, (maps.shape[-2], maps.shape[-1]))
         side = self.grid if self.training else self.grid_in_use
         windows = grid_prototypes(maps, masks, side)
-        large = (functional.avg_pool2d(masks, self.grid) > WINDOW_INSIDE).any(dim=-1).any(dim=-1)
+        large = windows_inside(masks, self.grid).any(dim=-1)
         windows = Prototypes(windows.vectors, windows.weights * large[..., None])
         whole = masked_average(maps, masks[:, :, None])
         return Support((whole, windows), (grid_prototypes(maps, 1 - masks, side),))

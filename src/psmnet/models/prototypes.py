@@ -71,7 +71,18 @@ def masked_average(features: Tensor, weights: Tensor) -> Prototypes:
 
 
 def grid_prototypes(features: Tensor, masks: Tensor, side: int) -> Prototypes:
-    """Average-pooled windows that lie in soft masks (N, K, h, w) [ALPNet: above 0.95]; the targets share vectors.
+    """Average-pooled windows that lie in soft masks (N, K, h, w); the targets share vectors.
+
+    Raises:
+        ConfigError: a window larger than the feature map.
+    """
+    inside = windows_inside(masks, side)
+    vectors = functional.avg_pool2d(features, side).flatten(2).transpose(1, 2)[:, None]  # N 1 P C
+    return Prototypes(vectors, inside * float(side * side))
+
+
+def windows_inside(masks: Tensor, side: int) -> Tensor:
+    """Which windows of a regular grid lie in soft masks (N, K, h, w): (N, K, P) bool [ALPNet: mean above 0.95].
 
     Raises:
         ConfigError: a window larger than the feature map.
@@ -80,9 +91,8 @@ def grid_prototypes(features: Tensor, masks: Tensor, side: int) -> Prototypes:
         raise ConfigError(
             f"a grid of {side} x {side} windows", f"give 0 to {min(masks.shape[-2:])}, the side of the feature map"
         )
-    vectors = functional.avg_pool2d(features, side).flatten(2).transpose(1, 2)[:, None]  # N 1 P C
-    inside = functional.avg_pool2d(masks, side).flatten(2) > WINDOW_INSIDE
-    return Prototypes(vectors, inside * float(side * side))
+    inside: Tensor = functional.avg_pool2d(masks, side).flatten(2) > WINDOW_INSIDE
+    return inside
 
 
 def similarities(features: Tensor, vectors: Tensor) -> Tensor:

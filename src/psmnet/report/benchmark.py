@@ -9,6 +9,7 @@ from psmnet.errors import InputError
 from psmnet.files import require_writable, write_text
 from psmnet.gathering import gather
 from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
+from psmnet.report.benchmark_pictures import ShownScan, draw_scans
 from psmnet.report.benchmark_text import latex, markdown, records_csv, table_csv
 from psmnet.report.benchmark_words import Section, compare
 from psmnet.report.page import write_document
@@ -39,11 +40,11 @@ def write_benchmark(
         overwrite: replace reports that are there.
 
     Returns:
-        the tables, and remarks on the files.
+        the tables, and remarks on the files and, where data are given, on pictures that could not be made.
 
     Raises:
         InputError: a report is there already, results contradict each other, no table has `against`, a fold has no
-            results, or data or masks can't be read.
+            results, or data or masks can't be read, or a mask lies on another grid than its scan.
     """
     for name in NAMES:
         require_writable(out / name, overwrite=overwrite)
@@ -57,9 +58,10 @@ def write_benchmark(
     for section in sections:
         for file in section.table.files():
             used.setdefault(file.path, (file, []))[1].append(section.number)
+    drawn = [draw_scans(section.table, section.against, cases) for section in sections]
     body = contents_html(sections)
-    for section in sections:
-        body += section_html(section, cases)
+    for section, scans in zip(sections, drawn, strict=True):
+        body += section_html(section, scans)
     body += shots_html(sections) + provenance_html(list(used.values()))
     texts = {
         "table.md": markdown(sections),
@@ -70,11 +72,20 @@ def write_benchmark(
     for name, text in texts.items():
         write_text(out / name, text)
     write_document(out / PAGE, title="Benchmark", intro=_intro(sections, len(used), remarks), body=body, style=STYLE)
-    return sections, remarks
+    return sections, remarks if data is None else [*remarks, *_without_pictures(drawn)]
 
 
 def _against(table: Table, wanted: str | None) -> Row:
     return table.row(wanted or OWN_METHOD) or table.row(OWN_METHOD) or table.best()
+
+
+def _without_pictures(drawn: Sequence[list[ShownScan] | str]) -> list[str]:
+    """Why tables have no pictures, each reason once with the tables it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for number, scans in enumerate(drawn, start=1):
+        if isinstance(scans, str):
+            reasons.setdefault(scans, []).append(str(number))
+    return [f"table {', '.join(numbers)}: {reason}" for reason, numbers in reasons.items()]
 
 
 def _intro(sections: Sequence[Section], files: int, remarks: Sequence[str]) -> str:

@@ -1,14 +1,14 @@
 """A benchmark as one HTML page: tables, plots, pictures, and where every figure comes from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from psmnet.comparison import Lottery, Row, common_scans, lotteries
-from psmnet.data.store import Case
+from psmnet.gathering import WHOLE_SUPPORT
 from psmnet.report import benchmark_charts as charts
-from psmnet.report.benchmark_pictures import draw_scans, organ_colours
+from psmnet.report.benchmark_pictures import ShownScan, organ_colours
 from psmnet.report.benchmark_words import (
     METRICS,
     Section,
@@ -35,7 +35,9 @@ section p { color: var(--dim); }
 section p.gap { color: var(--ink); font-weight: 600; }
 strong, a { color: var(--chosen); }
 section table { font-size: .9375rem; }
-section th, section td { padding: .4rem .75rem; }
+section th, section td, section caption { padding: .4rem .55rem; }
+section caption { padding-top: .7rem; }
+.figures td, .figures thead th:not(:first-child) { text-align: right; }
 .legend svg { display: inline-block; margin: 0 .35rem -.05rem .9rem; }
 .legend svg:first-child { margin-left: 0; }
 .panels { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem; }
@@ -50,33 +52,34 @@ SURFACE = (
 MACHINE = ("system", "processor", "cores", "threads", "device", "gpu", "accelerator")  # and never a host or a user
 
 
-def section_html(section: Section, data: Mapping[str, Case] | None) -> list[str]:
-    """All of one table: figures, plots, comparison, supports, pictures.
-
-    Raises:
-        InputError: a mask can't be read, or lies on another grid than its scan.
-    """
+def section_html(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
+    """All of one table: figures, plots, comparison, supports, and pictures, or why there are none."""
     table = section.table
     body = [
         "<section>",
         f'<h2 id="table-{section.number}">Table {section.number}: {escape(title(table))}</h2>',
         paragraph(" ".join([*sentences(section), *table.notes])),
         *(_gap(text) for text in [*table.warnings, *gaps(table)]),
-        table_block(metric_table(table, "dice")),
+        _figures(metric_table(table, "dice")),
         "<h3>Dice by organ</h3>",
         *_box_plots(section),
     ]
     if section.pairs:
         body += [f"<h3>Compared with {escape(section.against.name)}</h3>"]
         body += [paragraph(text) for text in pair_sentences(section)]
-        body += [table_block(pair_table(section)), *_scatter_plots(section)]
+        body += [_figures(pair_table(section)), *_scatter_plots(section)]
     for lottery in lotteries(table):
         body += _lottery(lottery, section)
     body += ["<h3>Surface metrics</h3>"]
     body.append(paragraph(SURFACE))
-    body += [table_block(metric_table(table, metric)) for metric in METRICS if metric != "dice"]
-    body += ["<h3>Best, median and worst scan</h3>", *_pictures(section, data), "</section>"]
+    body += [_figures(metric_table(table, metric)) for metric in METRICS if metric != "dice"]
+    body += ["<h3>Best, median and worst scan</h3>", *_pictures(section, scans), "</section>"]
     return body
+
+
+def _figures(table: PageTable) -> str:
+    """A table of figures, whatever signs they have, under the names of rows."""
+    return f'<div class="figures">{table_block(table)}</div>'
 
 
 def _gap(text: str) -> str:
@@ -129,8 +132,9 @@ def _lottery(lottery: Lottery, section: Section) -> list[str]:
         means = dict(zip(names, lottery.means[row.name], strict=True))
         known = {f"support {name}": mean for name, mean in means.items() if mean is not None}
         values = list(known.values())
-        spread = [np.min(values), np.max(values), np.std(values)] if values else []
-        cells = [_share(mean) for mean in means.values()] + ([_share(float(v)) for v in spread] or ["-"] * 3)
+        spread = [np.min(values), np.max(values)] if values else [None] * 2
+        spread.append(np.std(values) if len(values) > 1 else None)
+        cells = [_share(value) for value in [*means.values(), *spread]]
         partial = len(values) < len(names)
         rows.append([label(row), *cells])
         lines.append(charts.Line(label(row), known, row is section.against, partial))
@@ -149,8 +153,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else figure(value, "dice")
 
 
-def _pictures(section: Section, data: Mapping[str, Case] | None) -> list[str]:
-    scans = draw_scans(section.table, section.against, data)
+def _pictures(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
     if isinstance(scans, str):
         return [paragraph(scans)]
     swatches = "".join(
@@ -175,6 +178,8 @@ def shots_html(sections: Sequence[Section]) -> list[str]:
         if len(group) > 1:
             body.append(table_block(_shots(group)))
     said = paragraph("Folds and supports are those of each table, and need not be the same.")
+    if any(not row.trained for group in alike.values() if len(group) > 1 for s in group for row in s.table.rows):
+        said += paragraph(WHOLE_SUPPORT)
     return ["<section>", "<h2>Shots</h2>", said, *body, "</section>"] if body else []
 
 

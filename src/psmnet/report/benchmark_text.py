@@ -104,17 +104,18 @@ def table_csv(sections: Sequence[Section]) -> str:
     ]
     for section in sections:
         its = section.table.conditions
-        training = its.training
         folds = dict.fromkeys(cell.fold_name for cell in section.table.cells())
-        shared: list[Value] = [
-            *(section.number, its.dataset, its.protocol, its.setting, its.group, its.setting2, its.folds),
-            *(" ".join(folds), its.shots, its.postprocess, " ".join(its.legacy)),
-            *((training.dataset, training.pseudolabels, training.steps) if training else (None, None, None)),
-        ]
         for row in section.table.rows:
-            own: list[Value] = [row.name, not row.missing, row.missing]
-            rows += [[*shared, *own, organ, *_figures(row, organ)] for organ in section.table.organs]
-            rows.append([*shared, *own, "mean of organs", *(v for m in METRICS for v in (row.mean(m), None, None))])
+            training = its.training if row.trained else None  # the other rows' is none of a method without any
+            own: list[Value] = [
+                *(section.number, its.dataset, its.protocol, its.setting, its.group),
+                *(its.setting2 if row.trained else None, its.folds),
+                *(" ".join(folds), its.shots, its.postprocess, " ".join(its.legacy)),
+                *((training.dataset, training.pseudolabels, training.steps) if training else (None, None, None)),
+                *(row.name, not row.missing, row.missing),
+            ]
+            rows += [[*own, organ, *_figures(row, organ)] for organ in section.table.organs]
+            rows.append([*own, "mean of organs", *(v for m in METRICS for v in (row.mean(m), None, None))])
     return _csv(rows)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from psmnet.comparison import Row, Summary, Table, common_scans
 from psmnet.report.page import PageTable
 from psmnet.results_files import Training
-from psmnet.statistics import DRAWS, Paired, compare_paired
+from psmnet.statistics import DRAWS, FEWEST_SCANS, Paired, compare_paired
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "nsd_2mm": "NSD (2 mm)"}
-DAGGER = "†"
+DAGGER, MINUS = "†", "\N{MINUS SIGN}"
 USUAL_FOLDS, USUAL_SETTING2 = "ouyang", "any"
 
 
@@ -150,15 +150,15 @@ def pair_table(section: Section) -> PageTable:
         rows.append(
             [
                 label(row),
-                f"{pair.difference:+.3f}",
-                f"{pair.low:+.3f} to {pair.high:+.3f}",
+                _signed(pair.difference),
+                f"{_signed(pair.low)} to {_signed(pair.high)}",
                 "< 0.0001" if pair.p < 0.0001 else f"{pair.p:.4f}",
                 "exact" if pair.exact else "normal",
                 str(pair.n),
                 str(common_scans(row, section.against)[1]),
             ]
         )
-    return PageTable(f"Mean Dice of a scan's organs: method - {section.against.name}", columns, rows)
+    return PageTable(f"Mean Dice of a scan's organs: method {MINUS} {section.against.name}", columns, rows)
 
 
 def pair_sentences(section: Section) -> list[str]:
@@ -171,7 +171,10 @@ def pair_sentences(section: Section) -> list[str]:
     known = [pair for pair in section.pairs.values() if pair is not None]
     if known and (least := max(pair.smallest_p for pair in known)) > 0.05:
         fewest = min(pair.n for pair in known)
-        said.append(f"With {fewest} scan{'s' if fewest > 1 else ''} no p below {least:g} is possible.")
+        scans = f"With {fewest} scan{'s' if fewest > 1 else ''}"
+        said.append(f"{scans} no p below {least:g} is possible.")
+        if fewest < FEWEST_SCANS:
+            said.append(f"{scans} interval and test mean little.")
     return said
 
 
@@ -185,11 +188,16 @@ def figure(value: float, metric: str) -> str:
     return f"{value:.1f}" if metric.endswith("_mm") else f"{value:.3f}"
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
 def _cell(summary: Summary | None, metric: str, scans: int) -> str:
     if summary is None:
         return "-"
     fewer = f" ({summary.n})" if summary.n != scans else ""
-    return f"{figure(summary.mean, metric)} ± {figure(summary.std, metric)}{fewer}"
+    std = "-" if summary.std is None else figure(summary.std, metric)
+    return f"{figure(summary.mean, metric)} ± {std}{fewer}"
 
 
 def _best(table: Table, metric: str) -> set[tuple[int, int]]:
