@@ -171,6 +171,12 @@ def test_a_perfect_and_an_empty_method_score_one_and_zero_in_each_protocol(cases
     assert (empty["mean"]["dice"], empty["n_empty_prediction"]) == (0.0, 6)
 
 
+def test_a_query_that_can_not_be_segmented_is_named(cases, tmp_path):
+    write_case(tmp_path, "6", two_organs(6), image=np.full((7, SIZE, SIZE), 3.0))
+    with pytest.raises(InputError, match=r"^case 6: the scan is constant: every voxel is 3"):
+        run(find_cases(tmp_path), protocol="blind")
+
+
 def test_an_unknown_protocol_is_refused(cases):
     with pytest.raises(ConfigError, match="no protocol 'ep3'; give one of ep1, ep1-labelled, ep2, blind"):
         run(cases, protocol="ep3")
@@ -410,7 +416,7 @@ def test_another_support_stays_possible_in_their_folds(cases):
         ({"folds": "adnet", "shots": 2}, r"2 support cases of fold 4 \(adnet\); give 1 to 1"),
         ({"folds": "qnet", "fold": 0}, "fold 0 of 7 cases is too small for folds qnet; give other --folds"),
         ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; give --folds li"),
-        ({"folds": "li", "institution": "UCL"}, "no institutions are known"),
+        ({"folds": "li", "institution": "UCL"}, "nothing says which institution"),
     ],
 )
 def test_folds_that_can_not_be(cases, changes, message):

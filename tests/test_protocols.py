@@ -245,7 +245,7 @@ def test_novel_classes_are_two_of_eight(fold):
     [
         ({"institution": "Rome"}, "institution 'Rome'; give --institution, one of Bergen, UCL"),
         ({"institution": None}, "institution None"),
-        ({"institution": "UCL", "institutions": {}}, "no institutions are known"),
+        ({"institution": "UCL", "institutions": {}}, "nothing says which institution"),
         ({"institution": "UCL", "shots": 3}, "3 support cases of 3 at UCL; give 1 to 2"),
         ({"institution": "UCL", "fold": 4}, "no fold 4 of Li's; give 0 to 3"),
         ({"institution": "UCL", "folds": "ouyang"}, "institution 'UCL' with folds ouyang; give --folds li"),

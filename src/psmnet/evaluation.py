@@ -167,6 +167,9 @@ def predict_query(
 
     Returns:
         the image; which of its slices count for each label value; and its masks in those, (Q, Y, X) each.
+
+    Raises:
+        InputError: the query can't be segmented.
     """
     image = query.image()
     if protocol in protocols.TOLD:
@@ -174,7 +177,10 @@ def predict_query(
         counted = {value: protocols.TOLD[protocol](labels == value) for value in values}
     else:
         counted = dict.fromkeys(values, protocols.whole_counted(len(image.array_zyx)))
-    return image, counted, predictor.predict(image, counted)
+    try:
+        return image, counted, predictor.predict(image, counted)
+    except InputError as error:
+        raise InputError(f"case {query.id}: {error.what}", error.remedy) from error
 
 
 def seen_cases(trained_on: TrainingRecord, dataset_name: str, checksums: Mapping[str, str]) -> list[str]:

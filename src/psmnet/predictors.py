@@ -16,6 +16,7 @@ from torch.nn import functional
 from psmnet import protocols
 from psmnet.catalog import METHODS
 from psmnet.checkpoint import Weights, load_weights
+from psmnet.errors import require
 from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
 from psmnet.protocols import Counted
 from psmnet.registration import Registration
@@ -131,15 +132,16 @@ def load_method(method: str | None, weights: str | Path | None, changes: Sequenc
 
     Args:
         method: in the catalog; None for what the weights were trained with.
-        weights: of a slice-wise method; a training-free one needs none.
+        weights: of a slice-wise method, `bundled` if None; a training-free one takes none.
         changes: `NAME=VALUE` texts, settings to change.
 
     Raises:
         InputError: the weights can't be used.
-        ConfigError: no such method or setting.
+        ConfigError: no such method or setting, or weights of a method that is not trained.
     """
     if method is None or METHODS[method].trained:
         return load_weights(weights or "bundled", method, changes)
+    require(weights is None, f"weights {weights} with {method}, which is not trained", "leave --weights out")
     return Registration.of(changes)
 
 

@@ -149,7 +149,9 @@ def _held_out(
     """Li et al.: one institution's cases, the first `shots` of them as support."""
     known = sorted(set(institutions.values()))
     if not known:
-        raise ConfigError(f"no institutions are known of this {facts.title}", "make the data with psmnet prepare")
+        raise ConfigError(
+            f"{facts.title}: nothing says which institution a case comes from", "make the data with psmnet prepare"
+        )
     if institution not in known:
         raise ConfigError(f"institution {institution!r}", f"give --institution, one of {', '.join(known)}")
     if fold is not None:

@@ -1,12 +1,13 @@
 """What a benchmark consists of: a recipe (YAML), and the cells that follow from it."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data.pseudolabels import KINDS
@@ -15,6 +16,7 @@ from psmnet.protocols import excluded_classes
 from psmnet.run import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")
+Whole = Annotated[int, Strict()]  # YAML's true is no 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Setting:
 
     __pydantic_config__ = _STRICT
 
-    setting: int = 1
+    setting: Whole = 1
     group: str | None = None
 
     def name(self) -> str:
@@ -91,16 +93,16 @@ class Recipe:
     dataset: str
     methods: tuple[MethodEntry, ...]
     settings: tuple[Setting, ...] = (Setting(),)
-    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    seeds: tuple[int, ...] = (0,)
+    folds: tuple[Whole, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[Whole, ...] = (0,)
     protocols: tuple[str, ...] = ("ep1",)
     scheme: str = "ouyang"
     setting2: str = "any"
-    support_cases: int = 1
-    shots: tuple[int, ...] = (1,)
+    support_cases: Whole = 1
+    shots: tuple[Whole, ...] = (1,)
     each_support: bool = False
     preset: str = "compact"
-    steps: int | None = None
+    steps: Whole | None = None
     precision: str | None = None
 
     def __post_init__(self) -> None:
@@ -229,7 +231,7 @@ def read_recipe(path: Path) -> Recipe:
         ConfigError: a name or value that can't be.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe one
     except OSError as error:
         raise InputError(f"can't read recipe {path} ({error.strerror or error})", "give a YAML file") from error
     except UnicodeDecodeError as error:
@@ -247,6 +249,18 @@ def read_recipe(path: Path) -> Recipe:
         place = ".".join(str(part) for part in first["loc"]) or "recipe"
         wrong = f"{path}: {place}: {first['msg']}"
         raise ConfigError(wrong, "see docs/benchmark.md for what a recipe holds") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, but a name given twice is an error: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose names differ."""
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"{name} is given twice")
+        return super().construct_mapping(node, deep)
 
 
 def _name(method: str, kind: str, changes: tuple[str, ...]) -> str:

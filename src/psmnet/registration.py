@@ -106,7 +106,7 @@ class Registration:
         return self.examine(query).labels
 
     def examine(self, query: Volume) -> Segmentation:
-        """Segment a query; the confidence is the mean share of the votes over each label's voxels.
+        """Segment a query; the confidence is the mean share of the votes over each label's voxels (1 with one support).
 
         Raises:
             ConfigError: no support has been set.

@@ -507,3 +507,8 @@ def test_names_of_any_script_do_not_crash_a_pipe(desk, encoding):
     assert "masks: 1 in " in done.stdout.decode(encoding)
     assert sorted(path.name for path in out.iterdir()) == ["report.json", "пациент_overlay.png", "пациент_seg.nii.gz"]
     assert "пациент" in (out / "report.json").read_text(encoding="utf-8")
+
+
+def test_weights_of_a_method_that_is_not_trained(desk):
+    said = desk.refusal(*desk.arguments("--method", "registration"))
+    assert said.startswith(f"weights {desk.weights} with registration, which is not trained; leave --weights out")

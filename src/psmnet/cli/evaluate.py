@@ -55,7 +55,7 @@ def command(
     setting: int,
     group: str | None,
     protocol: str,
-    weights: str,
+    weights: str | None,
     out: Path,
     support_case: str | None,
     shots: int,

@@ -117,9 +117,7 @@ def threads_option() -> Decorator:
 
 def weights_option() -> Decorator:
     """--weights RUN|FILE|bundled."""
-    return click.option(
-        "--weights", default="bundled", show_default=True, metavar="RUN|FILE|bundled", help="Trained weights."
-    )
+    return click.option("--weights", metavar="RUN|FILE|bundled", help="Trained weights; bundled by default.")
 
 
 def overwrite_option(what: str) -> Decorator:

@@ -53,7 +53,7 @@ def command(
     queries: tuple[str, ...],
     supports: tuple[tuple[Path, Path], ...],
     out: Path,
-    weights: str,
+    weights: str | None,
     method: str | None,
     labels: str | None,
     overwrite: bool,
