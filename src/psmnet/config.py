@@ -159,13 +159,11 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     # Trains from scratch on a laptop. Every choice and what it measured: docs/decisions.md.
     "compact": Preset(
-        model=ModelConfig(
-            settings={"alignment": 1.0, "minimal_area": 30, "grid": 2, "weigh_area": False, "attention": "off"}
-        ),
+        model=ModelConfig(settings={"alignment": 1.0, "minimal_area": 30, "attention": "off"}),
         train=TrainConfig(
             steps=1600,
             learning_rate=5e-4,
-            class_weights=(0.1, 1.0),
+            class_weights=(0.3, 1.0),
             augment=AugmentConfig(
                 rotation_deg=10,
                 shift_px=15,
@@ -184,7 +182,7 @@ PRESETS: dict[str, Preset] = {
             channels=256,
             output_stride=8,
             input_size=256,
-            settings={"grid": 0, "weigh_area": False},
+            settings={"grid": 0, "grid_in_use": 0},
         ),
         train=TrainConfig(
             steps=50_100,

@@ -30,7 +30,7 @@ def network(form: str = "text", **options: Any) -> PSMNet:
         for block in attention.w:
             nn.init.normal_(block.weight, std=0.3)
             nn.init.normal_(block.bias, std=0.3)
-    return PSMNet(Encoder(), attention, **({"split_rounds": 2, "grid": 2} | options)).eval()
+    return PSMNet(Encoder(), attention, **({"split_rounds": 2, "grid": 4, "grid_in_use": 2} | options)).eval()
 
 
 def images(count: int, seed: int = 1) -> Tensor:
@@ -67,8 +67,14 @@ def test_shapes(form: str, weigh_area: bool):
     assert prediction.extra_losses == {}
 
 
+def test_windows_have_another_side_while_training():
+    model = network("off").train()
+    support = model.describe(model.encode(images(3)), squares(3, 2))
+    assert support.background[1].vectors.shape == (3, 1, (SIZE // 4 // 4) ** 2, C)
+
+
 def test_without_grid_and_splitting_there_is_one_background_prototype():
-    model = network("off", grid=0, split_rounds=0)
+    model = network("off", grid_in_use=0, split_rounds=0)
     support = model.describe(model.encode(images(1)), squares(1, 1))
     assert support.background[0].vectors.shape == (1, 1, 1, C)
 

@@ -31,7 +31,8 @@ class PSMNetSettings(MethodSettings):
         split_rounds: T of the Prototype Splitting Module; 0 switches splitting off.
         split_foreground: whether the foreground is split too, or the background alone.
         minimal_area: feature positions below which a split part stays with its sibling.
-        grid: side in feature positions of the background's average-pooled windows; 0 for none.
+        grid: side in feature positions of the background's average-pooled windows while training; 0 for none.
+        grid_in_use: their side in evaluation; 0 for none.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
         attention: form of cross attention: `text`, `release`, or `off`.
     """
@@ -41,7 +42,8 @@ class PSMNetSettings(MethodSettings):
     split_foreground: bool = True
     minimal_area: int = 1
     grid: int = 4
-    weigh_area: bool = True
+    grid_in_use: int = 2
+    weigh_area: bool = False
     attention: Literal["text", "release", "off"] = "text"
 
     def __post_init__(self) -> None:
@@ -49,6 +51,7 @@ class PSMNetSettings(MethodSettings):
         require(0 <= self.split_rounds <= 8, f"split_rounds is {self.split_rounds}", "give 0 to 8")
         require(self.minimal_area >= 1, f"minimal_area is {self.minimal_area}", "give 1 or more")
         require(self.grid >= 0, f"grid is {self.grid}", "give 0 or more")
+        require(self.grid_in_use >= 0, f"grid_in_use is {self.grid_in_use}", "give 0 or more")
         require(
             self.attention in ("text", "release", "off"),
             f"attention is {self.attention!r}",
@@ -64,6 +67,7 @@ class PSMNetSettings(MethodSettings):
             split_foreground=self.split_foreground,
             minimal_area=self.minimal_area,
             grid=self.grid,
+            grid_in_use=self.grid_in_use,
             weigh_area=self.weigh_area,
         )
 
@@ -77,7 +81,7 @@ class PSMNet(nn.Module):
         split_rounds: T; 0 keeps single prototypes.
         split_foreground: split the foreground too, or the background alone.
         minimal_area: feature positions below which a part stays with its sibling.
-        grid: side of the background's average-pooled windows in feature positions, 0 for none.
+        grid, grid_in_use: side of the background's average-pooled windows in feature positions, 0 for none.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
     """
 
@@ -90,6 +94,7 @@ class PSMNet(nn.Module):
         split_foreground: bool = True,
         minimal_area: int = 1,
         grid: int = 0,
+        grid_in_use: int = 0,
         weigh_area: bool = False,
     ) -> None:
         super().__init__()
@@ -99,6 +104,7 @@ class PSMNet(nn.Module):
         self.split_foreground = split_foreground
         self.minimal_area = minimal_area
         self.grid = grid
+        self.grid_in_use = grid_in_use
         self.weigh_area = weigh_area
 
     def encode(self, images: Tensor) -> Features:
@@ -122,7 +128,8 @@ class PSMNet(nn.Module):
         local = masked_average(maps, sub_masks(part, foreground_weights, count))
         background = masked_average(maps, sub_masks(part, background_weights, count))
         whole = masked_average(maps, foreground_weights[:, :, None])
-        windows = (grid_prototypes(maps, 1 - masks, self.grid),) if self.grid else ()
+        side = self.grid if self.training else self.grid_in_use
+        windows = (grid_prototypes(maps, 1 - masks, side),) if side else ()
         guidance = None
         if self.attention is not None:
             guidance = self.attention.describe(maps, foreground_weights, whole.vectors[:, :, 0], local)
