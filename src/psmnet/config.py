@@ -182,7 +182,7 @@ PRESETS: dict[str, Preset] = {
             channels=256,
             output_stride=8,
             input_size=256,
-            settings={"grid": 0, "grid_in_use": 0},
+            settings={"grid": 0, "grid_in_use": 0, "weigh_area": False},
         ),
         train=TrainConfig(
             steps=50_100,

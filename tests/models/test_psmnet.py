@@ -53,7 +53,7 @@ def logits(model: PSMNet, support: Support, queries: Tensor) -> Tensor:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weigh_area", [False, True])
 def test_shapes(form: str, weigh_area: bool):
-    model = network(form, weigh_area=weigh_area)
+    model = network(form, weigh_area_in_use=weigh_area)
     features = model.encode(images(3))
     assert [m.shape for m in features.maps] == [(3, C, SIZE // 4, SIZE // 4)]
     support = model.describe(features, squares(3, 2))
@@ -67,10 +67,12 @@ def test_shapes(form: str, weigh_area: bool):
     assert prediction.extra_losses == {}
 
 
-def test_windows_have_another_side_while_training():
-    model = network("off").train()
-    support = model.describe(model.encode(images(3)), squares(3, 2))
-    assert support.background[1].vectors.shape == (3, 1, (SIZE // 4 // 4) ** 2, C)
+def test_windows_and_areas_count_otherwise_while_training():
+    model = network("off", weigh_area=True).train()
+    trained = model.describe(model.encode(images(3)), squares(3, 2))
+    assert trained.background[1].vectors.shape == (3, 1, (SIZE // 4 // 4) ** 2, C)
+    expected = logits(network("off", grid_in_use=4, weigh_area_in_use=True), trained, images(3, seed=2))
+    torch.testing.assert_close(logits(model, trained, images(3, seed=2)), expected)
 
 
 def test_without_grid_and_splitting_there_is_one_background_prototype():
@@ -159,7 +161,7 @@ def test_select_gives_each_query_its_own_support():
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weigh_area", [False, True])
 def test_degenerate_masks_give_finite_logits_and_gradients(form: str, weigh_area: bool):
-    model = network(form, weigh_area=weigh_area)
+    model = network(form, weigh_area_in_use=weigh_area)
     masks = torch.zeros(1, 3, SIZE, SIZE)
     masks[:, 1] = 1  # the first stays empty
     masks[:, 2, 9, 9] = 1  # one pixel, less than half of any feature position

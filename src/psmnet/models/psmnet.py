@@ -33,7 +33,8 @@ class PSMNetSettings(MethodSettings):
         minimal_area: feature positions below which a split part stays with its sibling.
         grid: side in feature positions of the background's average-pooled windows while training; 0 for none.
         grid_in_use: their side in evaluation; 0 for none.
-        weigh_area: raise each prototype's part in the softmax by the log of its area.
+        weigh_area: raise each prototype's part in the softmax by the log of its area while training.
+        weigh_area_in_use: the same in evaluation.
         attention: form of cross attention: `text`, `release`, or `off`.
     """
 
@@ -43,7 +44,8 @@ class PSMNetSettings(MethodSettings):
     minimal_area: int = 1
     grid: int = 4
     grid_in_use: int = 2
-    weigh_area: bool = False
+    weigh_area: bool = True
+    weigh_area_in_use: bool = False
     attention: Literal["text", "release", "off"] = "text"
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class PSMNetSettings(MethodSettings):
             grid=self.grid,
             grid_in_use=self.grid_in_use,
             weigh_area=self.weigh_area,
+            weigh_area_in_use=self.weigh_area_in_use,
         )
 
 
@@ -82,7 +85,7 @@ class PSMNet(nn.Module):
         split_foreground: split the foreground too, or the background alone.
         minimal_area: feature positions below which a part stays with its sibling.
         grid, grid_in_use: side of the background's average-pooled windows in feature positions, 0 for none.
-        weigh_area: raise each prototype's part in the softmax by the log of its area.
+        weigh_area, weigh_area_in_use: raise each prototype's part in the softmax by the log of its area.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class PSMNet(nn.Module):
         grid: int = 0,
         grid_in_use: int = 0,
         weigh_area: bool = False,
+        weigh_area_in_use: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -106,6 +110,7 @@ class PSMNet(nn.Module):
         self.grid = grid
         self.grid_in_use = grid_in_use
         self.weigh_area = weigh_area
+        self.weigh_area_in_use = weigh_area_in_use
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features: one map (B, C, h, w)."""
@@ -143,4 +148,5 @@ class PSMNet(nn.Module):
             enhanced = self.attention.enhance(maps, support.guidance)
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
-        return match_prototypes(enhanced, support, size, stride, weigh_area=self.weigh_area)
+        weigh_area = self.weigh_area if self.training else self.weigh_area_in_use
+        return match_prototypes(enhanced, support, size, stride, weigh_area=weigh_area)
