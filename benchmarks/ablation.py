@@ -1,6 +1,10 @@
 """What each part gives, with the same weights: EP1 Dice of one fold over several support scans, one row a variant.
 
-python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19,20 --out results/ablation.json
+A variant is settings changed after training, after `METHOD:` where slices are to be compared as another method does,
+and `margin=M` where M is to be added to every background logit: it tells a better ranking from a better threshold.
+
+python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19 --out results/ablation.json
+python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19 --variants "margin=0.5;alpnet:margin=0.5" ...
 """
 
 import argparse
@@ -16,26 +20,19 @@ from psmnet import evaluate, find_cases, load_weights
 from psmnet.files import write_json
 from psmnet.models.build import model_record
 from psmnet.runtime import machine, versions
-from psmnet.types import Features
+from psmnet.types import Features, Prediction, Support
 
 VARIANTS = (
     "",
     "split_rounds=0",
     "split_rounds=1",
-    "split_rounds=2",
     "split_rounds=5",
     "split_foreground=false",
-    "weigh_area=false",
-    "grid=2",
-    "grid=8",
-    "minimal_area=20",
-    "grid=0 split_rounds=0",
-    "grid=0 split_rounds=1",
-    "grid=0 split_rounds=2",
-    "grid=0 split_rounds=3",
-    "grid=0 split_rounds=5",
-    "grid=0 split_foreground=false",
-    "grid=0 weigh_area=false",
+    "minimal_area=1",
+    "weigh_area_in_use=true",
+    "grid_in_use=0",
+    "grid_in_use=4",
+    "grid_in_use=0 split_rounds=0",
 )
 
 
@@ -54,6 +51,17 @@ class Remembering:
         return self.known[key]
 
 
+def with_margin(match: Callable[[Features, Support], Prediction], margin: float) -> Callable[..., Prediction]:
+    """A method's verb that demands more of foreground by `margin`, in logits."""
+
+    def matched(features: Features, support: Support) -> Prediction:
+        prediction = match(features, support)
+        logits = prediction.logits + prediction.logits.new_tensor([margin, 0.0])[:, None, None]
+        return Prediction(logits, prediction.extra_losses)
+
+    return matched
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -61,7 +69,7 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--supports", required=True, help="case ids, comma-separated")
-    parser.add_argument("--variants", default=";".join(VARIANTS), help="NAME=VALUE lists, separated by ;")
+    parser.add_argument("--variants", default=";".join(VARIANTS), help="see above; separated by ;")
     parser.add_argument("--allow-seen", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -71,10 +79,15 @@ def main() -> None:
     rows, remembering = [], None
     print("| variant | mean Dice | by support | precision | recall |\n|---|---|---|---|---|")
     for variant in options.variants.split(";"):
-        weights = load_weights(options.weights, changes=variant.split())
+        method, _, rest = variant.rpartition(":")
+        margins = [text for text in rest.split() if text.startswith("margin=")]
+        settings = [text for text in rest.split() if text not in margins]
+        weights = load_weights(options.weights, method or None, changes=settings)
         if remembering is None:
             remembering = Remembering(weights.model.encode)
         weights.model.encode = remembering
+        for margin in margins:
+            weights.model.match = with_margin(weights.model.match, float(margin.removeprefix("margin=")))
         found = [
             evaluate(
                 weights,

@@ -29,12 +29,14 @@ class ALPNetSettings(MethodSettings):
         grid: side of the windows in feature positions while training, and of the test that a foreground is large
             enough for windows of its own.
         grid_in_use: their side in evaluation.
-        weigh_area: [extra] raise each prototype's part in the softmax by the log of its area.
+        weigh_area: [extra] raise each prototype's part in the softmax by the log of its area while training.
+        weigh_area_in_use: [extra] the same in evaluation.
     """
 
     grid: int = 4
     grid_in_use: int = 2
     weigh_area: bool = False
+    weigh_area_in_use: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,7 +45,13 @@ class ALPNetSettings(MethodSettings):
 
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
         """ALPNet over an encoder."""
-        return ALPNet(encoder, grid=self.grid, grid_in_use=self.grid_in_use, weigh_area=self.weigh_area)
+        return ALPNet(
+            encoder,
+            grid=self.grid,
+            grid_in_use=self.grid_in_use,
+            weigh_area=self.weigh_area,
+            weigh_area_in_use=self.weigh_area_in_use,
+        )
 
 
 class ALPNet(nn.Module):
@@ -51,15 +59,24 @@ class ALPNet(nn.Module):
 
     Args:
         encoder: (B, 1, H, W) -> (B, C, h, w), with `stride`, image pixels per feature position.
-        grid, grid_in_use, weigh_area: see ALPNetSettings.
+        grid, grid_in_use, weigh_area, weigh_area_in_use: see ALPNetSettings.
     """
 
-    def __init__(self, encoder: nn.Module, *, grid: int = 4, grid_in_use: int = 2, weigh_area: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        grid: int = 4,
+        grid_in_use: int = 2,
+        weigh_area: bool = False,
+        weigh_area_in_use: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.grid = grid
         self.grid_in_use = grid_in_use
         self.weigh_area = weigh_area
+        self.weigh_area_in_use = weigh_area_in_use
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features: one map (B, C, h, w)."""
@@ -81,4 +98,5 @@ class ALPNet(nn.Module):
         (maps,) = features.maps
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
-        return match_prototypes(maps.flatten(2)[:, None], support, size, stride, weigh_area=self.weigh_area)
+        weigh_area = self.weigh_area if self.training else self.weigh_area_in_use
+        return match_prototypes(maps.flatten(2)[:, None], support, size, stride, weigh_area=weigh_area)
