@@ -17,6 +17,9 @@ FLOORS = (
     {"data", "models"},
     {
         "segmenter",
+        "search",
+        "localisation",
+        "cleanup",
         "registration",
         "cohort",
         "prepare",

@@ -3,7 +3,7 @@
 Each support slice and each query slice is encoded once, whatever the number of organs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,11 @@ def mask_tensor(labels_zyx: Array, values: list[int]) -> Tensor:
 @torch.no_grad()
 def encode_slices(model: Method, images: Tensor, device: torch.device) -> Features:
     """Encode slices (N, 1, H, W) in batches."""
-    parts = [model.encode(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)]
+    return joined([model.encode(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)])
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """The features of several batches of images as one."""
     maps = tuple(torch.cat([p.maps[i] for p in parts]) for i in range(len(parts[0].maps)))
     codes = [p.code for p in parts if p.code is not None]
     return Features(maps, torch.cat(codes) if codes else None)

@@ -1,10 +1,10 @@
 """`Segmenter`: numpy and physical space outside, tensors inside.
 
-Support and query reach the network at the same mm per pixel, padded and never squeezed. Until blind matching comes,
-a query slice is matched with the labelled support slices at the nearest relative position along the slice axis.
+Support and query reach the network at the same mm per pixel, padded and never squeezed. Each organ is located in the
+query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,19 +16,22 @@ from torch import Tensor
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
 from psmnet.checkpoint import Weights, load_weights
+from psmnet.cleanup import keep_largest_parts, parts
 from psmnet.data.normalisation import Normalisation
 from psmnet.data.preprocess import window
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import Reorientation, align_query, slice_first
-from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices
+from psmnet.inference import BATCH, encode_slices, joined, mask_tensor, match_slices
+from psmnet.localisation import CoarseScan
 from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
-from psmnet.types import Features, Support, concatenate
+from psmnet.search import LabelledScan, Organ, Search, plan
+from psmnet.types import Features
 from psmnet.volume import Array, Volume
 
-NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice
-MARGIN = 0.1  # of a scan's length, beyond the support's organ, within which the query's is looked for
 THRESHOLD = 0.5
+NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by
+LEVELS = 255  # of a probability kept in 8 bits
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,6 @@ class Segmentation:
         return {value: float((self.labels.array_zyx == value).sum()) * voxel_ml for value in self.confidence}
 
 
-@dataclass(frozen=True)
-class _Described:
-    """One label in one support scan: its labelled slices, described, and their relative positions (0..1)."""
-
-    support: Support
-    positions: npt.NDArray[np.float64]
-
-
 class Segmenter:
     """Segments scans from labelled ones.
 
@@ -82,7 +77,8 @@ class Segmenter:
         self.weights = weights
         self.device = device
         self.model: Any = weights.model.to(device)
-        self._described: dict[int, list[_Described]] = {}
+        self._values: list[int] = []
+        self._scans: list[LabelledScan] = []
         self._frame: Volume | None = None
         self._pixel_mm = 0.0
 
@@ -99,7 +95,7 @@ class Segmenter:
     @property
     def label_values(self) -> tuple[int, ...]:
         """Label values that queries will be given."""
-        return tuple(self._described)
+        return tuple(self._values)
 
     def set_support(self, supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None = None) -> None:
         """Encode and describe labelled scans, once for all queries.
@@ -117,9 +113,9 @@ class Segmenter:
         # The widest support fills the network's input, whichever comes first: their order must not matter.
         widest_mm = max(_longest_side_mm(self._frame, image) for image, _ in supports)
         self._pixel_mm = widest_mm / self.weights.config.input_size
-        self._described = {value: [] for value in values}
-        for image, mask in supports:
-            self._describe(self._frame, image, mask)
+        self._values = values
+        scans = [self._describe(self._frame, image, mask) for image, mask in supports]
+        self._scans = [scan for scan in scans if scan.organs]
 
     def segment(self, query: Volume) -> Volume:
         """The label map of a query, on its own grid, with the support's label values."""
@@ -139,90 +135,94 @@ class Segmenter:
         seen = view.apply(query)
         array, more = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
-        fill = float(array.min())
-        values = list(self._described)
-        names = np.array([0, *values], dtype=np.min_scalar_type(max(values)))
+        features, coarse = self._encode(array, grid, seen.spacing_mm[2])
+        searches = plan(self._scans, coarse, grid.padded_yx, self._multiple)
+        names = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
         labels = np.zeros(array.shape, dtype=names.dtype)
-        total, found = np.zeros(len(names)), np.zeros(len(names), dtype=np.int64)
-        # Batch by batch, so that memory grows neither with the scan's length nor with its width.
-        usual = self.weights.config.input_size**2
-        batch = max(1, BATCH * usual // (grid.padded_yx[0] * grid.padded_yx[1]))
-        for start in range(0, len(array), batch):
-            numbers = np.arange(start, min(start + batch, len(array)))
-            images = grid.to_pixels(torch.from_numpy(array[numbers])[:, None], fill)
-            features = encode_slices(self.model, images, self.device)
-            winner, best = self._compete(features, (numbers + 0.5) / len(array), grid)
-            labels[numbers] = names[winner.numpy()]
-            total += np.bincount(winner.flatten().numpy(), best.flatten().numpy(), len(names))
-            found += np.bincount(winner.flatten().numpy(), minlength=len(names))
-        confidence = {value: float(total[i] / found[i]) if found[i] else 0.0 for i, value in enumerate(values, 1)}
+        certainty = np.zeros(array.shape, dtype=np.uint8)
+        for batch in self._batches(len(array), grid):
+            winner, best = self._compete(features[batch].float(), batch, searches, grid)
+            labels[batch] = names[winner.numpy()]
+            certainty[batch] = (best * LEVELS).round().to(torch.uint8).numpy()
+        keep_largest_parts(labels, {v: max(s.organs[v].parts for s in self._scans if v in s.organs) for v in searches})
+        confidence = _confidence(labels, certainty, self._values)
         return Segmentation(query.with_array(view.undo(labels)), confidence, view, (*notes, *more))
 
     def _compete(
-        self, features: Features, positions: npt.NDArray[np.float64], grid: PixelGrid
+        self, features: Features, batch: slice, searches: Mapping[int, Search], grid: PixelGrid
     ) -> tuple[Tensor, Tensor]:
         """Let the labels compete for each voxel of some query slices.
 
         Returns:
             rank of the winning label (0 for background), and its probability, each (N, Y, X).
         """
-        best = torch.full((len(positions), *grid.stored_yx), THRESHOLD)
+        numbers = np.arange(batch.start, batch.stop)
+        best = torch.full((len(numbers), *grid.stored_yx), THRESHOLD)
         winner = torch.zeros(best.shape, dtype=torch.int64)
-        for rank, described in enumerate(self._described.values(), 1):
-            rows, support = _serving(described, positions)
-            chosen = features[torch.from_numpy(rows).to(self.device)]
-            for chunk, margin in match_slices(self.model, chosen, support, torch.arange(len(rows))):
-                probability = grid.to_stored(margin).sigmoid()[:, 0].cpu()
+        for value, search in searches.items():
+            _, rows, chosen = np.intersect1d(numbers, search.slices, return_indices=True)
+            if len(rows) == 0:
+                continue
+            part = features[torch.from_numpy(rows).to(self.device)].window(search.rows, search.columns, grid.padded_yx)
+            outside = torch.from_numpy(~search.window[search.rows, search.columns]).to(self.device)
+            support = search.support(chosen)
+            for chunk, margin in match_slices(self.model, part, support, torch.arange(len(rows))):
+                whole = margin.new_full((len(margin), 1, *grid.padded_yx), NOWHERE)
+                whole[..., search.rows, search.columns] = margin.masked_fill(outside, NOWHERE)
+                probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
                 at = torch.from_numpy(rows[chunk])
                 wins = probability > best[at]
-                winner[at] = torch.where(wins, rank, winner[at])
+                winner[at] = torch.where(wins, 1 + self._values.index(value), winner[at])
                 best[at] = torch.where(wins, probability, best[at])
         return winner, best
 
-    @torch.no_grad()
-    def _describe(self, frame: Volume, image: Volume, mask: Volume) -> None:
-        """Add a labelled scan: encode its labelled slices once, describe each label in them."""
+    def _describe(self, frame: Volume, image: Volume, mask: Volume) -> LabelledScan:
+        """A labelled scan: each slice encoded once, each label described in its slices."""
         view, _ = align_query(frame, image)
         seen, labels = view.apply(image), view.apply_array(mask.array_zyx)
-        labelled = np.flatnonzero(np.isin(labels, list(self._described)).any(axis=(1, 2)))
-        if len(labelled) == 0:
-            return
+        present = [value for value in self._values if (labels == value).any()]
         array, _ = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
-        images = grid.to_pixels(torch.from_numpy(array[labelled])[:, None], float(array.min()))
-        features = encode_slices(self.model, images, self.device)
-        for value, known in self._described.items():
-            has = np.flatnonzero((labels[labelled] == value).any(axis=(1, 2)))
-            if len(has):
-                masks = grid.to_pixels(mask_tensor(labels[labelled[has]], [value]), 0.0).to(self.device)
-                support = self.model.describe(features[torch.from_numpy(has).to(self.device)], masks)
-                known.append(_Described(support, (labelled[has] + 0.5) / len(labels)))
+        features, coarse = self._encode(array, grid, seen.spacing_mm[2])
+        organs = {}
+        for value in present:
+            masks = grid.to_pixels(mask_tensor(labels, [value]), 0.0)
+            slices = np.flatnonzero((labels == value).any(axis=(1, 2)))
+            chosen = features[torch.from_numpy(slices).to(self.device)].float()
+            with torch.no_grad():
+                support = self.model.describe(chosen, masks[slices].to(self.device))
+            outline = (masks > 0).any(dim=0)[0].numpy()
+            organs[value] = Organ(support, slices, outline, coarse.masks(masks)[:, 0], parts(labels == value))
+        return LabelledScan(coarse, organs)
+
+    def _encode(self, array: npt.NDArray[np.float32], grid: PixelGrid, slice_mm: float) -> tuple[Features, CoarseScan]:
+        """Every slice of a scan once: features in half precision, and coarse ones."""
+        fill = float(array.min())
+        maps, cells = [], []
+        for batch in self._batches(len(array), grid):
+            images = grid.to_pixels(torch.from_numpy(array[batch])[:, None], fill)
+            features = encode_slices(self.model, images, self.device)
+            stride = grid.padded_yx[0] // features.maps[0].shape[-2]
+            cells.append(CoarseScan.of(features.maps[0], stride, slice_mm, self._pixel_mm))
+            maps.append(features.half())
+        return joined(maps), replace(cells[0], cells=torch.cat([c.cells for c in cells]))
+
+    def _batches(self, slices: int, grid: PixelGrid) -> list[slice]:
+        """Some slices at a time: the wider, the fewer, so that memory doesn't grow with their width."""
+        height, width = grid.padded_yx
+        size = max(1, BATCH * self.weights.config.input_size**2 // (height * width))
+        return [slice(start, min(start + size, slices)) for start in range(0, slices, size)]
+
+    @property
+    def _multiple(self) -> int:
+        return int(self.model.encoder.multiple)
 
     def _grid(self, seen: Volume) -> PixelGrid:
         """The network's pixels for a scan with its slices first."""
         _, height, width = seen.array_zyx.shape
         x_mm, y_mm, _ = seen.spacing_mm
-        size, multiple = self.weights.config.input_size, int(self.model.encoder.multiple)
-        return PixelGrid.of((height, width), (y_mm, x_mm), self._pixel_mm, size, multiple)
-
-
-def _serving(
-    described: Sequence[_Described], positions: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.int64], Support]:
-    """Which query slices at these relative positions may hold a label, and a support for each of those.
-
-    A query slice is served by the nearest labelled slices of every support scan.
-    """
-    first = min(float(scan.positions[0]) for scan in described) - MARGIN
-    last = max(float(scan.positions[-1]) for scan in described) + MARGIN
-    rows = np.flatnonzero((positions >= first) & (positions <= last))
-    supports = []
-    for scan in described:
-        distance = np.abs(positions[rows, None] - scan.positions)
-        count = min(NEIGHBOURS, len(scan.positions))
-        nearest = np.argsort(distance, axis=1, kind="stable")[:, :count]
-        supports.append(scan.support.select(torch.from_numpy(nearest.ravel())).join(count))
-    return rows, concatenate(supports)
+        size = self.weights.config.input_size
+        return PixelGrid.of((height, width), (y_mm, x_mm), self._pixel_mm, size, self._multiple)
 
 
 def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:
@@ -283,3 +283,14 @@ def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArra
     """Normalised intensities; a scan in Hounsfield units is windowed first, as the weights' training was."""
     seen, notes = windowed(array)
     return normalisation.apply(seen), notes
+
+
+def _confidence(labels: Array, certainty: npt.NDArray[np.uint8], values: Sequence[int]) -> dict[int, float]:
+    """Mean probability over each label's voxels; 0 for a label that is not there."""
+    total, found = np.zeros(len(values)), np.zeros(len(values), dtype=np.int64)
+    for seen, sure in zip(labels, certainty, strict=True):  # slice by slice: ranks take eight times a label's room
+        inside = seen > 0
+        ranks = np.searchsorted(values, seen[inside])
+        total += np.bincount(ranks, sure[inside], len(values)) / LEVELS
+        found += np.bincount(ranks, minlength=len(values))
+    return {value: float(total[i] / found[i]) if found[i] else 0.0 for i, value in enumerate(values)}

@@ -54,9 +54,27 @@ class Features:
         """The features of some of the images."""
         return Features(tuple(m[index] for m in self.maps), None if self.code is None else self.code[index])
 
+    def window(self, rows: slice, columns: slice, size: tuple[int, int]) -> "Features":
+        """The features of a part of the images.
+
+        Args:
+            rows, columns: in pixels; every map's stride divides both ends.
+            size: (H, W) of the images.
+        """
+
+        def part(m: Tensor) -> Tensor:
+            down, across = size[0] // m.shape[-2], size[1] // m.shape[-1]
+            return m[..., rows.start // down : rows.stop // down, columns.start // across : columns.stop // across]
+
+        return Features(tuple(part(m) for m in self.maps), self.code)
+
     def float(self) -> "Features":
         """In single precision, which matching needs after an encoder in half."""
         return Features(tuple(m.float() for m in self.maps), None if self.code is None else self.code.float())
+
+    def half(self) -> "Features":
+        """In half precision, as long scans are kept."""
+        return Features(tuple(m.half() for m in self.maps), None if self.code is None else self.code.half())
 
 
 @dataclass(frozen=True)
