@@ -321,8 +321,8 @@ PROTOCOLS: dict[str, str] = {
     "ep1": "EP1 is told where each organ begins and ends in the query.",
     "ep1-labelled": "EP1 on labelled slices is told which slices of the query show each organ.",
     "ep2": "EP2 is told nothing of the query: one support slice segments every slice of it.",
-    "blind": "Blind is told nothing of the query: the program locates organs and decides between them itself; of slice-wise "
-    "methods' masks the largest parts stay, as many as the support shows.",
+    "blind": "Blind is told nothing of the query: the program locates organs and decides between them itself; of "
+    "slice-wise methods' masks the largest parts stay, as many as the support shows.",
 }
 """Evaluation protocols, and what each is told: said wherever its figures stand."""
 
