@@ -237,7 +237,7 @@ def test_an_institution_is_held_out(cli, six, tmp_path):
         (("--kind", "voxels"), "'voxels' is not one of"),
         (("--setting2", "some"), "no rule 'some' for Setting 2; give any or all"),
         (("--folds", "mine"), "no folds 'mine'; give one of ouyang, adnet, qnet, li"),
-        (("--folds", "li", "--institution", "UCL"), "no institutions are known"),
+        (("--folds", "li", "--institution", "UCL"), "nothing says which institution"),
         (("--institution", "UCL"), "institution 'UCL' with folds ouyang; give --folds li"),
     ],
 )
