@@ -46,8 +46,13 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
         "d.nii.gz.part",
         ".hidden.nii.gz",
         "e.mha",
+        "f.mhd",
+        "f.raw",
+        "g.nrrd",
+        "h.seg.nrrd",
     )
-    assert names_of(tmp_path) == {"a.nii": "a", "b.nii.gz": "b", "deep/er/c.NII.GZ": "c"}
+    found = {"a.nii": "a", "b.nii.gz": "b", "deep/er/c.NII.GZ": "c", "e.mha": "e", "f.mhd": "f", "g.nrrd": "g"}
+    assert names_of(tmp_path) == found
 
 
 def test_a_hidden_folder_is_searched_where_it_is_asked_for(tmp_path):
@@ -139,8 +144,8 @@ def test_folders_of_any_name(tmp_path, folder):
     [
         ("absent.nii.gz", "no file or folder .*absent.nii.gz; check the path"),
         ("*.mha", r"nothing matches .*\*\.mha; check the pattern"),
-        ("empty", "no scan to segment in .*empty; give .nii"),
-        ("masks", r"no scan to segment in .*masks \(a_seg.nii.gz: a segmentation\); give .nii"),
+        ("empty", "no scan to segment in .*empty; give .nii.gz, .nrrd"),
+        ("masks", r"no scan to segment in .*masks \(a_seg.nii.gz: a segmentation\); give .nii.gz, .nrrd"),
         ("out", r"no scan to segment in .*out \(b.nii.gz: it lies in the output folder\); choose an --out elsewhere"),
     ],
 )

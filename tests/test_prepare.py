@@ -162,7 +162,7 @@ def test_a_run_that_was_killed_goes_on(pelves, tmp_path, writes):
     killing = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import psmnet.prepare as p, psmnet.io.nifti as nifti\n"
+        "import psmnet.prepare as p, psmnet.io.files as nifti\n"
         f"left, read = [{writes}], nifti.read_header\n"
         "def kill(path):\n"
         "    left[0] -= path.name.startswith('.tmp-')\n"

@@ -12,8 +12,8 @@ import numpy as np
 from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.io.files import has_scan_suffix
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
-from psmnet.io.nifti_header import has_nifti_suffix
 from psmnet.predictors import WholeScan
 from psmnet.segmenter import Segmentation
 from psmnet.volume import Volume
@@ -100,7 +100,7 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
     if not paths:
         why = f" ({skipped[0].path.name}: {skipped[0].reason})" if skipped else ""
         inside = skipped and all(skip.reason == INSIDE_OUT for skip in skipped)
-        remedy = "choose an --out elsewhere" if inside else "give .nii or .nii.gz scans"
+        remedy = "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans"
         raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", remedy)
     return [Query(path, name) for path, name in zip(paths, _names(list(paths)), strict=True)], skipped
 
@@ -155,7 +155,7 @@ def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
         found = [
-            p for p in path.rglob("*") if has_nifti_suffix(p) and p.is_file() and not _is_hidden(p.relative_to(path))
+            p for p in path.rglob("*") if has_scan_suffix(p) and p.is_file() and not _is_hidden(p.relative_to(path))
         ]
     elif path.exists() or not glob.has_magic(pattern):
         if not path.exists():

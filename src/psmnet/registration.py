@@ -17,7 +17,7 @@ from psmnet.config import Setting
 from psmnet.data.body import body_mask
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import align_query, slice_first
-from psmnet.io.nifti import as_image, simpleitk
+from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
 from psmnet.resample import covering, resample_image
 from psmnet.segmenter import Segmentation, require_contrast, wanted_values, windowed

@@ -4,7 +4,7 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.geometry import largest_offset_mm
-from psmnet.io.nifti import as_image, simpleitk
+from psmnet.io.itk import as_image, simpleitk
 from psmnet.volume import Array, Volume
 
 Spacing = tuple[float, float, float]

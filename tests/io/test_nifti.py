@@ -283,7 +283,7 @@ def test_full_disk_leaves_nothing_behind(tmp_path, name):
 def test_itk_failure_is_one_line(tmp_path, monkeypatch):
     import SimpleITK
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("Exception thrown in ITK:\n/source/file.cxx:12:\nno space left")
 
     monkeypatch.setattr(SimpleITK, "WriteImage", fail)

@@ -54,7 +54,7 @@ def recipe_for(
             like = Volume(np.zeros((1, 1, 1), np.uint8), direction=np.array(direction))
             found[case.id] = lattice(size, spacing, like, np.zeros(3))
     if not found:
-        raise error or InputError(f"no scan in {raw.root}", "give .nii or .nii.gz scans")
+        raise error or InputError(f"no scan in {raw.root}", "give .nii.gz, .nrrd or .mha scans")
     first = found[next(case.id for case in cases if case.id in found)]
     first = slice_first(first).apply(first)
     recipe = Recipe(direction=tuple(map(tuple, first.direction.tolist())))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
-from psmnet.io.nifti import simpleitk
+from psmnet.io.itk import simpleitk
 from psmnet.io.nifti_header import require_readable_name
 from psmnet.volume import Array, Volume
 

@@ -2,7 +2,7 @@
 
 from pathlib import PurePath
 
-SUFFIXES = (".nii.gz", ".nii")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 SEGMENTATION_ENDINGS = ("_seg", "-seg", "_segmentation", "-segmentation")
 LABEL_ENDINGS = tuple(f"{joint}{word}" for joint in "_-" for word in ("label", "labels", "mask", "masks"))
 LABEL_FOLDERS = ("labelsTr", "labelsTs", "labels", "masks")
@@ -11,7 +11,7 @@ LABEL_PREFIX, IMAGE_PREFIX, PSEUDOLABEL_PREFIXES = "label_", "image_", ("superpi
 
 
 def stem(path: PurePath) -> str:
-    """A file's name without .nii or .nii.gz, in any case, or whatever else its suffix is."""
+    """A file's name without its suffix: .nii.gz and the like, in any case, or whatever else it is."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
@@ -20,7 +20,8 @@ def stem(path: PurePath) -> str:
 
 def is_segmentation(path: PurePath) -> bool:
     """Whether the name is that of a program's segmentation: `<name>_seg.nii.gz`, `<name>-segmentation.seg.nrrd`."""
-    return stem(path).lower().endswith(SEGMENTATION_ENDINGS) or "_seg." in path.name.lower()
+    name = path.name.lower()
+    return stem(path).lower().endswith(SEGMENTATION_ENDINGS) or "_seg." in name or ".seg." in name
 
 
 def is_label_map(path: PurePath) -> bool:

@@ -126,7 +126,9 @@ def read_header(path: Path | str) -> NiftiHeader:
         kind = "a folder" if path.is_dir() else "not a regular file"
         raise InputError(f"{path} is {kind}", "name one .nii or .nii.gz file")
     if not has_nifti_suffix(path):
-        raise InputError(f"{path} has the unsupported suffix {path.suffix!r}", "give a .nii or .nii.gz file")
+        raise InputError(
+            f"{path} has the unsupported suffix {path.suffix!r}", "give a .nii, .nii.gz, .nrrd or .mha file"
+        )
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)", "copy or export the file again")

@@ -9,6 +9,7 @@ from typing import Any
 
 from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair
 from psmnet.errors import InputError
+from psmnet.io.files import has_scan_suffix
 from psmnet.io.names import (
     IMAGE_FOLDERS,
     IMAGE_PREFIX,
@@ -21,7 +22,6 @@ from psmnet.io.names import (
     is_segmentation,
     stem,
 )
-from psmnet.io.nifti_header import has_nifti_suffix
 from psmnet.io.raw_files import RawFiles
 from psmnet.volume import Volume
 
@@ -41,7 +41,7 @@ def find(raw: RawFiles) -> list[RawCase]:
     labels: dict[Key, str] = {}
     for name in raw.names:
         path = PurePosixPath(name)
-        if not has_nifti_suffix(Path(name)) or path.parent.name in TEST_FOLDERS or is_pseudolabel(path):
+        if not has_scan_suffix(Path(name)) or path.parent.name in TEST_FOLDERS or is_pseudolabel(path):
             continue
         named_so = is_label_map(path) or is_segmentation(path) or stem(path).lower() in LABEL_WORDS
         is_labels = named_so and path.parent.name not in IMAGE_FOLDERS

@@ -1,0 +1,120 @@
+"""Scans and label maps as files, whatever their format."""
+
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.files import atomic_path
+from psmnet.io.itk import as_image, last_line, read_itk, read_itk_lattice, simpleitk
+from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix, read_itk_header
+from psmnet.io.nifti import read_nifti, read_nifti_lattice
+from psmnet.io.nifti_header import has_nifti_suffix, read_header, require_readable_name
+from psmnet.io.voxels import as_labels, as_scan
+from psmnet.volume import Volume
+
+
+def has_scan_suffix(path: Path) -> bool:
+    """Whether the name is that of a scan in one file: .nii, .nii.gz, .nrrd, .mha or .mhd, in any case."""
+    return has_nifti_suffix(path) or has_itk_suffix(path)
+
+
+def read_volume(path: Path | str, *, notes: list[str] | None = None) -> Volume:
+    """Read a 3D scan.
+
+    Args:
+        path: a .nii, .nii.gz, .nrrd, .mha or .mhd file.
+        notes: remarks for the user are appended to it, one line each: no stored orientation, transforms that
+            disagree, voxels that were not finite.
+
+    Returns:
+        Integers as they are stored; everything else, and integers with a slope or intercept, as float32.
+        Voxels that are not finite become the smallest finite value. A 4D file with one volume is squeezed.
+
+    Raises:
+        InputError: the file is not one 3D scalar image, is damaged, or holds no finite value.
+    """
+    path = Path(path)
+    volume, remarks = _read(path)
+    array, more = as_scan(volume.array_zyx, path)
+    if notes is not None:
+        notes += [*remarks, *more]
+    return volume.with_array(array)
+
+
+def read_labels(path: Path | str, *, notes: list[str] | None = None) -> Volume:
+    """Read a 3D label map.
+
+    Args:
+        path: as of `read_volume`; floats are accepted if they are whole within 0.001.
+        notes: remarks on the stored orientation are appended to it, one line each.
+
+    Returns:
+        Label values in the smallest of uint8, uint16 and int32 that holds the largest.
+
+    Raises:
+        InputError: the file can't be read, or a value is fractional, negative, not finite or above 2^31 - 1.
+    """
+    path = Path(path)
+    volume, remarks = _read(path)
+    array = as_labels(volume.array_zyx, path)
+    if notes is not None:
+        notes += remarks
+    return volume.with_array(array)
+
+
+def read_lattice(path: Path | str) -> Volume:
+    """Where a scan's voxels lie, without its voxels (they are one 0, shown everywhere).
+
+    Raises:
+        InputError: as `read_volume` does, but for what the voxels hold.
+    """
+    path = Path(path)
+    return read_itk_lattice(path) if has_itk_suffix(path) else read_nifti_lattice(path)
+
+
+def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) -> None:
+    """Write a scan or label map; of the scan nothing but its voxels and where they lie is carried along.
+
+    Args:
+        volume: what to write; the type of its voxels is kept (bool becomes uint8, float16 float32).
+        path: ends in .nii.gz or .nrrd (compressed) or .nii; its folder is made. It appears whole or not at all.
+        overwrite: replace a file that is there already.
+
+    Raises:
+        InputError: the suffix, the type of the voxels or the path can't be written, or the disk is full.
+    """
+    path = Path(path)
+    require_readable_name(path)
+    nifti = has_nifti_suffix(path)
+    if not nifti and not path.name.lower().endswith(NRRD_SUFFIXES):
+        raise InputError(f"can't write {path}: unsupported suffix {path.suffix!r}", "name it .nii.gz or .nrrd")
+    if not overwrite and path.exists():
+        raise InputError(f"{path} exists already", "choose another name, or allow overwriting")
+    array = volume.array_zyx
+    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
+        raise InputError(f"can't write {path}: voxels of type {array.dtype}", "convert to int16 or float32")
+    if nifti and max(array.shape) > np.iinfo(np.int16).max:
+        raise InputError(f"can't write {path}: size {volume.size_xyz}, NIfTI-1 holds 32767", "crop it")
+    if array.dtype == np.bool_ or array.dtype == np.float16:  # files know neither
+        array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
+
+    sitk = simpleitk()
+    image = as_image(volume.with_array(array))
+    with atomic_path(path) as temporary:
+        remedy = "choose a writable folder with free space"
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=not nifti)  # .nii.gz says so itself
+        except RuntimeError as error:
+            raise InputError(f"can't write {path} ({last_line(error)})", remedy) from error
+        try:
+            (read_header if nifti else read_itk_header)(
+                temporary
+            )  # ITK is silent when the disk is full: count what arrived
+        except InputError as error:
+            reason = error.what.replace(str(temporary), "the file")
+            raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error
+
+
+def _read(path: Path) -> tuple[Volume, tuple[str, ...]]:
+    return read_itk(path) if has_itk_suffix(path) else read_nifti(path)

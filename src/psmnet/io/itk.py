@@ -1,0 +1,99 @@
+"""SimpleITK: its images to `Volume` and back, and the formats it reads beside NIfTI and DICOM."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.io.itk_header import ItkHeader, read_itk_header
+from psmnet.volume import Volume
+
+
+def as_image(volume: Volume) -> Any:
+    """SimpleITK's image of a scan: array and geometry, and nothing else."""
+    image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume.array_zyx))
+    image.SetSpacing(volume.spacing_mm)
+    image.SetOrigin(volume.origin_mm)
+    image.SetDirection(volume.direction.ravel().tolist())
+    return image
+
+
+def simpleitk() -> Any:
+    """SimpleITK, silent; Any because it ships no types and strict mypy refuses its functions."""
+    sitk = importlib.import_module("SimpleITK")
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    return sitk
+
+
+def volume_of(image: Any) -> Volume:
+    """A 3D image of SimpleITK's; nothing of its metadata."""
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    return Volume(simpleitk().GetArrayFromImage(image), image.GetSpacing(), image.GetOrigin(), direction)
+
+
+def lattice_of(path: Path, size_xyz: tuple[int, int, int]) -> Volume:
+    """Where a file's voxels lie; in their place stands one 0, shown everywhere.
+
+    Raises:
+        RuntimeError: SimpleITK can't read it.
+    """
+    reader = simpleitk().ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    direction = np.array(reader.GetDirection()[:9]).reshape(3, 3)
+    empty = np.broadcast_to(np.uint8(0), size_xyz[::-1])
+    return Volume(empty, reader.GetSpacing()[:3], reader.GetOrigin()[:3], direction)
+
+
+def read_itk(path: Path) -> tuple[Volume, tuple[str, ...]]:
+    """Voxels as stored of a .nrrd, .mha or .mhd, and remarks for the user.
+
+    Raises:
+        InputError: the file is not one 3D scalar image, or is damaged.
+    """
+    header = read_itk_header(path)
+    if header.layers > 1:
+        raise InputError(f"{path} holds {header.layers} layers", "give it as a label map, or save one volume")
+    image = read_image(path)
+    if image.GetSize() != header.size_xyz or image.GetNumberOfComponentsPerPixel() != 1:
+        raise InputError(
+            f"{path} reads as {image.GetSize()} where its header says {header.size_xyz}", "export it again"
+        )
+    return volume_of(image), remarks(path, header)
+
+
+def read_itk_lattice(path: Path) -> Volume:
+    """Where the voxels of a .nrrd, .mha or .mhd lie, without them.
+
+    Raises:
+        InputError: as `read_itk`.
+    """
+    header = read_itk_header(path)
+    try:
+        return lattice_of(path, header.size_xyz)
+    except RuntimeError as error:
+        raise InputError(f"can't read {path} ({last_line(error)})", "export the scan again") from error
+
+
+def read_image(path: Path) -> Any:
+    """SimpleITK's image of a file whose header has been checked.
+
+    Raises:
+        InputError: SimpleITK can't read it.
+    """
+    try:
+        return simpleitk().ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(f"can't read {path} ({last_line(error)})", "export the scan again") from error
+
+
+def remarks(path: Path, header: ItkHeader) -> tuple[str, ...]:
+    """What the user should know of a header."""
+    return () if header.oriented else (f"{path} stores no orientation: sides may be swapped; axes taken as LPS",)
+
+
+def last_line(error: Exception) -> str:
+    """The line of an ITK message that says something; the ones before it are addresses in ITK's sources."""
+    return str(error).strip().splitlines()[-1]

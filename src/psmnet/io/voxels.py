@@ -1,0 +1,57 @@
+"""What voxels a scan and a label map may have, whatever file they come from."""
+
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.volume import Array
+
+LABEL_TOLERANCE = 1e-3
+
+
+def as_scan(array: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
+    """A scan's voxels, finite: integers as they are, all else float32; and remarks for the user.
+
+    Raises:
+        InputError: no voxel is finite.
+    """
+    if array.dtype.kind != "f":
+        return array, ()
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, see below
+        array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    missing = array.size - int(np.count_nonzero(finite))
+    if missing == array.size:
+        raise InputError(f"{path} has no finite value in {array.size} voxels", "export the scan again")
+    if not missing:
+        return array, ()
+    smallest = array[finite].min()
+    remark = (
+        f"{path}: {missing} of {array.size} voxels are not finite; they take the smallest finite value, {smallest:g}"
+    )
+    return np.where(finite, array, smallest), (remark,)
+
+
+def as_labels(array: Array, path: Path) -> Array:
+    """A label map's voxels, in the smallest of uint8, uint16 and int32 that holds the largest.
+
+    Raises:
+        InputError: a value is fractional, negative, not finite or above 2^31 - 1.
+    """
+    remedy = "give a label map (0 is background, 1, 2, ... are structures), not an image or a probability map"
+    if array.dtype.kind == "f":
+        whole = np.rint(array)
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            offending = ~(np.abs(array - whole) <= LABEL_TOLERANCE)  # True for NaN, too
+        if offending.any():
+            value = array[offending][0]
+            raise InputError(f"label values must be whole numbers, got {value:.6g} in {path}", remedy)
+        array = whole
+    smallest, largest = int(array.min()), int(array.max())
+    if smallest < 0:
+        raise InputError(f"label values must not be negative, got {smallest} in {path}", remedy)
+    if largest > np.iinfo(np.int32).max:
+        raise InputError(f"label values must not exceed 2147483647, got {largest} in {path}", remedy)
+    kind = next(kind for kind in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(kind).max)
+    return array.astype(kind, copy=False)
