@@ -1,11 +1,13 @@
 """Scans and label maps as files, whatever their format."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.files import atomic_path
+from psmnet.io.dicom_folder import is_dicom_file, read_dicom_folder
 from psmnet.io.itk import as_image, last_line, read_itk, read_itk_lattice, simpleitk
 from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix, read_itk_header
 from psmnet.io.nifti import read_nifti, read_nifti_lattice
@@ -17,6 +19,40 @@ from psmnet.volume import Volume
 def has_scan_suffix(path: Path) -> bool:
     """Whether the name is that of a scan in one file: .nii, .nii.gz, .nrrd, .mha or .mhd, in any case."""
     return has_nifti_suffix(path) or has_itk_suffix(path)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan and where it came from.
+
+    Attributes:
+        volume: the scan.
+        slices: its DICOM files, in the order of array axis 0; none of other formats.
+        modality: as DICOM names it; "" where nothing says.
+    """
+
+    volume: Volume
+    slices: tuple[Path, ...] = ()
+    modality: str = ""
+
+
+def read_scan(path: Path, *, series: str | None = None, notes: list[str] | None = None) -> Scan:
+    """Read a scan from a file, or from a folder of DICOM slices.
+
+    Args:
+        path: a file as of `read_volume`, or a folder.
+        series: SeriesInstanceUID of the one that is wanted of a folder; the largest by default.
+        notes: remarks for the user are appended to it.
+
+    Raises:
+        InputError: as `read_volume` and `read_dicom_folder`; a DICOM file in place of its folder.
+    """
+    if path.is_dir():
+        found = read_dicom_folder(path, uid=series, notes=notes)
+        return Scan(found.volume, found.files, found.modality)
+    if not has_scan_suffix(path) and path.is_file() and is_dicom_file(path):
+        raise InputError(f"{path} is one DICOM file", "give the folder that holds all slices of the scan")
+    return Scan(read_volume(path, notes=notes))
 
 
 def read_volume(path: Path | str, *, notes: list[str] | None = None) -> Volume:

@@ -1,0 +1,127 @@
+"""The series in a folder of DICOM files, and the one that is meant."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psmnet.errors import InputError
+from psmnet.io.dicom import Series, read_dicom_series
+from psmnet.io.nifti_header import require_readable_name
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+MAGIC, MAGIC_AT = b"DICM", 128
+GROUPING = ("SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames")
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """Files of one folder that belong together.
+
+    Attributes:
+        uid: SeriesInstanceUID; "" where the files have none, or each another.
+        modality: as DICOM names it; "" if the files don't say.
+        files: with pixels, sorted by name.
+    """
+
+    uid: str
+    modality: str
+    files: tuple[Path, ...]
+
+    def __str__(self) -> str:
+        """For people: what it is and how to name it."""
+        count = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
+        return f"{self.uid or 'without UID'} ({self.modality or 'unknown modality'}, {count})"
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file has DICOM's mark; one that can't be read has not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
+    except OSError:
+        return False
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, is none."""
+    return any(_may_be_slice(path) and is_dicom_file(path) for path in folder.iterdir())
+
+
+def find_series(folder: Path) -> list[FoundSeries]:
+    """The series of a folder, the largest first; files without pixels and of other kinds are left out.
+
+    Files that name no series, and files of which each names another (as in CHAOS), are one series if they are of one
+    modality and size.
+    """
+    import pydicom
+
+    found: dict[tuple[str, ...], list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if not _may_be_slice(path) or not is_dicom_file(path):
+            continue
+        require_readable_name(path)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # values that break the standard's letter
+                tags = pydicom.dcmread(path, specific_tags=list(GROUPING), stop_before_pixels=True)
+                key = tuple(str(tags.get(keyword, "") or "") for keyword in GROUPING)
+        except Exception as error:  # pydicom raises whatever its parser met
+            raise InputError(f"{path} is truncated or damaged ({error})", "copy it again, or leave it out") from error
+        if key[2]:
+            found.setdefault(key, []).append(path)
+        elif not _without_pixels(tags):
+            raise InputError(f"{path} is truncated: it is an image by its kind, and has no Rows", "copy it again")
+    by_uid: dict[tuple[str, str], list[Path]] = {}
+    for key, files in found.items():
+        by_uid.setdefault((key[0], key[1]), []).extend(files)
+    if len(by_uid) > 1 and all(len(files) == 1 for files in by_uid.values()) and len({k[1:] for k in found}) == 1:
+        ((_, modality), *_) = by_uid
+        return [FoundSeries("", modality, tuple(sorted(path for files in by_uid.values() for path in files)))]
+    series = [FoundSeries(uid, modality, tuple(sorted(files))) for (uid, modality), files in by_uid.items()]
+    return sorted(series, key=lambda s: (-len(s.files), s.uid))
+
+
+def read_dicom_folder(folder: Path, *, uid: str | None = None, notes: list[str] | None = None) -> Series:
+    """Read a folder's series: the one that is named, or the largest.
+
+    Args:
+        folder: DICOM files, one a slice; folders in it are not looked into.
+        uid: SeriesInstanceUID of the one that is wanted.
+        notes: remarks for the user are appended to it: which series was taken where there are several.
+
+    Raises:
+        InputError: no DICOM image, no series of that UID, two that are largest, or one that can't be read.
+    """
+    series = find_series(folder)
+    if not series:
+        raise InputError(f"{folder} holds no DICOM image", "give the folder that holds a scan's slices")
+    if uid is not None:
+        named = [one for one in series if one.uid == uid]
+        if not named:
+            raise InputError(f"{folder} holds no series {uid}", f"give one of {_listed(series)}")
+        series = named
+    elif len(series) > 1:
+        if len(series[0].files) == len(series[1].files):
+            raise InputError(f"{folder} holds {len(series)} series, none the largest", f"name one: {_listed(series)}")
+        if notes is not None:
+            notes.append(f"{folder}: took series {series[0]}, the largest, and left {_listed(series[1:])}")
+    return read_dicom_series(series[0].files, notes=notes)
+
+
+def _listed(series: Sequence[FoundSeries]) -> str:
+    return ", ".join(map(str, series))
+
+
+def _without_pixels(tags: "Dataset") -> bool:
+    """Whether a file is of a kind that holds no image, such as a report, a presentation state or radiotherapy's."""
+    kind = tags.file_meta.get("MediaStorageSOPClassUID")
+    known = kind is not None and (kind.is_private or kind.name != str(kind))  # a name broken off is no longer known
+    return known and "Image Storage" not in kind.name
+
+
+def _may_be_slice(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.name.upper() != "DICOMDIR"
