@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dicom_files import write_series
 from psmnet.cohort import Query, Skipped, find_queries, read_support, segment_queries
+from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.segmenter import Segmentation, Segmenter
@@ -53,6 +55,16 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
     )
     found = {"a.nii": "a", "b.nii.gz": "b", "deep/er/c.NII.GZ": "c", "e.mha": "e", "f.mhd": "f", "g.nrrd": "g"}
     assert names_of(tmp_path) == found
+
+
+def test_folders_of_dicom_slices_are_scans(tmp_path):
+    for name in ("mr/1.2.3.4", "mr/1.2.3.5", "ct"):
+        write_series(tmp_path / "data" / name, np.ones((3, 4, 4), np.int16), spacing_mm=(1, 1, 3))
+    touch(tmp_path, "data/a.nii.gz", "data/mr/notes.txt")
+    expected = {"data/ct": "ct", "data/mr/1.2.3.4": "1.2.3.4", "data/mr/1.2.3.5": "1.2.3.5", "data/a.nii.gz": "a"}
+    assert names_of(tmp_path, "data") == expected
+    assert names_of(tmp_path, "data/mr/1*") == {"data/mr/1.2.3.4": "1.2.3.4", "data/mr/1.2.3.5": "1.2.3.5"}
+    assert names_of(tmp_path, "data/ct") == {"data/ct": "ct"}
 
 
 def test_a_hidden_folder_is_searched_where_it_is_asked_for(tmp_path):
@@ -318,3 +330,25 @@ def test_one_file_as_image_and_label_map(tmp_path):
     for name in ("scan.nii.gz", "link.nii.gz"):
         with pytest.raises(InputError, match="is given as image and as label map; give --support IMAGE LABEL"):
             read_support(tmp_path / "scan.nii.gz", tmp_path / name, trust_grid=False, notes=[])
+
+
+def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(tmp_path, tiny_weights):
+    image, labels = draw_patient(seed=3)
+    array = np.rint(image.array_zyx * 1000).astype(np.int16)
+    write_volume(image.with_array(array), tmp_path / "file.nii.gz")
+    write_series(
+        tmp_path / "slices", array, spacing_mm=image.spacing_mm, origin_mm=image.origin_mm, direction=image.direction
+    )
+    segmenter = Segmenter.from_checkpoint(tiny_weights, "cpu")
+    segmenter.set_support([(image.with_array(array), labels)])
+    queries, _ = find_queries([str(tmp_path / "slices"), str(tmp_path / "file.nii.gz")], [], tmp_path / "out")
+    found: dict[str, Segmentation] = {}
+    failed = segment_queries(
+        segmenter,
+        queries,
+        tmp_path / "out",
+        done=lambda query, _image, result, _mask: found.update({query.name: result}),
+    )
+    assert failed == []
+    assert np.array_equal(found["slices"].labels.array_zyx, found["file"].labels.array_zyx)
+    assert np.allclose(found["slices"].labels.affine, found["file"].labels.affine, atol=1e-3)

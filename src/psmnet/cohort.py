@@ -3,7 +3,7 @@
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import align_labels
-from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.io.files import has_scan_suffix
+from psmnet.io import has_scan_suffix, read_labels, read_scan, write_volume
+from psmnet.io.dicom_folder import holds_dicom
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 from psmnet.predictors import WholeScan
 from psmnet.segmenter import Segmentation
@@ -27,7 +27,7 @@ class Query:
     """A scan to segment.
 
     Attributes:
-        path: of the scan.
+        path: of the scan: a file, or a folder of DICOM slices.
         name: what its outputs' names begin with.
     """
 
@@ -48,8 +48,17 @@ class Skipped:
     reason: str
 
 
-def read_support(image: Path, labels: Path, *, trust_grid: bool, notes: list[str]) -> tuple[Volume, Volume]:
+def read_support(
+    image: Path, labels: Path, *, series: Collection[str] = (), trust_grid: bool, notes: list[str]
+) -> tuple[Volume, Volume]:
     """A labelled scan, its label map laid on the image's grid.
+
+    Args:
+        image: a file, or a folder of DICOM slices.
+        labels: a label map.
+        series: SeriesInstanceUIDs that are wanted of folders.
+        trust_grid: take labels of the image's size as lying on its grid.
+        notes: remarks for the user are appended to it.
 
     Raises:
         InputError: a file can't be used, or the label map lies elsewhere.
@@ -57,7 +66,7 @@ def read_support(image: Path, labels: Path, *, trust_grid: bool, notes: list[str
     if image.resolve() == labels.resolve():
         raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
     remarks: list[str] = []
-    volume = read_volume(image, notes=remarks)
+    volume = read_scan(image, series=series, notes=remarks).volume
     mask = align_labels(
         volume, read_labels(labels, notes=remarks), trust=trust_grid, image_name=image.name, labels_name=labels.name
     )
@@ -74,7 +83,7 @@ def without_folder(text: str, path: Path) -> str:
 
 
 def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -> tuple[list[Query], list[Skipped]]:
-    """The scans behind files, folders (searched to the bottom) and glob patterns.
+    """The scans behind files, folders (searched to the bottom, DICOM folders too) and glob patterns.
 
     Args:
         patterns: as a user gave them.
@@ -100,7 +109,9 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
     if not paths:
         why = f" ({skipped[0].path.name}: {skipped[0].reason})" if skipped else ""
         inside = skipped and all(skip.reason == INSIDE_OUT for skip in skipped)
-        remedy = "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans"
+        remedy = (
+            "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans, or folders of DICOM slices"
+        )
         raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", remedy)
     return [Query(path, name) for path, name in zip(paths, _names(list(paths)), strict=True)], skipped
 
@@ -110,6 +121,7 @@ def segment_queries(
     queries: Sequence[Query],
     out: Path,
     *,
+    series: Collection[str] = (),
     overwrite: bool = False,
     skip_existing: bool = False,
     done: Callable[[Query, Volume, Segmentation, Path], None],
@@ -120,6 +132,7 @@ def segment_queries(
         segmenter: with its support set.
         queries: scans and names.
         out: folder for `<name>_seg.nii.gz`.
+        series: SeriesInstanceUIDs that are wanted of DICOM folders; else the largest of each.
         overwrite: replace masks that are there.
         skip_existing: leave out queries whose mask is there, as of a run that was cut short.
         done: told (query, image, result, mask's path) after each.
@@ -142,7 +155,7 @@ def segment_queries(
             continue
         try:
             notes: list[str] = []
-            image = read_volume(query.path, notes=notes)
+            image = read_scan(query.path, series=series, notes=notes).volume
             result = segmenter.examine(image)
             write_volume(result.labels, target)
             done(query, image, result.with_notes([without_folder(note, query.path) for note in notes]), target)
@@ -154,9 +167,8 @@ def segment_queries(
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        found = [
-            p for p in path.rglob("*") if has_scan_suffix(p) and p.is_file() and not _is_hidden(p.relative_to(path))
-        ]
+        inside = [p for p in (path, *path.rglob("*")) if not _is_hidden(p.relative_to(path))]
+        found = [p for p in inside if (holds_dicom(p) if p.is_dir() else has_scan_suffix(p) and p.is_file())]
     elif path.exists() or not glob.has_magic(pattern):
         if not path.exists():
             raise InputError(f"no file or folder {pattern}", "check the path")
@@ -166,7 +178,8 @@ def _expand(pattern: str) -> list[Path]:
         folder = next(parent for parent in path.parents if parent.exists())
         wanted = str(Path(glob.escape(str(folder))) / path.relative_to(folder))
         # Path.glob refuses "a**b" and finds hidden files.
-        found = [p for p in map(Path, glob.glob(wanted, recursive=True)) if p.is_file()]  # noqa: PTH207
+        matched = map(Path, glob.glob(wanted, recursive=True))  # noqa: PTH207
+        found = [p for p in matched if p.is_file() or (p.is_dir() and holds_dicom(p))]
         if not found:
             raise InputError(f"nothing matches {pattern}", "check the pattern")
     return sorted(found)
@@ -197,7 +210,7 @@ def _key(name: str) -> str:
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Output names: the file's own or, where two would clash, its path below the common parent."""
-    names = [stem(path) for path in paths]
+    names = [path.resolve().name if path.is_dir() else stem(path) for path in paths]
     count = Counter(map(_key, names))
     if max(count.values()) > 1:
         parts = [path.resolve().parent.parts for path in paths]

@@ -57,10 +57,19 @@ def test_a_series_is_chosen_by_its_uid(tmp_path):
     series(tmp_path, 6, "abdomen")
     small = find_series(tmp_path)[1]
     notes: list[str] = []
-    assert len(read_dicom_folder(tmp_path, uid=small.uid, notes=notes).files) == 3
+    assert len(read_dicom_folder(tmp_path, uids=[small.uid, "1.2"], notes=notes).files) == 3
     assert notes == []
-    with pytest.raises(InputError, match=rf"holds no series 1\.2; give one of .*{small.uid} \(MR, 3 files\)"):
-        read_dicom_folder(tmp_path, uid="1.2")
+    assert len(read_dicom_folder(tmp_path, uids=["1.2"], notes=notes).files) == 6
+    assert "none is of a series named" in notes[0]
+    with pytest.raises(InputError, match="holds 2 of the series named; name one"):
+        read_dicom_folder(tmp_path, uids=[one.uid for one in find_series(tmp_path)])
+
+
+def test_a_series_named_elsewhere_is_said_to_be_missing(tmp_path):
+    series(tmp_path, 3, "a")
+    notes: list[str] = []
+    assert len(read_dicom_folder(tmp_path, uids=["1.2"], notes=notes).files) == 3
+    assert "none is of a series named" in notes[0]
 
 
 def test_two_that_are_largest_have_to_be_named(tmp_path):

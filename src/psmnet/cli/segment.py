@@ -46,6 +46,7 @@ from psmnet.volume import Volume
 @click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
 @overwrite_option("masks")
 @click.option("--skip-existing", is_flag=True, help="Leave out scans whose mask is there: go on after an interruption.")
+@click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
 @click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
 @device_option()
 @threads_option()
@@ -58,11 +59,12 @@ def command(
     labels: str | None,
     overwrite: bool,
     skip_existing: bool,
+    series: tuple[str, ...],
     trust_support_grid: bool,
     device: str,
     threads: int | None,
 ) -> None:
-    """Segment scans (files, folders or quoted globs) from one or more labelled ones.
+    """Segment scans (files, DICOM folders, folders of these or quoted globs) from one or more labelled ones.
 
     Each query gets a mask on its own grid with the support's label values, and an overlay picture to check it by.
     """
@@ -71,7 +73,9 @@ def command(
     wanted = _label_values(labels)
     notes: list[str] = []
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
-    pairs = [read_support(image, mask, trust_grid=trust_support_grid, notes=notes) for image, mask in supports]
+    pairs = [
+        read_support(image, mask, series=series, trust_grid=trust_support_grid, notes=notes) for image, mask in supports
+    ]
     chosen = load_method(method, weights)
     segmenter = segmenter_of(chosen, runtime.pick_device(device))
     segmenter.set_support(pairs, wanted)
@@ -88,7 +92,9 @@ def command(
             entries.append(_entry(query, result, mask, overlay))
             advance(len(entries), query.name)
 
-        failed = segment_queries(segmenter, found, out, overwrite=overwrite, skip_existing=skip_existing, done=done)
+        failed = segment_queries(
+            segmenter, found, out, series=series, overwrite=overwrite, skip_existing=skip_existing, done=done
+        )
         report = {
             "schema": "psmnet-segment-1",
             "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],

@@ -1,7 +1,7 @@
 """The series in a folder of DICOM files, and the one that is meant."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +47,15 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, is none."""
-    return any(_may_be_slice(path) and is_dicom_file(path) for path in folder.iterdir())
+    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, is none.
+
+    Raises:
+        InputError: the folder can't be read.
+    """
+    try:
+        return any(_may_be_slice(path) and is_dicom_file(path) for path in folder.iterdir())
+    except OSError as error:
+        raise InputError(f"can't read {folder} ({error.strerror or error})", "check its permissions") from error
 
 
 def find_series(folder: Path) -> list[FoundSeries]:
@@ -85,31 +92,31 @@ def find_series(folder: Path) -> list[FoundSeries]:
     return sorted(series, key=lambda s: (-len(s.files), s.uid))
 
 
-def read_dicom_folder(folder: Path, *, uid: str | None = None, notes: list[str] | None = None) -> Series:
-    """Read a folder's series: the one that is named, or the largest.
+def read_dicom_folder(folder: Path, *, uids: Collection[str] = (), notes: list[str] | None = None) -> Series:
+    """Read a folder's series: one that is named, else the largest.
 
     Args:
         folder: DICOM files, one a slice; folders in it are not looked into.
-        uid: SeriesInstanceUID of the one that is wanted.
-        notes: remarks for the user are appended to it: which series was taken where there are several.
+        uids: SeriesInstanceUIDs that are wanted, here or in other folders.
+        notes: remarks for the user are appended to it: which series was taken where there was a choice.
 
     Raises:
-        InputError: no DICOM image, no series of that UID, two that are largest, or one that can't be read.
+        InputError: no DICOM image, two series that are named or two that are largest, or one that can't be read.
     """
     series = find_series(folder)
     if not series:
         raise InputError(f"{folder} holds no DICOM image", "give the folder that holds a scan's slices")
-    if uid is not None:
-        named = [one for one in series if one.uid == uid]
-        if not named:
-            raise InputError(f"{folder} holds no series {uid}", f"give one of {_listed(series)}")
-        series = named
-    elif len(series) > 1:
-        if len(series[0].files) == len(series[1].files):
-            raise InputError(f"{folder} holds {len(series)} series, none the largest", f"name one: {_listed(series)}")
-        if notes is not None:
-            notes.append(f"{folder}: took series {series[0]}, the largest, and left {_listed(series[1:])}")
-    return read_dicom_series(series[0].files, notes=notes)
+    named = [one for one in series if one.uid in uids]
+    if len(named) > 1:
+        raise InputError(f"{folder} holds {len(named)} of the series named", f"name one: {_listed(named)}")
+    if not named and len(series) > 1 and len(series[0].files) == len(series[1].files):
+        raise InputError(f"{folder} holds {len(series)} series, none the largest", f"name one: {_listed(series)}")
+    taken = named[0] if named else series[0]
+    if notes is not None and not named and (uids or len(series) > 1):
+        why = "none is of a series named" if uids else "the largest"
+        left = f", and left {_listed(series[1:])}" if len(series) > 1 else ""
+        notes.append(f"{folder}: took series {taken}, {why}{left}")
+    return read_dicom_series(taken.files, notes=notes)
 
 
 def _listed(series: Sequence[FoundSeries]) -> str:

@@ -1,5 +1,6 @@
 """Scans and label maps as files, whatever their format."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,19 +37,19 @@ class Scan:
     modality: str = ""
 
 
-def read_scan(path: Path, *, series: str | None = None, notes: list[str] | None = None) -> Scan:
+def read_scan(path: Path, *, series: Collection[str] = (), notes: list[str] | None = None) -> Scan:
     """Read a scan from a file, or from a folder of DICOM slices.
 
     Args:
         path: a file as of `read_volume`, or a folder.
-        series: SeriesInstanceUID of the one that is wanted of a folder; the largest by default.
+        series: SeriesInstanceUIDs that are wanted of folders; the largest where none of them is there.
         notes: remarks for the user are appended to it.
 
     Raises:
         InputError: as `read_volume` and `read_dicom_folder`; a DICOM file in place of its folder.
     """
     if path.is_dir():
-        found = read_dicom_folder(path, uid=series, notes=notes)
+        found = read_dicom_folder(path, uids=series, notes=notes)
         return Scan(found.volume, found.files, found.modality)
     if not has_scan_suffix(path) and path.is_file() and is_dicom_file(path):
         raise InputError(f"{path} is one DICOM file", "give the folder that holds all slices of the scan")
