@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from dicom_files import write_series
-from psmnet.cohort import Query, Skipped, find_queries, read_support, segment_queries
+from psmnet.cohort import Query, Skipped, find_queries, segment_queries
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
-from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.io import read_labels, write_volume
 from psmnet.segmenter import Segmentation, Segmenter
+from psmnet.supports import read_supports
 from psmnet.volume import Volume
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
@@ -286,7 +287,7 @@ def test_notes_name_files_not_folders(segmenter, tmp_path):
     write_volume(labels, tmp_path / "labels.nii.gz")
     notes: list[str] = []
     found: list[tuple[str, ...]] = []
-    read_support(tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz", trust_grid=False, notes=notes)
+    read_supports([(tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz")], notes=notes)
     segment_queries(
         segmenter,
         [Query(tmp_path / "scan.nii.gz", "scan")],
@@ -296,40 +297,6 @@ def test_notes_name_files_not_folders(segmenter, tmp_path):
     )
     for (note,) in (notes, *found):
         assert note.startswith("scan.nii.gz: 1 of 3456 voxels are not finite")
-
-
-def test_labels_are_laid_on_the_images_grid(tmp_path):
-    """As 3D Slicer exports them: cropped to what is labelled."""
-    image, labels = blocks(0)
-    write_volume(image, tmp_path / "image.nii.gz")
-    cropped = Volume(labels.array_zyx[1:5, 4:12, 4:12], labels.spacing_mm, (12.0, 12.0, 8.0))
-    write_volume(cropped, tmp_path / "labels.nii.gz")
-    volume, mask = read_support(tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz", trust_grid=False, notes=[])
-    assert np.array_equal(volume.array_zyx, read_volume(tmp_path / "image.nii.gz").array_zyx)
-    assert np.array_equal(mask.array_zyx, labels.array_zyx)
-
-
-@pytest.mark.parametrize(("values", "refused"), [(256, False), (257, True)])
-def test_a_label_map_with_as_many_values_as_an_image(tmp_path, values, refused):
-    image, _ = blocks(0)
-    write_volume(image, tmp_path / "image.nii.gz")
-    many = np.arange(image.array_zyx.size).reshape(image.array_zyx.shape) % values
-    write_volume(image.with_array(many.astype(np.uint16)), tmp_path / "labels.nii.gz")
-    arguments = tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
-    if refused:
-        with pytest.raises(InputError, match=r"labels\.nii\.gz has 257 values, as an image has; give --support"):
-            read_support(*arguments, trust_grid=False, notes=[])
-    else:
-        read_support(*arguments, trust_grid=False, notes=[])
-
-
-def test_one_file_as_image_and_label_map(tmp_path):
-    _, labels = blocks(0)
-    write_volume(labels, tmp_path / "scan.nii.gz")
-    (tmp_path / "link.nii.gz").symlink_to(tmp_path / "scan.nii.gz")
-    for name in ("scan.nii.gz", "link.nii.gz"):
-        with pytest.raises(InputError, match="is given as image and as label map; give --support IMAGE LABEL"):
-            read_support(tmp_path / "scan.nii.gz", tmp_path / name, trust_grid=False, notes=[])
 
 
 def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(tmp_path, tiny_weights):

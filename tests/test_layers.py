@@ -20,6 +20,7 @@ FLOORS = (
         "search",
         "localisation",
         "cleanup",
+        "supports",
         "registration",
         "cohort",
         "prepare",

@@ -7,19 +7,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from psmnet.errors import InputError, PsmnetError
-from psmnet.geometry import align_labels
-from psmnet.io import has_scan_suffix, read_labels, read_scan, write_volume
+from psmnet.io import has_scan_suffix, read_scan, write_volume
 from psmnet.io.dicom_folder import holds_dicom
-from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
+from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem, without_folder
 from psmnet.predictors import WholeScan
 from psmnet.segmenter import Segmentation
 from psmnet.volume import Volume
 
 INSIDE_OUT = "it lies in the output folder"
-MANY_LABELS = 256  # no label map of organs has as many values; an image has more
 
 
 @dataclass(frozen=True)
@@ -46,40 +42,6 @@ class Skipped:
 
     path: Path
     reason: str
-
-
-def read_support(
-    image: Path, labels: Path, *, series: Collection[str] = (), trust_grid: bool, notes: list[str]
-) -> tuple[Volume, Volume]:
-    """A labelled scan, its label map laid on the image's grid.
-
-    Args:
-        image: a file, or a folder of DICOM slices.
-        labels: a label map.
-        series: SeriesInstanceUIDs that are wanted of folders.
-        trust_grid: take labels of the image's size as lying on its grid.
-        notes: remarks for the user are appended to it.
-
-    Raises:
-        InputError: a file can't be used, or the label map lies elsewhere.
-    """
-    if image.resolve() == labels.resolve():
-        raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
-    remarks: list[str] = []
-    volume = read_scan(image, series=series, notes=remarks).volume
-    mask = align_labels(
-        volume, read_labels(labels, notes=remarks), trust=trust_grid, image_name=image.name, labels_name=labels.name
-    )
-    count = len(np.unique(mask.array_zyx))
-    if count > MANY_LABELS:
-        raise InputError(f"{labels} has {count} values, as an image has", "give --support IMAGE LABEL in this order")
-    notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
-    return volume, mask
-
-
-def without_folder(text: str, path: Path) -> str:
-    """A remark with the file's name in place of its path: reports don't tell whose folder a scan was in."""
-    return text.replace(str(path), path.name)
 
 
 def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -> tuple[list[Query], list[Skipped]]:

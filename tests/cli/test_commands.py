@@ -270,7 +270,7 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
         "seconds",
     }
     assert report["supports"] == [{"image": "image_1.nii.gz", "labels": "label_1.nii.gz"}]
-    assert report["labels"] == [1, 4]
+    assert report["labels"] == {"1": "label_1", "4": "label_4"}
     assert [entry["query"] for entry in report["queries"]] == [f"image_{n}.nii.gz" for n in (2, 4, 5, 6)]
     assert {entry["file"]: entry["reason"] for entry in report["skipped"]} == {
         "image_1.nii.gz": "the support itself",
@@ -282,9 +282,9 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
     first = report["queries"][0]
     assert "image_2.nii.gz: 3 of 49152 voxels are not finite" in first["notes"][0]
     mask = read_labels(tmp_path / "masks" / first["mask"])
-    assert set(first["labels"]) == {"1", "4"}
-    for value, found in first["labels"].items():
-        voxels = int((mask.array_zyx == int(value)).sum())
+    assert set(first["labels"]) == {"label_1", "label_4"}
+    for found in first["labels"].values():
+        voxels = int((mask.array_zyx == found["value"]).sum())
         assert found["volume_ml"] == pytest.approx(voxels * 5 * 5 * 12 / 1000)
         assert 0 <= found["confidence"] <= 1
     assert (tmp_path / "masks" / first["overlay"]).exists()

@@ -18,13 +18,16 @@ from psmnet.cli.options import (
     threads_option,
     weights_option,
 )
-from psmnet.cohort import Query, find_queries, read_support, segment_queries, without_folder
+from psmnet.cohort import Query, find_queries, segment_queries
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
+from psmnet.io.names import without_folder
+from psmnet.io.organ_names import read_names
 from psmnet.lock import locked
 from psmnet.predictors import load_method, method_name, segmenter_of
 from psmnet.report.overlay import draw_overlay
 from psmnet.segmenter import Segmentation
+from psmnet.supports import read_supports
 from psmnet.volume import Volume
 
 
@@ -38,12 +41,13 @@ from psmnet.volume import Volume
     required=True,
     metavar="IMAGE LABEL",
     callback=lambda _context, _option, pairs: _two_files_each(pairs),
-    help="A scan and its label map; more than one may be given.",
+    help="A scan and its labels: a label map, a .seg.nrrd or a folder of masks. May be repeated.",
 )
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
 @weights_option()
 @method_option()
 @click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
+@click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
 @overwrite_option("masks")
 @click.option("--skip-existing", is_flag=True, help="Leave out scans whose mask is there: go on after an interruption.")
 @click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
@@ -57,6 +61,7 @@ def command(
     weights: str | None,
     method: str | None,
     labels: str | None,
+    names: Path | None,
     overwrite: bool,
     skip_existing: bool,
     series: tuple[str, ...],
@@ -73,13 +78,13 @@ def command(
     wanted = _label_values(labels)
     notes: list[str] = []
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
-    pairs = [
-        read_support(image, mask, series=series, trust_grid=trust_support_grid, notes=notes) for image, mask in supports
-    ]
+    labelled = read_supports(
+        supports, names=read_names(names) if names else None, series=series, trust_grid=trust_support_grid, notes=notes
+    )
     chosen = load_method(method, weights)
     segmenter = segmenter_of(chosen, runtime.pick_device(device))
-    segmenter.set_support(pairs, wanted)
-    names = {value: f"label_{value}" for value in segmenter.label_values}
+    segmenter.set_support(labelled.pairs, wanted)
+    called = {value: labelled.names[value].name for value in segmenter.label_values}
     if overwrite and skip_existing:
         raise ConfigError("--overwrite with --skip-existing", "give one of them")
     with locked(out), console.progress("scans", len(found)) as advance:
@@ -88,8 +93,8 @@ def command(
         def done(query: Query, image: Volume, result: Segmentation, mask: Path) -> None:
             overlay = out / f"{query.name}_overlay.png"
             seen = result.view.apply_array(result.labels.array_zyx)
-            draw_overlay(result.view.apply(image), seen, names, overlay, title=query.name)
-            entries.append(_entry(query, result, mask, overlay))
+            draw_overlay(result.view.apply(image), seen, called, overlay, title=query.name)
+            entries.append(_entry(query, result, mask, overlay, called))
             advance(len(entries), query.name)
 
         failed = segment_queries(
@@ -98,7 +103,7 @@ def command(
         report = {
             "schema": "psmnet-segment-1",
             "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],
-            "labels": list(segmenter.label_values),
+            "labels": {str(value): name for value, name in called.items()},
             "queries": entries,
             "failed": [
                 {"query": query.path.name, "reason": without_folder(str(error), query.path)} for query, error in failed
@@ -143,7 +148,7 @@ def _earlier(out: Path, queries: list[Query]) -> list[dict[str, Any]]:
     return [e for e in report.get("queries", []) if e["mask"] in masks and (out / e["mask"]).exists()]
 
 
-def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path) -> dict[str, Any]:
+def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path, called: dict[int, str]) -> dict[str, Any]:
     volumes = result.volumes_ml()
     return {
         "query": query.path.name,
@@ -151,7 +156,7 @@ def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path) -> dic
         "overlay": overlay.name,
         "confidence": min(result.confidence.values()),
         "labels": {
-            str(value): {"volume_ml": round(volumes[value], 3), "confidence": round(confidence, 4)}
+            called[value]: {"value": value, "volume_ml": round(volumes[value], 3), "confidence": round(confidence, 4)}
             for value, confidence in result.confidence.items()
         },
         "notes": list(result.notes),
@@ -170,7 +175,7 @@ def _print(out: Path, entries: list[dict[str, Any]], notes: list[str], report: d
         return
     worst = min(entries, key=lambda entry: entry["confidence"])
     missing = [value for value, found in worst["labels"].items() if found["volume_ml"] == 0]
-    why = f"not found: label {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
+    why = f"not found: {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
     console.out.print(f"masks: {len(entries)} in {out} (<name>_seg.nii.gz)")
     console.out.print(f"overlays: {out} (<name>_overlay.png)")
     console.out.print(f"look first at: {out / worst['overlay']} ({why})")

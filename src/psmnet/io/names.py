@@ -33,3 +33,8 @@ def is_label_map(path: PurePath) -> bool:
 def is_pseudolabel(path: PurePath) -> bool:
     """Whether the name is that of superpixels or supervoxels."""
     return stem(path).lower().startswith(PSEUDOLABEL_PREFIXES)
+
+
+def without_folder(text: str, path: PurePath) -> str:
+    """A remark with the file's name in place of its path: reports don't tell whose folder a scan was in."""
+    return text.replace(str(path), path.name)

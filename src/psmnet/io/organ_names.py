@@ -1,0 +1,107 @@
+"""What label values are called: JSON, CSV, ITK-SNAP's label descriptions, 3D Slicer's colour tables."""
+
+import csv
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psmnet.errors import InputError
+
+LARGEST_BYTES = 1 << 20
+HEADINGS = ("value", "label", "id", "index")  # of a CSV's first column
+REMEDY = "give JSON or CSV: value, name and perhaps a SNOMED CT code; or a table of ITK-SNAP or 3D Slicer"
+
+
+@dataclass(frozen=True)
+class OrganName:
+    """A structure's name.
+
+    Attributes:
+        name: for people and file names.
+        snomed: its SNOMED CT code; "" if unknown.
+    """
+
+    name: str
+    snomed: str = ""
+
+
+def read_names(path: Path) -> dict[int, OrganName]:
+    """Label value to name.
+
+    Args:
+        path: `{"1": "liver"}` or `{"1": {"name": "liver", "snomed": "10200004"}}` as .json; lines of value, name and
+            perhaps a code as .csv; `IDX R G B A VIS MSH "LABEL"` (ITK-SNAP); `value name r g b a` (Slicer's .ctbl).
+
+    Raises:
+        InputError: it can't be read, or names no value, one twice, or two values alike.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a table of names", REMEDY)
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text", "save it as UTF-8") from error
+    rows = _json_rows(path, text) if path.suffix.lower() == ".json" else _table_rows(path, text)
+    names: dict[int, OrganName] = {}
+    for value, name, code in rows:
+        if not value.isdecimal() or not name.strip():
+            raise InputError(f"{path}: value {value!r} with name {name!r}", REMEDY)
+        if int(value) == 0:
+            continue  # background, which some tables name
+        if int(value) in names:
+            raise InputError(f"{path} names value {int(value)} twice", "leave one out")
+        names[int(value)] = OrganName(name.strip(), code.strip())
+    if not names:
+        raise InputError(f"{path} names no label", REMEDY)
+    called = [organ.name.casefold() for organ in names.values()]
+    twice = sorted({name for name in called if called.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} calls two values {', '.join(twice)}", "give each a name of its own")
+    return dict(sorted(names.items()))
+
+
+def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise InputError(f"{path} names {key!r} twice", "leave one out")
+        return dict(pairs)
+
+    try:
+        content = json.loads(text, object_pairs_hook=once)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON: {error}", REMEDY) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not names by value", REMEDY)
+    rows = []
+    for value, entry in content.items():
+        facts = entry if isinstance(entry, dict) else {"name": entry}
+        name, code = facts.get("name"), facts.get("snomed", "")
+        if not isinstance(name, str) or not isinstance(code, str | int) or isinstance(code, bool):
+            raise InputError(f"{path}: value {value} has {entry!r:.80}", REMEDY)
+        rows.append((value, name, str(code)))
+    return rows
+
+
+def _table_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    try:
+        if all("," in line for line in lines):
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, strict=True)]
+            if rows and rows[0][0].casefold() in HEADINGS:
+                rows = rows[1:]
+            return [(row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]
+        rows = [shlex.split(line) for line in lines]
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{path} is no table of names: {error}", REMEDY) from error
+    if rows and all(len(row) == 8 for row in rows):  # ITK-SNAP
+        return [(row[0], row[7], "") for row in rows]
+    if rows and all(len(row) == 6 for row in rows):  # 3D Slicer
+        return [(row[0], row[1].replace("_", " "), "") for row in rows]
+    raise InputError(f"{path} is no table of names", REMEDY)

@@ -1,0 +1,83 @@
+"""Segments of 3D Slicer: a `.seg.nrrd` names each, and keeps those that overlap in layers.
+
+Source: https://apidocs.slicer.org/main/classvtkMRMLSegmentationStorageNode.html (Segment0_Name, ...). What is not
+looked at stays behind: a segment's history may tell who drew it.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.io.itk import read_image, remarks, simpleitk, volume_of
+from psmnet.io.itk_header import NRRD_SUFFIXES, read_itk_header
+from psmnet.io.organ_names import OrganName
+from psmnet.io.voxels import as_labels
+from psmnet.volume import Volume
+
+# A terminology entry is context~category~type~modifier and so on; the type says which organ it is.
+SNOMED = re.compile(r"TerminologyEntry:[^~|]*~[^~|]*~SCT\^(\d+)\^")
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Label maps with names.
+
+    Attributes:
+        volume: label map; a voxel of several segments has the last one's value.
+        names: value to name, as the file has them.
+        notes: remarks for the user.
+    """
+
+    volume: Volume
+    names: dict[int, OrganName]
+    notes: tuple[str, ...]
+
+
+def read_segments(path: Path) -> Segments | None:
+    """The segments of a .nrrd; None if it names none and is an image or label map like any other.
+
+    Raises:
+        InputError: it can't be read, or its segments don't fit its voxels.
+    """
+    if not path.name.lower().endswith(NRRD_SUFFIXES):
+        return None
+    header = read_itk_header(path)
+    image = read_image(path)
+    known = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
+    numbers = sorted(int(key[7:-3]) for key in known if re.fullmatch(r"Segment\d+_ID", key))
+    if not numbers:
+        return None
+    sitk = simpleitk()
+    layers = (
+        [image]
+        if header.layers == 1
+        else [sitk.VectorIndexSelectionCast(image, index) for index in range(header.layers)]
+    )
+    arrays = [as_labels(volume_of(layer).array_zyx, path) for layer in layers]
+    labels = np.zeros(arrays[0].shape, dtype=np.uint16)
+    names: dict[int, OrganName] = {}
+    shared = 0
+    for place, number in enumerate(numbers, 1):
+        value, layer = (_whole(path, known, f"Segment{number}_{what}") for what in ("LabelValue", "Layer"))
+        if layer >= len(arrays):
+            raise InputError(f"{path}: segment {number} is in layer {layer} of {len(arrays)}", "save it again")
+        inside = arrays[layer] == value
+        shared += int(np.count_nonzero(labels[inside]))
+        labels[inside] = place
+        code = SNOMED.search(known.get(f"Segment{number}_Tags", ""))
+        name = known.get(f"Segment{number}_Name", "").strip() or f"segment {number}"
+        names[place] = OrganName(name, code.group(1) if code else "")
+    notes = remarks(path, header)
+    if shared:
+        notes += (f"{path}: {shared} voxels are in several segments, and count for the last",)
+    return Segments(volume_of(layers[0]).with_array(as_labels(labels, path)), names, notes)
+
+
+def _whole(path: Path, known: dict[str, str], key: str) -> int:
+    text = known.get(key, "0" if key.endswith("Layer") else "").strip()
+    if not text.isdecimal():
+        raise InputError(f"{path} has {key} {text!r}", "save the segmentation again")
+    return int(text)

@@ -1,0 +1,149 @@
+"""Labelled scans as people have them: a label map, Slicer's segments, or a folder of one mask an organ."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.geometry import align_labels
+from psmnet.io import has_scan_suffix, read_labels, read_scan
+from psmnet.io.names import stem, without_folder
+from psmnet.io.organ_names import OrganName
+from psmnet.io.segments import read_segments
+from psmnet.io.voxels import as_labels
+from psmnet.volume import Volume
+
+MANY_LABELS = 256  # no label map of organs has as many values; an image has more
+
+
+@dataclass(frozen=True)
+class Supports:
+    """Labelled scans that speak of one set of organs.
+
+    Attributes:
+        pairs: image and label map on its grid, of each.
+        names: label value to name, of every value that a label map has.
+    """
+
+    pairs: tuple[tuple[Volume, Volume], ...]
+    names: dict[int, OrganName]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """One labelled scan before all agree on values.
+
+    Attributes:
+        image: the scan.
+        labels: on its grid.
+        names: of values; where a file has names, its values mean nothing beyond it.
+    """
+
+    image: Volume
+    labels: Volume
+    names: dict[int, OrganName]
+
+
+def read_supports(
+    pairs: Sequence[tuple[Path, Path]],
+    *,
+    names: Mapping[int, OrganName] | None = None,
+    series: Collection[str] = (),
+    trust_grid: bool = False,
+    notes: list[str] | None = None,
+) -> Supports:
+    """Read labelled scans and let them agree on label values.
+
+    Args:
+        pairs: image (a file, or a folder of DICOM slices) and labels: a label map, a .seg.nrrd, or a folder of masks,
+            each called after its organ.
+        names: what label values are called.
+        series: SeriesInstanceUIDs that are wanted of DICOM folders.
+        trust_grid: take labels of the image's size as lying on its grid where their header says otherwise.
+        notes: remarks for the user are appended to it.
+
+    Returns:
+        the scans. Label maps keep their values; what has names keeps its values if they are free, and organs of one
+        name have one value. Unnamed values are called label_7 and so on.
+
+    Raises:
+        InputError: a file can't be used, or labels lie elsewhere than their image.
+    """
+    remarks: list[str] = []
+    found = [_read(image, labels, series, trust_grid, remarks) for image, labels in pairs]
+    if notes is not None:
+        notes += remarks
+    known = dict(names or {})
+    plain = {int(v) for one in found if not one.names for v in np.unique(one.labels.array_zyx)} - {0}
+    agreed = {value: known.get(value, OrganName(f"label_{value}")) for value in plain}
+    taken = set(known) | plain
+    by_name = {organ.name.casefold(): value for value, organ in {**known, **agreed}.items()}
+    scans = []
+    for one in found:
+        moves: dict[int, int] = {}
+        for value, organ in one.names.items():
+            key = organ.name.casefold()
+            if key not in by_name:
+                by_name[key] = value if value not in taken else next(v for v in range(1, 2**16) if v not in taken)
+                taken.add(by_name[key])
+            moves[value] = by_name[key]
+            agreed.setdefault(by_name[key], known.get(by_name[key], organ))
+        scans.append((one.image, _renumbered(one.labels, moves)))
+    return Supports(tuple(scans), dict(sorted(agreed.items())))
+
+
+def _renumbered(labels: Volume, moves: Mapping[int, int]) -> Volume:
+    if all(old == new for old, new in moves.items()):
+        return labels
+    table = np.zeros(max(moves) + 1, dtype=np.int64)
+    table[list(moves)] = list(moves.values())
+    return labels.with_array(as_labels(table[labels.array_zyx], Path()))
+
+
+def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, notes: list[str]) -> _Labelled:
+    if image.resolve() == labels.resolve():
+        raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
+    remarks: list[str] = []
+    scan = read_scan(image, series=series, notes=remarks).volume
+
+    def laid(found: Volume, path: Path) -> Volume:
+        return align_labels(scan, found, trust=trust_grid, image_name=image.name, labels_name=path.name)
+
+    if labels.is_dir():
+        volume, names = _masks(labels, laid, scan, remarks)
+    elif (segments := read_segments(labels)) is not None:
+        volume, names = laid(segments.volume, labels), segments.names
+        remarks += segments.notes
+    else:
+        volume, names = laid(read_labels(labels, notes=remarks), labels), {}
+        count = len(np.unique(volume.array_zyx))
+        if count > MANY_LABELS:
+            raise InputError(
+                f"{labels} has {count} values, as an image has", "give --support IMAGE LABEL in this order"
+            )
+    notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
+    return _Labelled(scan, volume, names)
+
+
+def _masks(
+    folder: Path, laid: Callable[[Volume, Path], Volume], scan: Volume, notes: list[str]
+) -> tuple[Volume, dict[int, OrganName]]:
+    """A folder's masks as one label map: an organ is wherever its mask is not 0."""
+    files = sorted(path for path in folder.iterdir() if has_scan_suffix(path) and not path.name.startswith("."))
+    if not files:
+        raise InputError(f"{folder} holds no mask", "give a folder of masks, each called after its organ")
+    labels = np.zeros(scan.array_zyx.shape, dtype=np.uint16)
+    names, shared = {}, 0
+    for value, path in enumerate(files, 1):
+        inside = laid(read_labels(path, notes=notes), path).array_zyx > 0
+        shared += int(np.count_nonzero(labels[inside]))
+        labels[inside] = value
+        names[value] = OrganName(stem(path))
+    twice = [organ.name for organ in names.values()]
+    if len({name.casefold() for name in twice}) < len(twice):
+        raise InputError(f"{folder} holds two masks of one organ", "leave one out")
+    if shared:
+        notes.append(f"{folder}: {shared} voxels are in several masks, and count for the last by name")
+    return scan.with_array(as_labels(labels, folder)), names
