@@ -10,6 +10,7 @@ from psmnet.cohort import Query, Skipped, find_queries, segment_queries
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
 from psmnet.io import read_labels, write_volume
+from psmnet.io.organ_names import OrganName
 from psmnet.segmenter import Segmentation, Segmenter
 from psmnet.supports import read_supports
 from psmnet.volume import Volume
@@ -299,23 +300,62 @@ def test_notes_name_files_not_folders(segmenter, tmp_path):
         assert note.startswith("scan.nii.gz: 1 of 3456 voxels are not finite")
 
 
-def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(tmp_path, tiny_weights):
+def patient_as_slices(folder: Path, **tags: str) -> tuple[Volume, Volume]:
     image, labels = draw_patient(seed=3)
-    array = np.rint(image.array_zyx * 1000).astype(np.int16)
-    write_volume(image.with_array(array), tmp_path / "file.nii.gz")
-    write_series(
-        tmp_path / "slices", array, spacing_mm=image.spacing_mm, origin_mm=image.origin_mm, direction=image.direction
+    stored = image.with_array(np.rint(image.array_zyx * 1000).astype(np.int16))
+    where = {"spacing_mm": image.spacing_mm, "origin_mm": image.origin_mm, "direction": image.direction}
+    write_series(folder, stored.array_zyx, **where, **tags)  # type: ignore[arg-type]
+    return stored, labels
+
+
+def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(tmp_path, tiny_weights):
+    """And written as DICOM too, voxel for voxel."""
+    pytest.importorskip("highdicom")
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5"}
+    empty = dict.fromkeys(
+        ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"), ""
     )
+    image, labels = patient_as_slices(tmp_path / "slices", **uids, **empty)
+    write_volume(image, tmp_path / "file.nii.gz")
     segmenter = Segmenter.from_checkpoint(tiny_weights, "cpu")
-    segmenter.set_support([(image.with_array(array), labels)])
+    segmenter.set_support([(image, labels)])
     queries, _ = find_queries([str(tmp_path / "slices"), str(tmp_path / "file.nii.gz")], [], tmp_path / "out")
     found: dict[str, Segmentation] = {}
+    names = {1: OrganName("liver", "10200004")}
     failed = segment_queries(
         segmenter,
         queries,
         tmp_path / "out",
+        names=names,
         done=lambda query, _image, result, _mask: found.update({query.name: result}),
     )
     assert failed == []
-    assert np.array_equal(found["slices"].labels.array_zyx, found["file"].labels.array_zyx)
-    assert np.allclose(found["slices"].labels.affine, found["file"].labels.affine, atol=1e-3)
+    mask = found["slices"].labels
+    assert np.array_equal(mask.array_zyx, found["file"].labels.array_zyx)
+    assert np.allclose(mask.affine, found["file"].labels.affine, atol=1e-3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "file_seg.nii.gz",
+        "slices_seg.dcm",
+        "slices_seg.nii.gz",
+    ]
+    ((_, again),) = (read := read_supports([(tmp_path / "slices", tmp_path / "out" / "slices_seg.dcm")])).pairs
+    assert read.names[1] == names[1]
+    assert {organ.name for organ in read.names.values()} == {"liver", "label_2", "label_3", "label_4", "label_5"}
+    assert np.array_equal(again.array_zyx, mask.array_zyx)
+
+
+def test_without_uids_the_dicom_mask_is_left_out_and_said(tmp_path, tiny_weights):
+    image, labels = patient_as_slices(tmp_path / "slices", uids=False)  # type: ignore[arg-type]
+    segmenter = Segmenter.from_checkpoint(tiny_weights, "cpu")
+    segmenter.set_support([(image, labels)])
+    notes: list[str] = []
+    segment_queries(
+        segmenter,
+        [Query(tmp_path / "slices", "a")],
+        tmp_path / "out",
+        done=lambda _q, _i, result, _m: notes.extend(result.notes),
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_seg.nii.gz"]
+    (note,) = (note for note in notes if "DICOM" in note)
+    assert note.startswith("no DICOM Segmentation: can't write a_seg.dcm: IMG-0002-")
+    assert " has no StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, FrameOfReferenceUID; use the NIfTI" in note

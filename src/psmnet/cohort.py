@@ -3,14 +3,18 @@
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from psmnet.errors import InputError, PsmnetError
-from psmnet.io import has_scan_suffix, read_scan, write_volume
+from psmnet.io import Scan, has_scan_suffix, read_scan, write_volume
 from psmnet.io.dicom_folder import holds_dicom
+from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem, without_folder
+from psmnet.io.organ_names import OrganName
 from psmnet.predictors import WholeScan
 from psmnet.segmenter import Segmentation
 from psmnet.volume import Volume
@@ -34,6 +38,11 @@ class Query:
     def mask_name(self) -> str:
         """File name of its mask."""
         return f"{self.name}_seg.nii.gz"
+
+    @property
+    def dicom_name(self) -> str:
+        """File name of its mask as DICOM Segmentation."""
+        return f"{self.name}_seg.dcm"
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ def segment_queries(
     queries: Sequence[Query],
     out: Path,
     *,
+    names: Mapping[int, OrganName] | None = None,
     series: Collection[str] = (),
     overwrite: bool = False,
     skip_existing: bool = False,
@@ -93,7 +103,8 @@ def segment_queries(
     Args:
         segmenter: with its support set.
         queries: scans and names.
-        out: folder for `<name>_seg.nii.gz`.
+        out: folder for `<name>_seg.nii.gz`, and for `<name>_seg.dcm` of scans that are DICOM.
+        names: of label values, for DICOM; label_7 and so on by default.
         series: SeriesInstanceUIDs that are wanted of DICOM folders; else the largest of each.
         overwrite: replace masks that are there.
         skip_existing: leave out queries whose mask is there, as of a run that was cut short.
@@ -117,13 +128,26 @@ def segment_queries(
             continue
         try:
             notes: list[str] = []
-            image = read_scan(query.path, series=series, notes=notes).volume
-            result = segmenter.examine(image)
+            scan = read_scan(query.path, series=series, notes=notes)
+            result = segmenter.examine(scan.volume)
             write_volume(result.labels, target)
-            done(query, image, result.with_notes([without_folder(note, query.path) for note in notes]), target)
+            if scan.slices:
+                notes += _write_dicom(scan, result.labels, names or {}, out / query.dicom_name)
+            done(query, scan.volume, result.with_notes([without_folder(note, query.path) for note in notes]), target)
         except PsmnetError as error:
             failed.append((query, error))
     return failed
+
+
+def _write_dicom(scan: Scan, labels: Volume, names: Mapping[int, OrganName], target: Path) -> list[str]:
+    """Write a mask as DICOM Segmentation too; a remark where that can't be."""
+    target.unlink(missing_ok=True)  # one of an earlier mask would tell another story
+    called = {int(value): names.get(int(value), OrganName(f"label_{value}")) for value in np.unique(labels.array_zyx)}
+    try:
+        write_dicom_seg(labels, scan.slices, called, target)
+    except InputError as error:
+        return [f"no DICOM Segmentation: {error}"]
+    return []
 
 
 def _expand(pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Labelled scans as people have them: a label map, Slicer's segments, or a folder of one mask an organ."""
+"""Labelled scans as people have them: a label map, segments of Slicer or DICOM, or a folder of one mask an organ."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from psmnet.errors import InputError
 from psmnet.geometry import align_labels
 from psmnet.io import has_scan_suffix, read_labels, read_scan
+from psmnet.io.dicom_seg import is_dicom_seg, read_dicom_seg
 from psmnet.io.names import stem, without_folder
 from psmnet.io.organ_names import OrganName
 from psmnet.io.segments import read_segments
@@ -57,8 +58,8 @@ def read_supports(
     """Read labelled scans and let them agree on label values.
 
     Args:
-        pairs: image (a file, or a folder of DICOM slices) and labels: a label map, a .seg.nrrd, or a folder of masks,
-            each called after its organ.
+        pairs: image (a file, or a folder of DICOM slices) and labels: a label map, a .seg.nrrd, a
+            DICOM Segmentation, or a folder of masks, each called after its organ.
         names: what label values are called.
         series: SeriesInstanceUIDs that are wanted of DICOM folders.
         trust_grid: take labels of the image's size as lying on its grid where their header says otherwise.
@@ -113,7 +114,7 @@ def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, 
 
     if labels.is_dir():
         volume, names = _masks(labels, laid, scan, remarks)
-    elif (segments := read_segments(labels)) is not None:
+    elif (segments := read_dicom_seg(labels) if is_dicom_seg(labels) else read_segments(labels)) is not None:
         volume, names = laid(segments.volume, labels), segments.names
         remarks += segments.notes
     else:

@@ -85,9 +85,12 @@ def test_other_files_are_left_out(tmp_path):
     (tmp_path / "DICOMDIR").write_bytes((tmp_path / "a0.dcm").read_bytes())
     (tmp_path / ".hidden.dcm").write_bytes((tmp_path / "a0.dcm").read_bytes())
     report = write_slice(tmp_path / "report.dcm", drawn(1)[0], series="report", Rows=None, PixelData=None)
-    tags = pydicom.dcmread(report)
-    tags.SOPClassUID = tags.file_meta.MediaStorageSOPClassUID = pydicom.uid.BasicTextSRStorage
-    tags.save_as(report)
+    segmentation = write_slice(tmp_path / "a_seg.dcm", drawn(1)[0], series="seg")
+    kinds = {report: pydicom.uid.BasicTextSRStorage, segmentation: pydicom.uid.SegmentationStorage}
+    for path, kind in kinds.items():
+        tags = pydicom.dcmread(path)
+        tags.SOPClassUID = tags.file_meta.MediaStorageSOPClassUID = kind
+        tags.save_as(path)
     (tmp_path / "deeper").mkdir()
     assert len(read_dicom_folder(tmp_path).files) == 4
 

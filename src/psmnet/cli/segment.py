@@ -41,7 +41,7 @@ from psmnet.volume import Volume
     required=True,
     metavar="IMAGE LABEL",
     callback=lambda _context, _option, pairs: _two_files_each(pairs),
-    help="A scan and its labels: a label map, a .seg.nrrd or a folder of masks. May be repeated.",
+    help="A scan and its labels: a label map, .seg.nrrd, DICOM SEG or folder of masks. May be repeated.",
 )
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
 @weights_option()
@@ -72,6 +72,7 @@ def command(
     """Segment scans (files, DICOM folders, folders of these or quoted globs) from one or more labelled ones.
 
     Each query gets a mask on its own grid with the support's label values, and an overlay picture to check it by.
+    Queries that are DICOM also get a DICOM Segmentation, which carries the patient's identity as they do.
     """
     set_threads(threads)
     began = time.perf_counter()
@@ -98,7 +99,14 @@ def command(
             advance(len(entries), query.name)
 
         failed = segment_queries(
-            segmenter, found, out, series=series, overwrite=overwrite, skip_existing=skip_existing, done=done
+            segmenter,
+            found,
+            out,
+            names=labelled.names,
+            series=series,
+            overwrite=overwrite,
+            skip_existing=skip_existing,
+            done=done,
         )
         report = {
             "schema": "psmnet-segment-1",

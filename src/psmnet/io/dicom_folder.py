@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psmnet.errors import InputError
 from psmnet.io.dicom import Series, read_dicom_series
+from psmnet.io.names import is_segmentation
 from psmnet.io.nifti_header import require_readable_name
 
 if TYPE_CHECKING:
@@ -47,13 +48,15 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, is none.
+    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, and `<name>_seg.dcm` are none.
 
     Raises:
         InputError: the folder can't be read.
     """
     try:
-        return any(_may_be_slice(path) and is_dicom_file(path) for path in folder.iterdir())
+        return any(
+            _may_be_slice(path) and not is_segmentation(path) and is_dicom_file(path) for path in folder.iterdir()
+        )
     except OSError as error:
         raise InputError(f"can't read {folder} ({error.strerror or error})", "check its permissions") from error
 
@@ -78,9 +81,11 @@ def find_series(folder: Path) -> list[FoundSeries]:
                 key = tuple(str(tags.get(keyword, "") or "") for keyword in GROUPING)
         except Exception as error:  # pydicom raises whatever its parser met
             raise InputError(f"{path} is truncated or damaged ({error})", "copy it again, or leave it out") from error
+        if _no_image(tags):
+            continue
         if key[2]:
             found.setdefault(key, []).append(path)
-        elif not _without_pixels(tags):
+        else:
             raise InputError(f"{path} is truncated: it is an image by its kind, and has no Rows", "copy it again")
     by_uid: dict[tuple[str, str], list[Path]] = {}
     for key, files in found.items():
@@ -123,8 +128,8 @@ def _listed(series: Sequence[FoundSeries]) -> str:
     return ", ".join(map(str, series))
 
 
-def _without_pixels(tags: "Dataset") -> bool:
-    """Whether a file is of a kind that holds no image, such as a report, a presentation state or radiotherapy's."""
+def _no_image(tags: "Dataset") -> bool:
+    """Whether a file is of a kind that is no scan: a report, a presentation state, a segmentation, radiotherapy's."""
     kind = tags.file_meta.get("MediaStorageSOPClassUID")
     known = kind is not None and (kind.is_private or kind.name != str(kind))  # a name broken off is no longer known
     return known and "Image Storage" not in kind.name
