@@ -21,6 +21,7 @@ FLOORS = (
         "localisation",
         "cleanup",
         "supports",
+        "shape",
         "registration",
         "cohort",
         "prepare",

@@ -12,6 +12,7 @@ from psmnet.errors import PsmnetError
 COMMANDS = {
     "demo": "Segment unseen synthetic patients from one labelled one.",
     "segment": "Segment scans from one or more labelled ones.",
+    "volumes": "Volumes and shape measures of masks.",
     "download": "Fetch a free data set, or say where to register.",
     "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",
     "check": "Tell what is wrong with prepared data.",

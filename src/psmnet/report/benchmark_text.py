@@ -1,7 +1,5 @@
 """A benchmark's tables as Markdown, LaTeX and CSV, with names from files made harmless in each."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from psmnet.comparison import Row, cell_of
@@ -15,11 +13,10 @@ from psmnet.report.benchmark_words import (
     sentences,
     title,
 )
+from psmnet.report.csv_text import Value, csv_text, printable
 from psmnet.report.page import PageTable
 from psmnet.results import METRICS as ALL_METRICS
 from psmnet.results_files import ResultsFile
-
-Value = str | int | float | bool | None
 
 _MARKDOWN = {ord(c): f"\\{c}" for c in r"\`*_{}[]#|~!"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 _LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {
@@ -116,7 +113,7 @@ def table_csv(sections: Sequence[Section]) -> str:
             ]
             rows += [[*own, organ, *_figures(row, organ)] for organ in section.table.organs]
             rows.append([*own, "mean of organs", *(v for m in METRICS for v in (row.mean(m), None, None))])
-    return _csv(rows)
+    return csv_text(rows)
 
 
 def _figures(row: Row, organ: str) -> list[Value]:
@@ -148,28 +145,8 @@ def records_csv(files: Sequence[ResultsFile]) -> str:
             values = [record.values[metric] for metric in ALL_METRICS]
             own: list[Value] = [record.case, record.label, record.slices]
             rows.append([*shared, *own, *values, record.false_positive_ml, record.empty_prediction])
-    return _csv(rows)
-
-
-def _csv(rows: Sequence[Sequence[Value]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in rows])
-    return text.getvalue()
-
-
-def _cell(value: Value) -> str | int | float | None:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers stay numbers."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str):
-        formula = value.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-        return "'" * formula + _printable(value)
-    return value
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
+    return csv_text(rows)
 
 
 def _one_line(text: str) -> str:
-    return " ".join(_printable(text).split())
+    return " ".join(printable(text).split())
