@@ -12,7 +12,7 @@ import psmnet
 ROOT = Path(psmnet.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 FLOORS = (
-    {"errors", "catalog", "config", "runtime", "files", "lock", "parallel", "web", "zenodo"},
+    {"errors", "catalog", "config", "runtime", "files", "lock", "parallel", "isolated", "web", "zenodo"},
     {"volume", "geometry", "resample", "io", "types"},
     {"data", "models"},
     {
