@@ -35,7 +35,7 @@ svg .tick { fill: var(--dim); font-size: 11px; }
 """
 
 FEWEST_FOR_A_BOX = 5
-LETTER_PX = 7.4
+LETTER_PX = 9.0  # of bold letters in a wide font
 MOST_LETTERS = 26
 ROW_PX, PLOT_PX, SIDE_PX = 30, 250, 240
 DOTS_OFFSETS = (0, -3, 3, -5, 5)  # so that scans of one value can be told apart
