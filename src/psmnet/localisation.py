@@ -28,6 +28,8 @@ RING_WEIGHT = 0.5  # of all of them, against the organ itself
 REACH_MM = 90.0  # how far within slices an organ may lie from its place in the support, the scans' middles together
 LEAST_OVERLAP = 0.5  # of a block's weight that must lie inside the query
 TORN_MM, TORN_MOST = 30.0, 4.0  # how far an organ's move is from the common one usually, and at most for the cost
+FEW = 3  # organs below which whole slices help to place them
+SLAB_MM = 40.0  # how far those reach beyond the organs
 TORN_COST = 0.01  # of one such difference, squared, in correlation
 
 
@@ -89,10 +91,14 @@ def locate(support: CoarseScan, masks: Tensor, query: CoarseScan) -> list[Place]
     here, there = _compressed(*(_contrasted(_binned(s.cells, s.slice_mm, bin_mm)) for s in (support, query)))
     shares = _binned(masks, support.slice_mm, bin_mm).cpu().numpy()
     cell_mm = support.cell_px * support.pixel_mm
-    scores = [_correlate(here, _block(shares[:, k], bin_mm, cell_mm), there, cell_mm) for k in range(shares.shape[1])]
+    organs = shares.shape[1]
+    blocks = [_block(shares[:, k], bin_mm, cell_mm) for k in range(organs)]
+    if organs < FEW:
+        blocks.append(_slab(blocks, bin_mm))
+    scores = [_correlate(here, block, there, cell_mm) for block in blocks]
     chosen = _agreed(scores, bin_mm)
     places = []
-    for found, i in zip(scores, chosen, strict=True):
+    for found, i in zip(scores[:organs], chosen[:organs], strict=True):
         y, x = (round(cells * support.cell_px) for cells in found.shift_yx[i].tolist())
         places.append(Place(int(found.shift[i]) * bin_mm, (y, x), float(found.score[i])))
     return places
@@ -151,6 +157,15 @@ def _block(shares: npt.NDArray[np.float32], bin_mm: float, cell_mm: float) -> np
     around = ndimage.binary_dilation(organ, box) & ~organ
     weights: npt.NDArray[np.float32] = organ + around * np.float32(RING_WEIGHT * organ.sum() / max(1, around.sum()))
     return weights
+
+
+def _slab(blocks: Sequence[npt.NDArray[np.float32]], bin_mm: float) -> npt.NDArray[np.float32]:
+    """Whole slices, about the blocks of organs: another opinion on the move, where organs are few."""
+    reached = np.flatnonzero(np.any([block > 0 for block in blocks], axis=(0, 2, 3)))
+    more = round(SLAB_MM / bin_mm)
+    slab = np.zeros_like(blocks[0])
+    slab[max(0, reached[0] - more) : reached[-1] + 1 + more] = 1
+    return slab
 
 
 def _correlate(here: Tensor, weights: npt.NDArray[np.float32], there: Tensor, cell_mm: float) -> _Scores:
