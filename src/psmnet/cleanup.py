@@ -24,9 +24,9 @@ def keep_largest_parts(labels_zyx: Array, counts: Mapping[int, int]) -> None:
         labels_zyx: label map.
         counts: label value to the number of parts to keep.
     """
-    boxes = dict(enumerate(ndimage.find_objects(_ranks(labels_zyx, list(counts))), 1))
-    for rank, (value, count) in enumerate(counts.items(), 1):
-        box = boxes.get(rank)
+    boxes = dict(enumerate(ndimage.find_objects(labels_zyx), 1))
+    for value, count in counts.items():
+        box = boxes.get(value)
         if box is None:
             continue
         inside = labels_zyx[box]
@@ -34,14 +34,6 @@ def keep_largest_parts(labels_zyx: Array, counts: Mapping[int, int]) -> None:
         if len(sizes) > count:
             kept = 1 + np.argsort(-sizes, kind="stable")[:count]
             inside[(inside == value) & ~np.isin(numbers, kept)] = 0
-
-
-def _ranks(labels: Array, values: list[int]) -> npt.NDArray[np.int32]:
-    """Labels as 1, 2, ... in the order of `values`, 0 elsewhere: scipy makes a list as long as the largest label."""
-    ranks = np.zeros(labels.shape, dtype=np.int32)
-    for rank, value in enumerate(values, 1):
-        ranks[labels == value] = rank
-    return ranks
 
 
 def _sizes(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Scan, has_scan_suffix, read_scan, write_volume
 from psmnet.io.dicom_folder import holds_dicom
@@ -142,9 +140,8 @@ def segment_queries(
 def _write_dicom(scan: Scan, labels: Volume, names: Mapping[int, OrganName], target: Path) -> list[str]:
     """Write a mask as DICOM Segmentation too; a remark where that can't be."""
     target.unlink(missing_ok=True)  # one of an earlier mask would tell another story
-    called = {int(value): names.get(int(value), OrganName(f"label_{value}")) for value in np.unique(labels.array_zyx)}
     try:
-        write_dicom_seg(labels, scan.slices, called, target)
+        write_dicom_seg(labels, scan.slices, names, target)
     except InputError as error:
         return [f"no DICOM Segmentation: {error}"]
     return []

@@ -19,6 +19,7 @@ from psmnet.data.store import case_order
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.files import TEMPORARY_PREFIX
+from psmnet.io.organ_names import unnamed
 from psmnet.io.raw_files import RawFiles
 from psmnet.lock import locked
 from psmnet.parallel import map_cases
@@ -139,8 +140,8 @@ def prepare_dataset(
                 (result.made if is_new else result.kept).append(case.id)
                 dataset.cases[case.id] = record
                 result.notes += record["notes"]
-                if unnamed := _add_names(dataset, record):
-                    result.notes += [f"case {case.id}: label {', '.join(unnamed)} has no name"] if names else []
+                if nameless := _add_names(dataset, record):
+                    result.notes += [f"case {case.id}: label {', '.join(nameless)} has no name"] if names else []
                 dataset.write(out)
             report(done, case.id, len(cases))
         _sweep(out)  # after processes that were killed at work
@@ -246,6 +247,6 @@ def _passed_over(spec: PrepareSpec, raw: RawFiles) -> list[str]:
 def _add_names(dataset: DatasetFile, record: Record) -> list[str]:
     """Give labels without a name one that says their value; returns those values."""
     known = set(dataset.labels.values())
-    unnamed = [value for value in record["voxels"] if int(value) not in known]
-    dataset.labels |= {f"label_{value}": int(value) for value in unnamed}
-    return unnamed
+    nameless = [value for value in record["voxels"] if int(value) not in known]
+    dataset.labels |= {unnamed(int(value)).name: int(value) for value in nameless}
+    return nameless

@@ -10,6 +10,7 @@ from psmnet.catalog import FOLDS, SETTING2_RULES, DataSet
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.store import Case, unlabelled
 from psmnet.errors import ConfigError, InputError
+from psmnet.io.organ_names import unnamed
 from psmnet.volume import Array
 
 FIELDS_MINIMUM = 100  # of the field's class-slice index
@@ -242,7 +243,7 @@ def tested_organs(
         called: label value to organ name, for a data set without a list.
     """
     if not facts.tested:
-        return {called.get(value, f"label_{value}"): int(value) for value in present}
+        return {called.get(value, unnamed(int(value)).name): int(value) for value in present}
     names = facts.groups[group] if setting == 2 and group is not None else facts.tested
     return {name: facts.labels[name] for name in names}
 

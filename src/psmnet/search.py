@@ -60,6 +60,11 @@ class Search:
     rows: slice
     columns: slice
 
+    @property
+    def parts(self) -> int:
+        """How many parts the label consists of where it has most."""
+        return max(organ.parts for organ, _ in self.served)
+
     def support(self, chosen: npt.NDArray[np.int64]) -> Support:
         """What serves some of the slices, by their place in `slices`: one joined support each."""
         return concatenate(

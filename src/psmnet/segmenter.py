@@ -137,16 +137,16 @@ class Segmenter:
         grid = self._grid(seen)
         features, coarse = self._encode(array, grid, seen.spacing_mm[2])
         searches = plan(self._scans, coarse, grid.padded_yx, self._multiple)
-        names = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
-        labels = np.zeros(array.shape, dtype=names.dtype)
+        values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
+        ranks = np.zeros(array.shape, dtype=np.min_scalar_type(len(self._values)))
         certainty = np.zeros(array.shape, dtype=np.uint8)
         for batch in self._batches(len(array), grid):
             winner, best = self._compete(features[batch].float(), batch, searches, grid)
-            labels[batch] = names[winner.numpy()]
+            ranks[batch] = winner.numpy()
             certainty[batch] = (best * LEVELS).round().to(torch.uint8).numpy()
-        keep_largest_parts(labels, {v: max(s.organs[v].parts for s in self._scans if v in s.organs) for v in searches})
-        confidence = _confidence(labels, certainty, self._values)
-        return Segmentation(query.with_array(view.undo(labels)), confidence, view, (*notes, *more))
+        keep_largest_parts(ranks, {1 + self._values.index(value): search.parts for value, search in searches.items()})
+        confidence = dict(zip(self._values, _confidence(ranks, certainty, len(self._values)), strict=True))
+        return Segmentation(query.with_array(view.undo(values[ranks])), confidence, view, (*notes, *more))
 
     def _compete(
         self, features: Features, batch: slice, searches: Mapping[int, Search], grid: PixelGrid
@@ -180,19 +180,23 @@ class Segmenter:
         """A labelled scan: each slice encoded once, each label described in its slices."""
         view, _ = align_query(frame, image)
         seen, labels = view.apply(image), view.apply_array(mask.array_zyx)
-        present = [value for value in self._values if (labels == value).any()]
         array, _ = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
         features, coarse = self._encode(array, grid, seen.spacing_mm[2])
         organs = {}
-        for value in present:
-            masks = grid.to_pixels(mask_tensor(labels, [value]), 0.0)
-            slices = np.flatnonzero((labels == value).any(axis=(1, 2)))
-            chosen = features[torch.from_numpy(slices).to(self.device)].float()
+        for value in self._values:
+            inside = labels == value
+            slices = np.flatnonzero(inside.any(axis=(1, 2)))
+            if len(slices) == 0:
+                continue
+            shown = torch.from_numpy(slices)
+            masks = grid.to_pixels(mask_tensor(labels[slices], [value]), 0.0)
             with torch.no_grad():
-                support = self.model.describe(chosen, masks[slices].to(self.device))
+                support = self.model.describe(features[shown.to(self.device)].float(), masks.to(self.device))
             outline = (masks > 0).any(dim=0)[0].numpy()
-            organs[value] = Organ(support, slices, outline, coarse.masks(masks)[:, 0], parts(labels == value))
+            shares = coarse.masks(masks)[:, 0]
+            cells = shares.new_zeros(len(labels), *shares.shape[1:]).index_copy(0, shown, shares)
+            organs[value] = Organ(support, slices, outline, cells, parts(inside))
         return LabelledScan(coarse, organs)
 
     def _encode(self, array: npt.NDArray[np.float32], grid: PixelGrid, slice_mm: float) -> tuple[Features, CoarseScan]:
@@ -285,12 +289,10 @@ def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArra
     return normalisation.apply(seen), notes
 
 
-def _confidence(labels: Array, certainty: npt.NDArray[np.uint8], values: Sequence[int]) -> dict[int, float]:
-    """Mean probability over each label's voxels; 0 for a label that is not there."""
-    total, found = np.zeros(len(values)), np.zeros(len(values), dtype=np.int64)
-    for seen, sure in zip(labels, certainty, strict=True):  # slice by slice: ranks take eight times a label's room
-        inside = seen > 0
-        ranks = np.searchsorted(values, seen[inside])
-        total += np.bincount(ranks, sure[inside], len(values)) / LEVELS
-        found += np.bincount(ranks, minlength=len(values))
-    return {value: float(total[i] / found[i]) if found[i] else 0.0 for i, value in enumerate(values)}
+def _confidence(ranks: Array, certainty: npt.NDArray[np.uint8], organs: int) -> list[float]:
+    """Mean probability over the voxels of ranks 1 to `organs`; 0 for one that is not there."""
+    total, found = np.zeros(organs + 1), np.zeros(organs + 1, dtype=np.int64)
+    for seen, sure in zip(ranks, certainty, strict=True):  # slice by slice: counting takes eight times their room
+        total += np.bincount(seen.ravel(), sure.ravel(), organs + 1)
+        found += np.bincount(seen.ravel(), minlength=organs + 1)
+    return [float(t / (LEVELS * n)) if n else 0.0 for t, n in zip(total[1:], found[1:], strict=True)]

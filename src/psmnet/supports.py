@@ -11,9 +11,9 @@ from psmnet.geometry import align_labels
 from psmnet.io import has_scan_suffix, read_labels, read_scan
 from psmnet.io.dicom_seg import is_dicom_seg, read_dicom_seg
 from psmnet.io.names import stem, without_folder
-from psmnet.io.organ_names import OrganName
+from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.segments import read_segments
-from psmnet.io.voxels import as_labels
+from psmnet.io.voxels import narrowed, stacked
 from psmnet.volume import Volume
 
 MANY_LABELS = 256  # no label map of organs has as many values; an image has more
@@ -78,7 +78,7 @@ def read_supports(
         notes += remarks
     known = dict(names or {})
     plain = {int(v) for one in found if not one.names for v in np.unique(one.labels.array_zyx)} - {0}
-    agreed = {value: known.get(value, OrganName(f"label_{value}")) for value in plain}
+    agreed = {value: known.get(value, unnamed(value)) for value in plain}
     taken = set(known) | plain
     by_name = {organ.name.casefold(): value for value, organ in {**known, **agreed}.items()}
     scans = []
@@ -100,7 +100,7 @@ def _renumbered(labels: Volume, moves: Mapping[int, int]) -> Volume:
         return labels
     table = np.zeros(max(moves) + 1, dtype=np.int64)
     table[list(moves)] = list(moves.values())
-    return labels.with_array(as_labels(table[labels.array_zyx], Path()))
+    return labels.with_array(narrowed(table[labels.array_zyx]))
 
 
 def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, notes: list[str]) -> _Labelled:
@@ -135,16 +135,10 @@ def _masks(
     files = sorted(path for path in folder.iterdir() if has_scan_suffix(path) and not path.name.startswith("."))
     if not files:
         raise InputError(f"{folder} holds no mask", "give a folder of masks, each called after its organ")
-    labels = np.zeros(scan.array_zyx.shape, dtype=np.uint16)
-    names, shared = {}, 0
-    for value, path in enumerate(files, 1):
-        inside = laid(read_labels(path, notes=notes), path).array_zyx > 0
-        shared += int(np.count_nonzero(labels[inside]))
-        labels[inside] = value
-        names[value] = OrganName(stem(path))
-    twice = [organ.name for organ in names.values()]
-    if len({name.casefold() for name in twice}) < len(twice):
+    names = {value: OrganName(stem(path)) for value, path in enumerate(files, 1)}
+    if len({organ.name.casefold() for organ in names.values()}) < len(names):
         raise InputError(f"{folder} holds two masks of one organ", "leave one out")
-    if shared:
-        notes.append(f"{folder}: {shared} voxels are in several masks, and count for the last by name")
-    return scan.with_array(as_labels(labels, folder)), names
+    masks = ((value, laid(read_labels(path, notes=notes), path).array_zyx > 0) for value, path in enumerate(files, 1))
+    labels, shared = stacked(masks, scan.array_zyx.shape, "masks")
+    notes += [f"{folder}: {remark} by name" for remark in shared]
+    return scan.with_array(labels), names

@@ -13,7 +13,7 @@ from psmnet.errors import InputError, PsmnetError
 from psmnet.files import read_json, require_writable, write_text
 from psmnet.io import has_scan_suffix, read_labels
 from psmnet.io.names import is_label_map, is_segmentation
-from psmnet.io.organ_names import read_names
+from psmnet.io.organ_names import read_names, unnamed
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.shape import measure
 
@@ -73,7 +73,7 @@ def _measured(path: Path, names: dict[int, str]) -> list[list[Value]]:
     for value in (int(v) for v in np.unique(labels.array_zyx) if v):
         shape = measure(labels.array_zyx == value, labels.spacing_mm)
         figures = (shape.volume_ml, shape.surface_cm2, shape.sphericity, *shape.extent_mm)
-        organ = names.get(value, f"label_{value}")
+        organ = names.get(value, unnamed(value).name)
         rows.append([path.name, value, organ, *(round(figure, 4) for figure in figures), shape.parts, shape.slices])
     return rows
 

@@ -18,9 +18,9 @@ from psmnet.errors import InputError
 from psmnet.files import atomic_path
 from psmnet.io.dicom_folder import is_dicom_file
 from psmnet.io.nifti_header import require_readable_name
-from psmnet.io.organ_names import OrganName
+from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.segments import Segments
-from psmnet.io.voxels import as_labels
+from psmnet.io.voxels import stacked
 from psmnet.volume import Array, Volume
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
@@ -44,20 +44,6 @@ def is_dicom_seg(path: Path) -> bool:
     return str(meta.get("MediaStorageSOPClassUID", "")) in SOP_CLASSES
 
 
-def why_not(slices: Sequence[Path]) -> str | None:
-    """What a series lacks to be referred to: one line, or None if nothing."""
-    import pydicom
-
-    for path in slices:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tags = pydicom.dcmread(path, specific_tags=list(REQUIRED), stop_before_pixels=True)
-            missing = [name for name in REQUIRED if not tags.get(name)]
-        if missing:
-            return f"{path.name} has no {', '.join(missing)}"
-    return None
-
-
 def write_dicom_seg(
     labels: Volume, slices: Sequence[Path], names: Mapping[int, OrganName], path: Path, *, overwrite: bool = True
 ) -> None:
@@ -66,7 +52,7 @@ def write_dicom_seg(
     Args:
         labels: on the slices' own lattice, one along array axis 0 for each.
         slices: DICOM files of the scan, in that order.
-        names: label value to name.
+        names: label value to name; label_7 and so on where it says nothing.
         path: ends in .dcm. It appears whole or not at all.
         overwrite: replace a file that is there already.
 
@@ -76,9 +62,6 @@ def write_dicom_seg(
     require_readable_name(path)
     if not overwrite and path.exists():
         raise InputError(f"{path} exists already", "choose another name, or allow overwriting")
-    lacking = why_not(slices)
-    if lacking:
-        raise InputError(f"can't write {path.name}: {lacking}", "use the NIfTI mask, or export the scan with its UIDs")
     values = [int(value) for value in np.unique(labels.array_zyx) if value]
     if not 0 < len(values) <= LARGEST_SEGMENTS:
         raise InputError(f"can't write {path.name}: {len(values)} labels are there", "use the NIfTI mask")
@@ -89,11 +72,20 @@ def write_dicom_seg(
     numbers[values] = np.arange(1, len(values) + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values in the slices that break the standard's letter
+        sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in slices]
+        for file, tags in zip(slices, sources, strict=True):
+            if missing := [name for name in REQUIRED if not tags.get(name)]:
+                raise InputError(
+                    f"can't write {path.name}: {file.name} has no {', '.join(missing)}",
+                    "use the NIfTI mask, or export the scan with its UIDs",
+                )
         segmentation = highdicom.seg.Segmentation(
-            source_images=[pydicom.dcmread(file, stop_before_pixels=True) for file in slices],
+            source_images=sources,
             pixel_array=numbers[labels.array_zyx],
             segmentation_type="BINARY",
-            segment_descriptions=[_description(highdicom, n, names[v]) for n, v in enumerate(values, 1)],
+            segment_descriptions=[
+                _description(highdicom, n, names.get(v, unnamed(v))) for n, v in enumerate(values, 1)
+            ],
             series_instance_uid=highdicom.UID(),
             series_number=SERIES_NUMBER,
             sop_instance_uid=highdicom.UID(),
@@ -130,17 +122,15 @@ def read_dicom_seg(path: Path) -> Segments:
         said = " ".join(str(error).split())
         raise InputError(f"can't read {path} as DICOM Segmentation ({said:.200})", "export it again") from error
     inside = volume.array.reshape(*volume.array.shape[:3], len(numbers)) >= 0.5  # probabilities, of a fractional one
-    labels = np.zeros(inside.shape[:3], dtype=np.uint16)
-    names, shared = {}, 0
-    for place, number in enumerate(numbers):
-        shared += int(np.count_nonzero(labels[inside[..., place]]))
-        labels[inside[..., place]] = number
+    masks = ((number, inside[..., place]) for place, number in enumerate(numbers))
+    labels, shared = stacked(masks, inside.shape[:3], "segments")
+    names = {}
+    for number in numbers:
         description = found.get_segment_description(number)
         kind = description.segmented_property_type
         code = str(kind.value) if kind.scheme_designator == "SCT" and kind.value != ANATOMY[0] else ""
         names[number] = OrganName(str(description.segment_label).strip() or f"segment {number}", code)
-    notes = (f"{path}: {shared} voxels are in several segments, and count for the last",) if shared else ()
-    return Segments(_lattice(volume.affine, as_labels(labels, path)), names, notes)
+    return Segments(_lattice(volume.affine, labels), names, tuple(f"{path}: {remark}" for remark in shared))
 
 
 def _lattice(affine: npt.NDArray[np.float64], array_zyx: Array) -> Volume:

@@ -138,6 +138,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
 
     sitk = simpleitk()
     image = as_image(volume.with_array(array))
+    count = read_header if nifti else read_itk_header  # what arrived: ITK is silent when the disk is full
     with atomic_path(path) as temporary:
         remedy = "choose a writable folder with free space"
         try:
@@ -145,9 +146,7 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
         except RuntimeError as error:
             raise InputError(f"can't write {path} ({last_line(error)})", remedy) from error
         try:
-            (read_header if nifti else read_itk_header)(
-                temporary
-            )  # ITK is silent when the disk is full: count what arrived
+            count(temporary)
         except InputError as error:
             reason = error.what.replace(str(temporary), "the file")
             raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error

@@ -27,6 +27,11 @@ class OrganName:
     snomed: str = ""
 
 
+def unnamed(value: int) -> OrganName:
+    """What a label value is called that nobody named."""
+    return OrganName(f"label_{value}")
+
+
 def read_names(path: Path) -> dict[int, OrganName]:
     """Label value to name.
 

@@ -8,13 +8,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from psmnet.errors import InputError
 from psmnet.io.itk import read_image, remarks, simpleitk, volume_of
 from psmnet.io.itk_header import NRRD_SUFFIXES, read_itk_header
 from psmnet.io.organ_names import OrganName
-from psmnet.io.voxels import as_labels
+from psmnet.io.voxels import as_labels, stacked
 from psmnet.volume import Volume
 
 # A terminology entry is context~category~type~modifier and so on; the type says which organ it is.
@@ -57,23 +55,20 @@ def read_segments(path: Path) -> Segments | None:
         else [sitk.VectorIndexSelectionCast(image, index) for index in range(header.layers)]
     )
     arrays = [as_labels(volume_of(layer).array_zyx, path) for layer in layers]
-    labels = np.zeros(arrays[0].shape, dtype=np.uint16)
     names: dict[int, OrganName] = {}
-    shared = 0
+    masks = []
     for place, number in enumerate(numbers, 1):
         value, layer = (_whole(path, known, f"Segment{number}_{what}") for what in ("LabelValue", "Layer"))
         if layer >= len(arrays):
             raise InputError(f"{path}: segment {number} is in layer {layer} of {len(arrays)}", "save it again")
-        inside = arrays[layer] == value
-        shared += int(np.count_nonzero(labels[inside]))
-        labels[inside] = place
+        masks.append((place, layer, value))
         code = SNOMED.search(known.get(f"Segment{number}_Tags", ""))
         name = known.get(f"Segment{number}_Name", "").strip() or f"segment {number}"
         names[place] = OrganName(name, code.group(1) if code else "")
-    notes = remarks(path, header)
-    if shared:
-        notes += (f"{path}: {shared} voxels are in several segments, and count for the last",)
-    return Segments(volume_of(layers[0]).with_array(as_labels(labels, path)), names, notes)
+    inside = ((place, arrays[layer] == value) for place, layer, value in masks)
+    labels, shared = stacked(inside, arrays[0].shape, "segments")
+    notes = (*remarks(path, header), *(f"{path}: {remark}" for remark in shared))
+    return Segments(volume_of(layers[0]).with_array(labels), names, notes)
 
 
 def _whole(path: Path, known: dict[str, str], key: str) -> int:

@@ -1,8 +1,10 @@
 """What voxels a scan and a label map may have, whatever file they come from."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from psmnet.errors import InputError
 from psmnet.volume import Array
@@ -34,7 +36,7 @@ def as_scan(array: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
 
 
 def as_labels(array: Array, path: Path) -> Array:
-    """A label map's voxels, in the smallest of uint8, uint16 and int32 that holds the largest.
+    """A label map's voxels, `narrowed`.
 
     Raises:
         InputError: a value is fractional, negative, not finite or above 2^31 - 1.
@@ -53,5 +55,33 @@ def as_labels(array: Array, path: Path) -> Array:
         raise InputError(f"label values must not be negative, got {smallest} in {path}", remedy)
     if largest > np.iinfo(np.int32).max:
         raise InputError(f"label values must not exceed 2147483647, got {largest} in {path}", remedy)
+    return narrowed(array)
+
+
+def narrowed(labels: Array) -> Array:
+    """Label values, whole and of 0 to 2^31 - 1, in the smallest of uint8, uint16 and int32 that holds the largest."""
+    largest = labels.max()
     kind = next(kind for kind in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(kind).max)
-    return array.astype(kind, copy=False)
+    return labels.astype(kind, copy=False)
+
+
+def stacked(
+    masks: Iterable[tuple[int, npt.NDArray[np.bool_]]], shape_zyx: tuple[int, ...], what: str
+) -> tuple[Array, tuple[str, ...]]:
+    """Masks, each with its label value (up to 65,535), as one label map.
+
+    Args:
+        masks: one after another, so that one at a time has to be in memory.
+        shape_zyx: of each.
+        what: what the masks are called, for the remark.
+
+    Returns:
+        the label map, and a remark if masks share voxels: these have the last one's value.
+    """
+    labels = np.zeros(shape_zyx, dtype=np.uint16)
+    shared = 0
+    for value, inside in masks:
+        shared += int(np.count_nonzero(labels[inside]))
+        labels[inside] = value
+    remarks = (f"{shared} voxels are in several {what}, and count for the last",) if shared else ()
+    return narrowed(labels), remarks

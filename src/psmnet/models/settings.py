@@ -3,6 +3,7 @@
 A method's file holds its settings, which build its network; `models.build` lists them by name.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from torch import nn
@@ -11,7 +12,7 @@ from psmnet.errors import require
 
 
 @dataclass(frozen=True)
-class MethodSettings:
+class MethodSettings(ABC):
     """Base of the methods' settings; each states its own defaults, which are those its paper published.
 
     Attributes:
@@ -23,6 +24,6 @@ class MethodSettings:
     def __post_init__(self) -> None:
         require(self.alignment >= 0, f"alignment is {self.alignment}", "give 0 or more")
 
+    @abstractmethod
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
         """The method over an encoder whose matched map has `channels`."""
-        raise NotImplementedError
