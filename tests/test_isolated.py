@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from psmnet.errors import ConfigError, InputError
@@ -17,6 +19,8 @@ def act(prefix: str, item: str) -> str:
     kind, _, rest = item.partition(":")
     if kind == "sleep":
         time.sleep(float(rest))
+    if kind == "print":
+        os.write(1, rest.encode())
     if kind == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "exit":
@@ -99,3 +103,43 @@ def test_a_setup_that_fails_says_why():
 def test_settings_reach_the_process():
     with Isolated(partial(setup, "made")) as worker:
         assert worker.run("a", 60).startswith("made a")
+
+
+PARENT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_isolated import setup
+from psmnet.isolated import Isolated
+worker = Isolated(setup)
+print(worker.run("a", 60).split()[2], flush=True)
+worker.run("sleep:600", 900)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_process_ends_with_its_parent_in_the_middle_of_work():
+    arguments = [sys.executable, "-c", PARENT, str(Path(__file__).parent)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        time.sleep(0.2)
+        parent.kill()
+    child.wait(20)
+
+
+def test_what_libraries_print_does_not_come_between_answers():
+    with Isolated(partial(setup, "did")) as worker:
+        worker.run("print:noise", 60)
+        assert worker.run("a", 60).startswith("did a")
+
+
+def test_what_can_not_be_read_there_is_told():
+    with Isolated(setup) as worker, pytest.raises(InputError, match="please report"):
+        worker.run(Unreadable(), 60)  # type: ignore[arg-type]
+
+
+class Unreadable:
+    """Pickles well, unpickles ill."""
+
+    def __reduce__(self):
+        return int, ("no number",)

@@ -23,7 +23,6 @@ FLOORS = (
         "supports",
         "shape",
         "registration",
-        "cohort",
         "prepare",
         "check",
         "run",
@@ -44,7 +43,7 @@ FLOORS = (
         "checkpoint",
         "download",
     },
-    {"report", "viewer", "export"},
+    {"report", "cohort", "viewer", "export"},
     {"cli"},
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,12 @@ def read_json(path: Path) -> Any:
         raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run was writing in a folder; the caller holds its lock."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def require_writable(target: Path, *, overwrite: bool = True) -> None:

@@ -1,13 +1,22 @@
-"""Work in a process of its own: one that hangs is ended, one that dies is noticed, and either starts anew."""
+"""Work in a process of its own: one that hangs is ended, one that dies is noticed, and either starts anew.
 
-import multiprocessing
+A plain child that speaks pickles over its pipes, where a pool would not do: it works within daemonic processes (as
+Dask's workers are), needs no `if __name__ == "__main__"` of scripts, and one can be ended without the others.
+"""
+
+import contextlib
 import os
+import pickle
+import queue
 import signal
+import subprocess
+import sys
+import threading
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from functools import partial
+from pathlib import PurePath
+from typing import IO, Any, Generic, TypeVar
 
 from psmnet.errors import InputError, PsmnetError
 
@@ -16,15 +25,17 @@ Result = TypeVar("Result")
 
 START_S = 120.0  # to import what is needed; not the work's own time
 END_S = 5.0
+CHILD = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from psmnet import isolated; isolated.serve()"
 
 
 class Isolated(Generic[Item, Result]):
     """A process that does one piece of work after another, as a worker of many.
 
-    It is started by the first piece, keeps what was set up, and ends with `close` or with this process.
+    It is started by the first piece, keeps what was set up, and ends with `close` or with this process. It doesn't
+    hear Ctrl-C.
 
     Args:
-        setup: a module's function (or partial of one), called there once; returns the work.
+        setup: an imported module's function (or partial of one), called there once; returns the work.
 
     Example:
         >>> def setup(): return str.upper                              # doctest: +SKIP
@@ -34,8 +45,7 @@ class Isolated(Generic[Item, Result]):
 
     def __init__(self, setup: Callable[[], Callable[[Item], Result]]) -> None:
         self._setup = setup
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Isolated[Item, Result]":
         return self
@@ -53,98 +63,131 @@ class Isolated(Generic[Item, Result]):
         Raises:
             PsmnetError: as the setup or the work raised it; it took too long; or its process was killed.
         """
-        pipe = self._started()
-        try:
-            pipe.send(item)
-            if not pipe.poll(timeout_s):
-                self._end()
-                raise InputError(f"it took longer than {timeout_s:g} s", "allow more with --timeout, or leave it out")
-            done, answer = pipe.recv()
-        except (EOFError, OSError) as error:
-            raise InputError(self._epitaph(), "run it on a larger machine, or leave it out") from error
-        if not done:
-            raise answer
-        result: Result = answer
+        late = InputError(f"it took longer than {timeout_s:g} s", "allow more with --timeout, or leave it out")
+        result: Result = _ask(self._started(), item, timeout_s, late)
         return result
 
     def close(self) -> None:
-        """Let the process end."""
-        if self._pipe is not None:
-            self._pipe.close()  # it reads the end of its pipe
-        if self._process is not None:
-            self._process.join(END_S)
-        self._end()
+        """End the process, whatever it does."""
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
 
-    def _started(self) -> Connection:
-        if self._process is not None and self._process.is_alive() and self._pipe is not None:
-            return self._pipe
-        self._end()
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._setup), daemon=True)
-        self._process.start()
-        theirs.close()
+    def _started(self) -> "subprocess.Popen[bytes]":
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the parent's affair
+        )
         try:
-            if not self._pipe.poll(START_S):
-                self._end()
-                raise InputError(f"a process did not start within {START_S:g} s", "try again with fewer --workers")
-            done, answer = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise InputError(self._epitaph(), "run again with fewer --workers") from error
-        if not done:
-            self._end()
-            raise answer
-        return self._pipe
-
-    def _epitaph(self) -> str:
-        """What became of a process whose pipe is at its end."""
-        assert self._process is not None
-        self._process.join(END_S)
-        code = self._process.exitcode
-        self._end()
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else str(-code)
-            return f"its process was killed ({name}), perhaps for want of memory"
-        return f"its process ended with code {code}"
-
-    def _end(self) -> None:
-        if self._process is not None and self._process.is_alive():
-            self._process.kill()
-            self._process.join(END_S)
-        if self._pipe is not None:
-            self._pipe.close()
-        self._process = self._pipe = None
+            with contextlib.suppress(BrokenPipeError):  # it died at once: asking says so
+                pickle.dump(sys.path, _pipe(self._process.stdin))
+            late = InputError(f"a process did not start within {START_S:g} s", "try again with fewer --workers")
+            _ask(self._process, self._setup, START_S, late)
+        except PsmnetError:
+            self.close()
+            raise
+        return self._process
 
 
-def _serve(pipe: Connection, setup: Callable[[], Callable[[Any], Any]]) -> None:
-    """What the process does: answer (True, result) or (False, error), first for the setup."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    work: Callable[[Any], Any] | None = None
-    answer = _attempt(lambda _: setup(), None)
-    if answer[0]:
-        work = answer[1]
-        answer = True, None
-    pipe.send(answer)
-    while work is not None:
-        try:
-            item = pipe.recv()
-        except (EOFError, OSError):
-            break
-        pipe.send(_attempt(work, item))
-    os._exit(0)  # threads of libraries must not keep it
+def _ask(process: "subprocess.Popen[bytes]", question: Any, timeout_s: float, late: PsmnetError) -> Any:
+    """Send a question and wait for the answer, or raise what came instead."""
+    expired = threading.Event()
 
+    def expire() -> None:
+        expired.set()
+        process.kill()
 
-def _attempt(work: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
+    timer = threading.Timer(timeout_s, expire)
+    timer.daemon = True
+    timer.start()
     try:
-        return True, work(item)
+        # Twice pickled: what can't be read there is an error of the question's, not of the pipe's.
+        pickle.dump(pickle.dumps(question), _pipe(process.stdin))
+        _pipe(process.stdin).flush()
+        done, answer = pickle.load(_pipe(process.stdout))
+    except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:  # ValueError: closed by another thread
+        _end(process)
+        raise (
+            late
+            if expired.is_set()
+            else InputError(_epitaph(process.returncode), "run it on a larger machine, or leave it out")
+        ) from error
+    finally:
+        timer.cancel()
+    if not done:
+        raise answer
+    return answer
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(OSError):  # it may have ended already
+        _pipe(process.stdin).close()  # which it takes as the end
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _pipe(process.stdout).close()
+
+
+def _epitaph(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with code {code}"
+    known = {int(s): s.name for s in signal.Signals}
+    return f"its process was killed ({known.get(-code, -code)}), perhaps for want of memory"
+
+
+def serve() -> None:
+    """What the process does: answer (True, result) or (False, error), first to the setup."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what libraries print must not come between answers
+        questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(questions,), daemon=True).start()
+        work: Callable[[Any], Any] | None = None
+        while True:
+            question = questions.get()
+            done, answer = _attempt(partial(_answer, work, question))
+            if done and work is None:
+                work, answer = answer, None
+            pickle.dump((done, answer), answers)
+            answers.flush()
+
+
+def _listen(questions: "queue.SimpleQueue[bytes]") -> None:
+    """Hand questions on; at the end of the pipe, as of a parent that was killed, nobody waits for an answer."""
+    while True:
+        try:
+            questions.put(pickle.load(sys.stdin.buffer))
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+def _answer(work: Callable[[Any], Any] | None, question: bytes) -> Any:
+    asked = pickle.loads(question)
+    return asked() if work is None else work(asked)
+
+
+def _attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
+    try:
+        return True, work()
     except PsmnetError as error:
         return False, error
     except MemoryError:
         return False, InputError("it doesn't fit into memory", "run it on a larger machine, or leave it out")
     except OSError as error:
-        where = f"use {os.path.basename(error.filename)}" if error.filename else "write the output"  # noqa: PTH119
+        where = f"use {PurePath(error.filename).name}" if error.filename else "write the output"
         return False, InputError(f"can't {where} ({error.strerror or error})", "check paths and free space")
     except Exception as error:  # the others go on; a person has to look at this one
         last = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})"  # noqa: PTH119
+        what = f"{type(error).__name__}: {error} ({PurePath(last.filename).name}:{last.lineno})"
         return False, InputError(what, "please report this")

@@ -4,7 +4,6 @@ A case is its label map first and its image last, both written whole, so that an
 """
 
 import json
-import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from psmnet.data.preprocess import Recipe
 from psmnet.data.store import case_order
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import TEMPORARY_PREFIX
+from psmnet.files import sweep
 from psmnet.io.organ_names import unnamed
 from psmnet.io.raw_files import RawFiles
 from psmnet.lock import locked
@@ -117,7 +116,7 @@ def prepare_dataset(
         raise ConfigError(f"{out} is the raw data itself", "write elsewhere")
     raw, cases = _find(spec, raw_root, out)
     with locked(out):
-        _sweep(out)
+        sweep(out)
         earlier = read_dataset_file(out)
         if earlier is None and (any(out.glob("image_*")) or (out / DATASET_NAME).exists()):
             raise ConfigError(f"{out} holds data that psmnet prepare didn't write", "choose another folder")
@@ -144,7 +143,7 @@ def prepare_dataset(
                     result.notes += [f"case {case.id}: label {', '.join(nameless)} has no name"] if names else []
                 dataset.write(out)
             report(done, case.id, len(cases))
-        _sweep(out)  # after processes that were killed at work
+        sweep(out)  # after processes that were killed at work
         found = {record["modality"] for record in dataset.cases.values()}
         dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
         if dataset.modality == "mixed":
@@ -169,11 +168,6 @@ def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[
         f"{raw_root} ({len(packed.names)} files) doesn't hold {spec.facts.title}",
         f"give a folder above {spec.facts.raw_layout}, or the zip",
     )
-
-
-def _sweep(out: Path) -> None:
-    for leftover in out.glob(f"{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _recipe(

@@ -113,6 +113,12 @@ def without_numbers(path: Path) -> None:
     write_volume(Volume(np.full((4, 16, 16), np.nan, dtype=np.float32)), path)
 
 
+def outputs_of(name: str) -> list[str]:
+    """Files of a folder in which one scan was segmented."""
+    own = [f"{name}_{end}" for end in ("overlay.png", "seg.json", "seg.nii.gz")]
+    return sorted(["contact_sheet.html", "report.json", "summary.csv", *own])
+
+
 def constant(path: Path) -> None:
     scan = read_volume(path)
     write_volume(scan.with_array(np.full_like(scan.array_zyx, 7)), path)
@@ -155,12 +161,8 @@ def test_a_bad_query_does_not_stop_the_others(desk, phantoms):
     cut_short(desk.query)
     line = desk.refusal(*desk.arguments(desk.folder / "zebra.nii.gz"))
     assert line.startswith("1 of 2 scans failed: query.nii.gz: ")
-    assert line.endswith("; mend or leave them out, then run again with --skip-existing")
-    assert sorted(path.name for path in desk.out.iterdir()) == [
-        "report.json",
-        "zebra_overlay.png",
-        "zebra_seg.nii.gz",
-    ]
+    assert line.endswith("; mend or leave them out, then run again: the others are kept")
+    assert sorted(path.name for path in desk.out.iterdir()) == outputs_of("zebra")
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_others(desk, phantoms, name,
         assert "m\\udcfcller.nii.gz is not UTF-8; rename the file; " in only_line(outcome)
     else:
         assert (outcome.code, outcome.err) == (0, "")
-    assert sorted(path.name for path in desk.out.iterdir()) == ["a_overlay.png", "a_seg.nii.gz", "report.json"]
+    assert sorted(path.name for path in desk.out.iterdir()) == outputs_of("a")
     report = read_json(desk.out / "report.json")
     assert [entry["query"] for entry in report["failed"]] == failed
     assert len(report["skipped"]) == (0 if failed else 1)
@@ -308,7 +310,7 @@ def test_masks_are_not_replaced(desk):
     assert desk.cli(*desk.arguments()).code == 0
     before = (desk.out / "report.json").read_bytes()
     line = desk.refusal(*desk.arguments("--labels", "1"))
-    assert f"{desk.out / 'query_seg.nii.gz'} is there already; add --overwrite or --skip-existing" in line
+    assert f"{desk.out / 'query_seg.nii.gz'} is there already, of another scan or other settings; add --over" in line
     assert (desk.out / "report.json").read_bytes() == before
     assert not leftovers(desk.out)
     assert desk.cli(*desk.arguments("--labels", "1", "--overwrite")).code == 0
@@ -505,7 +507,7 @@ def test_names_of_any_script_do_not_crash_a_pipe(desk, encoding):
     assert (bad if encoding == "utf-8" else bad.encode("ascii", "backslashreplace").decode()) in line
     assert "Traceback" not in line
     assert "masks: 1 in " in done.stdout.decode(encoding)
-    assert sorted(path.name for path in out.iterdir()) == ["report.json", "пациент_overlay.png", "пациент_seg.nii.gz"]
+    assert sorted(path.name for path in out.iterdir()) == outputs_of("пациент")
     assert "пациент" in (out / "report.json").read_text(encoding="utf-8")
 
 

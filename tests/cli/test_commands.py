@@ -1,6 +1,8 @@
 import dataclasses
+import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dicom_files import write_series
 from psmnet import training
 from psmnet.catalog import DATASETS
 from psmnet.cli import demo
@@ -266,6 +269,7 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
         "notes",
         "method",
         "weights_sha256",
+        "settings_sha256",
         "versions",
         "seconds",
     }
@@ -277,7 +281,11 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
         "label_1.nii.gz": "the support itself",
     } | {f"label_{n}.nii.gz": "a label map" for n in range(2, 7)}
     assert report["failed"] == [
-        {"query": "image_3.nii.gz", "reason": "image_3.nii.gz is empty (0 bytes); copy or export the file again"}
+        {
+            "query": "image_3.nii.gz",
+            "name": "image_3",
+            "reason": "image_3.nii.gz is empty (0 bytes); copy or export the file again",
+        }
     ]
     first = report["queries"][0]
     assert "image_2.nii.gz: 3 of 49152 voxels are not finite" in first["notes"][0]
@@ -299,7 +307,8 @@ def test_segment_ends_with_what_to_look_at_first(cli, data, tmp_path, tiny_weigh
     worst = min(report["queries"], key=lambda entry: entry["confidence"])
     masks, overlays, last = outcome.out.splitlines()[-3:]
     assert masks == f"masks: 2 in {tmp_path / 'masks'} (<name>_seg.nii.gz)"
-    assert overlays.startswith(f"overlays: {tmp_path / 'masks'}")
+    folder = tmp_path / "masks"
+    assert overlays == f"table and pictures: {folder / 'summary.csv'}, {folder / 'contact_sheet.html'}"
     assert last.startswith(f"look first at: {tmp_path / 'masks' / worst['overlay']} (")
 
 
@@ -310,26 +319,63 @@ def test_segment_with_several_supports(cli, data, tmp_path, tiny_weights):
     assert len(read_json(tmp_path / "masks" / "report.json")["supports"]) == 2
 
 
-def test_segment_goes_on_after_an_interruption(cli, data, tmp_path, tiny_weights):
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "image_2_seg.nii.gz").write_bytes(b"there")
-    arguments = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz")
-    outcome = cli(*arguments)
-    assert outcome.code == 2
-    assert "image_2_seg.nii.gz is there already; add --overwrite or --skip-existing" in outcome.err
-    assert list(contents(tmp_path / "masks")) == ["image_2_seg.nii.gz"]
-    outcome = cli(*arguments, "--skip-existing")
+def test_segment_goes_on_where_it_was_broken_off(cli, data, tmp_path, tiny_weights):
+    first = cli(*segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz"))
+    assert (first.code, first.err) == (0, "")
+    before = contents(tmp_path / "masks")
+    (tmp_path / "masks" / ".tmp-half.nii.gz").write_bytes(b"of a run that was killed")
+    both = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz")
+    outcome = cli(*both)
     assert (outcome.code, outcome.err) == (0, "")
-    assert (tmp_path / "masks" / "image_2_seg.nii.gz").read_bytes() == b"there"
-    assert set(contents(tmp_path / "masks")) == {
-        "image_2_seg.nii.gz",
-        "image_3_seg.nii.gz",
-        "image_3_overlay.png",
-        "report.json",
+    assert "kept: 1 of 2, done before by the same inputs and settings" in outcome.out
+    after = contents(tmp_path / "masks")
+    own = {f"image_{n}_{end}" for n in (2, 3) for end in ("seg.nii.gz", "seg.json", "overlay.png")}
+    assert set(after) == own | {"report.json", "summary.csv", "contact_sheet.html"}
+    assert {name: after[name] for name in before if name.startswith("image_2")} == {
+        name: content for name, content in before.items() if name.startswith("image_2")
     }
+    report = read_json(tmp_path / "masks" / "report.json")
+    assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
+    other = cli(*both, "--labels", "1")
+    assert other.code == 2
+    assert "image_2_seg.nii.gz is there already, of another scan or other settings; add --overwrite" in other.err
+    assert contents(tmp_path / "masks") == after
+    assert cli(*both, "--labels", "1", "--overwrite").code == 0
 
 
-# ---- one writer ------------------------------------------------------------------------------------------------
+def test_segment_tells_no_name_if_asked(cli, data, tmp_path, tiny_weights):
+    """A tagged DICOM scan and a file under a folder called after a patient: nothing that is written or said tells."""
+    folder = data / "DOE^JANE"
+    folder.mkdir()
+    for name in ("image_1", "label_1", "image_2"):
+        (data / f"{name}.nii.gz").rename(folder / f"Doe_Jane_{name}.nii.gz")
+    scan = read_volume(data / "image_3.nii.gz")
+    tags = {"PatientName": "DOE^JANE", "PatientID": "DOE-1955", "PatientBirthDate": "19550505"}
+    stored = np.rint(scan.array_zyx * 10).astype(np.int16)
+    write_series(folder / "Jane Doe T2", stored, spacing_mm=scan.spacing_mm, **tags)
+    support = ("--support", folder / "Doe_Jane_image_1.nii.gz", folder / "Doe_Jane_label_1.nii.gz")
+    (folder / "Doe_Jane_broken.nii.gz").write_bytes(b"no image")
+    out = tmp_path / "masks"
+    outcome = cli("segment", folder, *support, "--weights", tiny_weights, "--out", out, "--anonymise", "--workers", 1)
+    assert outcome.code == 2
+    assert "1 of 3 scans failed: scan_" in outcome.err
+    found = contents(out)
+    assert len([name for name in found if name.endswith("_seg.nii.gz")]) == 2
+    for name, content in {**found, "out": outcome.out.encode(), "err": outcome.err.encode()}.items():
+        whole = gzip.decompress(content) if name.endswith(".gz") else re.sub(rb"base64,[^\"]*", b"", content)
+        for secret in (b"jane", b"doe", b"1955"):
+            assert secret not in whole.lower(), (name, secret)
+            assert secret not in name.lower().encode()
+
+
+def test_segment_on_a_cluster_far_away_in_clear(cli, data, tmp_path, tiny_weights):
+    arguments = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", "--cluster", "tcp://10.0.0.1:8786")
+    outcome = cli(*arguments)
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert "say --insecure" in outcome.err
+    assert not (tmp_path / "masks").exists()
+    outcome = cli(*arguments, "--insecure", "--workers", 2)
+    assert "--workers with --cluster; the cluster has its own" in outcome.err
 
 
 @pytest.mark.usefixtures("tiny_preset")
@@ -398,15 +444,3 @@ def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
     outcome = cli("demo", "--out", tmp_path / "out")
     assert (outcome.code, outcome.err) == (2, f"psmnet: {tmp_path / 'out'} {message}\n")
     assert contents(tmp_path) == {stray: b"mine"}
-
-
-def test_going_on_after_an_interruption_keeps_what_the_report_said(cli, phantoms, tiny_weights, tmp_path):
-    support = ("--support", phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz")
-    options = (*support, "--weights", tiny_weights, "--out", tmp_path / "masks")
-    assert cli("segment", phantoms / "image_2.nii.gz", *options).code == 0
-    both = (phantoms / "image_2.nii.gz", phantoms / "image_3.nii.gz")
-    assert cli("segment", *both, *options, "--skip-existing").code == 0
-    report = json.loads((tmp_path / "masks" / "report.json").read_text(encoding="utf-8"))
-    assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
-    refused = cli("segment", *both, *options, "--skip-existing", "--overwrite")
-    assert (refused.code, refused.err.count("\n")) == (2, 1)

@@ -1,34 +1,29 @@
 """psmnet segment."""
 
+import os
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from psmnet import runtime
-from psmnet.checkpoint import Weights
 from psmnet.cli import console
-from psmnet.cli.options import (
-    DATA,
-    device_option,
-    method_option,
-    overwrite_option,
-    set_threads,
-    threads_option,
-    weights_option,
-)
-from psmnet.cohort import Query, find_queries, segment_queries
-from psmnet.errors import ConfigError, InputError
-from psmnet.files import read_json, write_json
-from psmnet.io.names import without_folder
+from psmnet.cli.options import DATA, device_option, method_option, overwrite_option, threads_option, weights_option
+from psmnet.cohort.cluster import on_cluster, require_safe
+from psmnet.cohort.engines import Outcomes, in_processes, in_this_process
+from psmnet.cohort.job import FORMATS, Job, Loaded
+from psmnet.cohort.queries import Query, anonymised, find_queries
+from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, write_summary
+from psmnet.cohort.worker import Done, Worker, failure, require_own
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.files import sweep
 from psmnet.io.organ_names import read_names
 from psmnet.lock import locked
-from psmnet.predictors import load_method, method_name, segmenter_of
-from psmnet.report.overlay import draw_overlay
-from psmnet.segmenter import Segmentation
-from psmnet.supports import read_supports
-from psmnet.volume import Volume
+
+MINUTES = 30.0  # that a scan may take
 
 
 @click.command("segment")
@@ -49,9 +44,16 @@ from psmnet.volume import Volume
 @click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
 @click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
 @overwrite_option("masks")
-@click.option("--skip-existing", is_flag=True, help="Leave out scans whose mask is there: go on after an interruption.")
+@click.option("--format", "ending", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of masks.")
+@click.option("--anonymise", is_flag=True, help="Call outputs by checksums in place of file names; no DICOM SEG.")
 @click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
 @click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
+@click.option("--workers", type=click.IntRange(1), help="Scans at the same time, each in a process; 1 by default.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="For a scan; 30 by default."
+)
+@click.option("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers do it, as tls://host:8786.")
+@click.option("--insecure", is_flag=True, help="Allow a --cluster on other machines without TLS.")
 @device_option()
 @threads_option()
 def command(
@@ -63,73 +65,97 @@ def command(
     labels: str | None,
     names: Path | None,
     overwrite: bool,
-    skip_existing: bool,
+    ending: str,
+    anonymise: bool,
     series: tuple[str, ...],
     trust_support_grid: bool,
+    workers: int | None,
+    timeout: float | None,
+    cluster: str | None,
+    insecure: bool,
     device: str,
     threads: int | None,
 ) -> None:
     """Segment scans (files, DICOM folders, folders of these or quoted globs) from one or more labelled ones.
 
     Each query gets a mask on its own grid with the support's label values, and an overlay picture to check it by.
-    Queries that are DICOM also get a DICOM Segmentation, which carries the patient's identity as they do.
+    Queries that are DICOM also get a DICOM Segmentation, which carries the patient's identity as they do. Run again,
+    it goes on: scans that were done by the same inputs and settings are left alone.
     """
-    set_threads(threads)
     began = time.perf_counter()
+    if cluster is not None:
+        require_safe(cluster, insecure=insecure)
+    if cluster is not None and workers is not None:
+        raise ConfigError("--workers with --cluster", "the cluster has its own: leave one out")
     wanted = _label_values(labels)
-    notes: list[str] = []
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
-    labelled = read_supports(
-        supports, names=read_names(names) if names else None, series=series, trust_grid=trust_support_grid, notes=notes
+    if anonymise:
+        found = anonymised(found)
+    job = Job(
+        supports=tuple((image.absolute(), mask.absolute()) for image, mask in supports),
+        out=out.absolute(),
+        names=read_names(names) if names else {},
+        labels=wanted,
+        series=series,
+        trust_grid=trust_support_grid,
+        method=method,
+        weights=str(Path(weights).absolute()) if weights and Path(weights).exists() else weights,
+        device=device,
+        threads=_threads_each(threads, workers),
+        ending=ending,
+        overwrite=overwrite,
+        anonymise=anonymise,
     )
-    chosen = load_method(method, weights)
-    segmenter = segmenter_of(chosen, runtime.pick_device(device))
-    segmenter.set_support(labelled.pairs, wanted)
-    called = {value: labelled.names[value].name for value in segmenter.label_values}
-    if overwrite and skip_existing:
-        raise ConfigError("--overwrite with --skip-existing", "give one of them")
+    if cluster is None:
+        runtime.pick_device(device)
+    loaded = job.load()
+    job = job.with_key(loaded)
     with locked(out), console.progress("scans", len(found)) as advance:
-        entries = _earlier(out, found) if skip_existing else []
-
-        def done(query: Query, image: Volume, result: Segmentation, mask: Path) -> None:
-            overlay = out / f"{query.name}_overlay.png"
-            seen = result.view.apply_array(result.labels.array_zyx)
-            draw_overlay(result.view.apply(image), seen, called, overlay, title=query.name)
-            entries.append(_entry(query, result, mask, overlay, called))
-            advance(len(entries), query.name)
-
-        failed = segment_queries(
-            segmenter,
-            found,
-            out,
-            names=labelled.names,
-            series=series,
-            overwrite=overwrite,
-            skip_existing=skip_existing,
-            done=done,
+        sweep(out)
+        require_own(job, found)
+        done: dict[Query, Done] = {}
+        failed: dict[Query, PsmnetError] = {}
+        engine = _engine(job, loaded, found, workers, timeout, cluster)
+        with closing(engine):
+            for query, outcome in engine:
+                if isinstance(outcome, Done):
+                    done[query] = outcome
+                else:
+                    failed[query] = outcome
+                advance(len(done) + len(failed), query.name)
+        cohort = Cohort(
+            entries=[done[query].entry for query in found if query in done],
+            failed=[(query, failed[query]) for query in found if query in failed],
+            skipped=skipped,
+            kept=sum(one.kept for one in done.values()),
+            seconds=time.perf_counter() - began,
         )
-        report = {
-            "schema": "psmnet-segment-1",
-            "supports": [{"image": image.name, "labels": mask.name} for image, mask in supports],
-            "labels": {str(value): name for value, name in called.items()},
-            "queries": entries,
-            "failed": [
-                {"query": query.path.name, "reason": without_folder(str(error), query.path)} for query, error in failed
-            ],
-            "skipped": [{"file": skip.path.name, "reason": skip.reason} for skip in skipped],
-            "notes": notes,
-            "method": method_name(chosen),
-            "weights_sha256": chosen.sha256 if isinstance(chosen, Weights) else None,
-            "versions": runtime.versions(),
-            "seconds": round(time.perf_counter() - began, 3),
-        }
-        write_json(out / "report.json", report)
-    _print(out, entries, notes, report)
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {len(found)} scans failed: " + "; ".join(f"{q.path.name}: {e}" for q, e in failed),
-            "mend or leave them out, then run again with --skip-existing",
-        )
+        write_summary(job, loaded, cohort)
+    _print(out, job, loaded, cohort)
+
+
+def _engine(
+    job: Job,
+    loaded: Loaded,
+    queries: Sequence[Query],
+    workers: int | None,
+    timeout: float | None,
+    cluster: str | None,
+) -> Outcomes:
+    """Who does it. A lone scan needs no process of its own: there is no rest that has to go on."""
+    seconds = 60 * (timeout or MINUTES)
+    if cluster is not None:
+        return on_cluster(job, queries, cluster, seconds)
+    if len(queries) == 1 and workers is None and timeout is None:
+        return in_this_process(Worker(job, loaded), queries)
+    return in_processes(job, queries, workers or 1, seconds)
+
+
+def _threads_each(threads: int | None, workers: int | None) -> int | None:
+    """CPU threads of each worker: the cores shared out, unless said otherwise."""
+    if threads is not None or workers is None:
+        return threads
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _two_files_each(pairs: tuple[tuple[Path, Path], ...]) -> tuple[tuple[Path, Path], ...]:
@@ -139,51 +165,36 @@ def _two_files_each(pairs: tuple[tuple[Path, Path], ...]) -> tuple[tuple[Path, P
     return tuple(dict.fromkeys(pairs))
 
 
-def _label_values(text: str | None) -> list[int] | None:
+def _label_values(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConfigError(f"--labels {text}", "give whole numbers above 0, as in 1,4")
-    return [int(part) for part in parts]
+    return tuple(int(part) for part in parts)
 
 
-def _earlier(out: Path, queries: list[Query]) -> list[dict[str, Any]]:
-    """What an earlier report says of queries whose masks are there."""
-    path = out / "report.json"
-    report = read_json(path) if path.exists() else {}
-    masks = {query.mask_name for query in queries}
-    return [e for e in report.get("queries", []) if e["mask"] in masks and (out / e["mask"]).exists()]
-
-
-def _entry(query: Query, result: Segmentation, mask: Path, overlay: Path, called: dict[int, str]) -> dict[str, Any]:
-    volumes = result.volumes_ml()
-    return {
-        "query": query.path.name,
-        "mask": mask.name,
-        "overlay": overlay.name,
-        "confidence": min(result.confidence.values()),
-        "labels": {
-            called[value]: {"value": value, "volume_ml": round(volumes[value], 3), "confidence": round(confidence, 4)}
-            for value, confidence in result.confidence.items()
-        },
-        "notes": list(result.notes),
-    }
-
-
-def _print(out: Path, entries: list[dict[str, Any]], notes: list[str], report: dict[str, Any]) -> None:
-    for skip in report["skipped"]:
-        console.out.print(f"skipped {skip['file']}: {skip['reason']}")
-    for note in notes:
+def _print(out: Path, job: Job, loaded: Loaded, cohort: Cohort) -> None:
+    for skip in cohort.skipped:
+        console.out.print(f"skipped {'a file' if job.anonymise else skip.path.name}: {skip.reason}")
+    for note in notes_of(job, loaded):
         console.out.print(f"note: {note}")
-    for entry in entries:
+    for entry in cohort.entries:
         for note in entry["notes"]:
             console.out.print(f"note: {entry['query']}: {note}")
-    if not entries:
-        return
-    worst = min(entries, key=lambda entry: entry["confidence"])
-    missing = [value for value, found in worst["labels"].items() if found["volume_ml"] == 0]
-    why = f"not found: {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
-    console.out.print(f"masks: {len(entries)} in {out} (<name>_seg.nii.gz)")
-    console.out.print(f"overlays: {out} (<name>_overlay.png)")
-    console.out.print(f"look first at: {out / worst['overlay']} ({why})")
+    if cohort.kept:
+        console.out.print(f"kept: {cohort.kept} of {len(cohort.entries)}, done before by the same inputs and settings")
+    if cohort.entries:
+        worst: dict[str, Any] = cohort.ranked()[0]
+        missing = [organ for organ, found in worst["labels"].items() if found["volume_ml"] == 0]
+        why = f"not found: {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
+        console.out.print(f"masks: {len(cohort.entries)} in {out} (<name>_seg.{job.ending})")
+        console.out.print(f"table and pictures: {out / TABLE_NAME}, {out / SHEET_NAME}")
+        console.out.print(f"look first at: {out / worst['overlay']} ({why})")
+    if cohort.failed:
+        told = [failure(query, error, job.anonymise) for query, error in cohort.failed]
+        raise InputError(
+            f"{len(told)} of {len(told) + len(cohort.entries)} scans failed: "
+            + "; ".join(f"{one['query']}: {one['reason']}" for one in told),
+            "mend or leave them out, then run again: the others are kept",
+        )

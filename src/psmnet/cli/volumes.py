@@ -9,6 +9,7 @@ from rich.table import Table
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
+from psmnet.cohort import REPORT_NAME
 from psmnet.errors import InputError, PsmnetError
 from psmnet.files import read_json, require_writable, write_text
 from psmnet.io import has_scan_suffix, read_labels
@@ -17,7 +18,6 @@ from psmnet.io.organ_names import read_names, unnamed
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.shape import measure
 
-REPORT_NAME = "report.json"
 COLUMNS = (
     *("mask", "label", "organ", "volume_ml", "surface_cm2", "sphericity"),
     *("extent_x_mm", "extent_y_mm", "extent_z_mm", "parts", "slices"),

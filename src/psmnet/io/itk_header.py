@@ -51,11 +51,13 @@ class ItkHeader:
         size_xyz: voxels along the stored axes.
         layers: label maps on top of each other in a .seg.nrrd; 1 of everything else.
         oriented: whether the file says how the axes lie in the patient.
+        holder: the file that holds the voxels: of a .mhd, another one.
     """
 
     size_xyz: tuple[int, int, int]
     layers: int
     oriented: bool
+    holder: Path
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _nrrd(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
         raise InputError(f"{path} skips a part of its voxels (byte skip, line skip)", AGAIN)
     needed = layers * math.prod(size) * NRRD_BYTES[kind]
     oriented = "space directions" in fields and ("space" in fields or "space dimension" in fields)
-    return ItkHeader(size, layers, oriented), _Layout(path, end, NRRD_CODINGS[encoding], needed)
+    return ItkHeader(size, layers, oriented, path), _Layout(path, end, NRRD_CODINGS[encoding], needed)
 
 
 def _is_list(kinds: str, directions: str) -> bool:
@@ -182,7 +184,7 @@ def _meta(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
             raise InputError(
                 f"{path} has {there} compressed bytes, and its header says {said}", "copy or export it again"
             )
-    return ItkHeader(size, 1, oriented), layout
+    return ItkHeader(size, 1, oriented, holder), layout
 
 
 def _whole(path: Path, name: str, text: str) -> list[int]:

@@ -1,21 +1,17 @@
-"""Many queries: which files they are, what their outputs are called, one after another."""
+"""Which scans a user means, and what their outputs are called."""
 
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psmnet.errors import InputError, PsmnetError
-from psmnet.io import Scan, has_scan_suffix, read_scan, write_volume
+from psmnet.cohort.job import checksum
+from psmnet.errors import InputError
+from psmnet.io import has_scan_suffix
 from psmnet.io.dicom_folder import holds_dicom
-from psmnet.io.dicom_seg import write_dicom_seg
-from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem, without_folder
-from psmnet.io.organ_names import OrganName
-from psmnet.predictors import WholeScan
-from psmnet.segmenter import Segmentation
-from psmnet.volume import Volume
+from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 
 INSIDE_OUT = "it lies in the output folder"
 
@@ -31,16 +27,6 @@ class Query:
 
     path: Path
     name: str
-
-    @property
-    def mask_name(self) -> str:
-        """File name of its mask."""
-        return f"{self.name}_seg.nii.gz"
-
-    @property
-    def dicom_name(self) -> str:
-        """File name of its mask as DICOM Segmentation."""
-        return f"{self.name}_seg.dcm"
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
     Raises:
         InputError: a pattern that matches nothing, nothing left to segment, or names that can't be told apart.
     """
-    paths: dict[Path, None] = {}
+    paths: dict[Path, Path] = {}  # real path to that which was given
     skipped: list[Skipped] = []
     own = {path.resolve() for path in supports}
     for pattern in patterns:
@@ -73,8 +59,8 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
             reason = _reason_to_skip(path, own, out)
             if reason is not None:
                 skipped.append(Skipped(path, reason))
-            elif path.resolve() not in {known.resolve() for known in paths}:
-                paths[path] = None
+            else:
+                paths.setdefault(path.resolve(), path.absolute())
     if not paths:
         why = f" ({skipped[0].path.name}: {skipped[0].reason})" if skipped else ""
         inside = skipped and all(skip.reason == INSIDE_OUT for skip in skipped)
@@ -82,69 +68,19 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
             "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans, or folders of DICOM slices"
         )
         raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", remedy)
-    return [Query(path, name) for path, name in zip(paths, _names(list(paths)), strict=True)], skipped
+    found = list(paths.values())
+    return [Query(path, name) for path, name in zip(found, _names(found), strict=True)], skipped
 
 
-def segment_queries(
-    segmenter: WholeScan,
-    queries: Sequence[Query],
-    out: Path,
-    *,
-    names: Mapping[int, OrganName] | None = None,
-    series: Collection[str] = (),
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    done: Callable[[Query, Volume, Segmentation, Path], None],
-) -> list[tuple[Query, PsmnetError]]:
-    """Segment one query after another; one that can't be used is reported and the rest goes on.
-
-    Args:
-        segmenter: with its support set.
-        queries: scans and names.
-        out: folder for `<name>_seg.nii.gz`, and for `<name>_seg.dcm` of scans that are DICOM.
-        names: of label values, for DICOM; label_7 and so on by default.
-        series: SeriesInstanceUIDs that are wanted of DICOM folders; else the largest of each.
-        overwrite: replace masks that are there.
-        skip_existing: leave out queries whose mask is there, as of a run that was cut short.
-        done: told (query, image, result, mask's path) after each.
-
-    Returns:
-        the queries that failed, with the reason.
-
-    Raises:
-        InputError: a mask is there already and `overwrite` is off: nothing is segmented then.
-    """
-    targets = {query: out / query.mask_name for query in queries}
-    there = [query for query, target in targets.items() if target.exists()]
-    if there and not overwrite and not skip_existing:
-        raise InputError(
-            f"{targets[there[0]]} is there already", "add --overwrite or --skip-existing, or choose another --out"
-        )
-    failed = []
-    for query, target in targets.items():
-        if skip_existing and query in there:
-            continue
-        try:
-            notes: list[str] = []
-            scan = read_scan(query.path, series=series, notes=notes)
-            result = segmenter.examine(scan.volume)
-            write_volume(result.labels, target)
-            if scan.slices:
-                notes += _write_dicom(scan, result.labels, names or {}, out / query.dicom_name)
-            done(query, scan.volume, result.with_notes([without_folder(note, query.path) for note in notes]), target)
-        except PsmnetError as error:
-            failed.append((query, error))
-    return failed
-
-
-def _write_dicom(scan: Scan, labels: Volume, names: Mapping[int, OrganName], target: Path) -> list[str]:
-    """Write a mask as DICOM Segmentation too; a remark where that can't be."""
-    target.unlink(missing_ok=True)  # one of an earlier mask would tell another story
-    try:
-        write_dicom_seg(labels, scan.slices, names, target)
-    except InputError as error:
-        return [f"no DICOM Segmentation: {error}"]
-    return []
+def anonymised(queries: Sequence[Query]) -> list[Query]:
+    """The same under names that tell of no patient: from each scan's content, so that they come out again."""
+    times: Counter[str] = Counter()
+    found = []
+    for query in queries:
+        name = f"scan_{checksum(query.path)[:12]}"
+        times[name] += 1
+        found.append(Query(query.path, name if times[name] == 1 else f"{name}-{times[name]}"))
+    return found
 
 
 def _expand(pattern: str) -> list[Path]:

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import unicodedata
 from pathlib import Path
@@ -6,14 +7,8 @@ import numpy as np
 import pytest
 
 from dicom_files import write_series
-from psmnet.cohort import Query, Skipped, find_queries, segment_queries
-from psmnet.data.phantom import draw_patient
+from psmnet.cohort.queries import Skipped, anonymised, find_queries
 from psmnet.errors import InputError
-from psmnet.io import read_labels, write_volume
-from psmnet.io.organ_names import OrganName
-from psmnet.segmenter import Segmentation, Segmenter
-from psmnet.supports import read_supports
-from psmnet.volume import Volume
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
@@ -209,153 +204,18 @@ def test_names_that_can_not_be_told_apart(tmp_path, files):
     assert set(re.findall(r"\S+\.nii(?:\.gz)?(?=[, ])", str(caught.value))) == clashing
 
 
-# ---- segmenting ------------------------------------------------------------------------------------------------
+# ---- names that tell of nobody ---------------------------------------------------------------------------------
 
 
-def blocks(seed: int) -> tuple[Volume, Volume]:
-    array = np.random.default_rng(seed).normal(100, 5, (6, 24, 24)).astype(np.float32)
-    labels = np.zeros(array.shape, dtype=np.uint8)
-    labels[1:5, 4:12, 4:12] = 3
-    array[labels == 3] = 300
-    lattice = Volume(array, (3.0, 3.0, 8.0))
-    return lattice, lattice.with_array(labels)
-
-
-@pytest.fixture
-def segmenter(tiny_weights: Path) -> Segmenter:
-    ready = Segmenter.from_checkpoint(tiny_weights, "cpu")
-    ready.set_support([blocks(0)])
-    return ready
-
-
-def test_a_bad_query_among_good_ones(segmenter, tmp_path):
-    for number in (1, 3):
-        write_volume(blocks(number)[0], tmp_path / f"scan{number}.nii.gz")
-    (tmp_path / "scan2.nii.gz").write_bytes(b"no image")
+def test_anonymous_names_come_from_content_and_come_out_again(tmp_path):
+    for name, content in {"Jane Doe": b"1", "John": b"2", "Jane Doe, copy": b"1"}.items():
+        (tmp_path / f"{name}.nii.gz").write_bytes(content)
+    write_series(tmp_path / "slices", np.ones((2, 4, 4), np.int16), spacing_mm=(1, 1, 3))
     queries, _ = find_queries([str(tmp_path)], [], tmp_path / "out")
-    told: list[tuple[str, Path]] = []
-
-    def done(query: Query, image: Volume, result: Segmentation, mask: Path) -> None:
-        assert np.array_equal(read_labels(mask).array_zyx, result.labels.array_zyx)
-        assert image.array_zyx.shape == result.labels.array_zyx.shape
-        told.append((query.name, mask))
-
-    failed = segment_queries(segmenter, queries, tmp_path / "out", overwrite=False, done=done)
-    assert [(query.name, "scan2.nii.gz" in str(error)) for query, error in failed] == [("scan2", True)]
-    assert told == [(f"scan{n}", tmp_path / "out" / f"scan{n}_seg.nii.gz") for n in (1, 3)]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["scan1_seg.nii.gz", "scan3_seg.nii.gz"]
-
-
-def test_nothing_is_replaced_without_overwrite(segmenter, tmp_path):
-    for number in (1, 2):
-        write_volume(blocks(number)[0], tmp_path / f"scan{number}.nii.gz")
-    queries, _ = find_queries([str(tmp_path)], [], tmp_path / "out")
-    touch(tmp_path, "out/scan2_seg.nii.gz")
-    told: list[str] = []
-
-    def done(query: Query, *_: object) -> None:
-        told.append(query.name)
-
-    with pytest.raises(InputError, match=r"scan2_seg\.nii\.gz is there already; add --overwrite or --skip-existing"):
-        segment_queries(segmenter, queries, tmp_path / "out", overwrite=False, done=done)
-    assert told == []
-    assert (tmp_path / "out" / "scan2_seg.nii.gz").read_bytes() == b""
-
-    assert segment_queries(segmenter, queries, tmp_path / "out", overwrite=True, done=done) == []
-    assert told == ["scan1", "scan2"]
-    assert read_labels(tmp_path / "out" / "scan2_seg.nii.gz").array_zyx.shape == (6, 24, 24)
-
-
-def test_what_is_there_may_be_skipped(segmenter, tmp_path):
-    for number in (1, 2):
-        write_volume(blocks(number)[0], tmp_path / f"scan{number}.nii.gz")
-    queries, _ = find_queries([str(tmp_path)], [], tmp_path / "out")
-    touch(tmp_path, "out/scan1_seg.nii.gz")
-    told: list[str] = []
-    failed = segment_queries(
-        segmenter, queries, tmp_path / "out", skip_existing=True, done=lambda query, *_: told.append(query.name)
-    )
-    assert (failed, told) == ([], ["scan2"])
-    assert (tmp_path / "out" / "scan1_seg.nii.gz").read_bytes() == b""
-
-
-def test_notes_name_files_not_folders(segmenter, tmp_path):
-    """A path may hold a person's name; results are passed on."""
-    image, labels = blocks(1)
-    array = image.array_zyx.copy()
-    array[0, 0, 0] = np.nan
-    write_volume(image.with_array(array), tmp_path / "scan.nii.gz")
-    write_volume(labels, tmp_path / "labels.nii.gz")
-    notes: list[str] = []
-    found: list[tuple[str, ...]] = []
-    read_supports([(tmp_path / "scan.nii.gz", tmp_path / "labels.nii.gz")], notes=notes)
-    segment_queries(
-        segmenter,
-        [Query(tmp_path / "scan.nii.gz", "scan")],
-        tmp_path / "out",
-        overwrite=False,
-        done=lambda query, image, result, mask: found.append(result.notes),
-    )
-    for (note,) in (notes, *found):
-        assert note.startswith("scan.nii.gz: 1 of 3456 voxels are not finite")
-
-
-def patient_as_slices(folder: Path, **tags: str) -> tuple[Volume, Volume]:
-    image, labels = draw_patient(seed=3)
-    stored = image.with_array(np.rint(image.array_zyx * 1000).astype(np.int16))
-    where = {"spacing_mm": image.spacing_mm, "origin_mm": image.origin_mm, "direction": image.direction}
-    write_series(folder, stored.array_zyx, **where, **tags)  # type: ignore[arg-type]
-    return stored, labels
-
-
-def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(tmp_path, tiny_weights):
-    """And written as DICOM too, voxel for voxel."""
-    pytest.importorskip("highdicom")
-    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5"}
-    empty = dict.fromkeys(
-        ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"), ""
-    )
-    image, labels = patient_as_slices(tmp_path / "slices", **uids, **empty)
-    write_volume(image, tmp_path / "file.nii.gz")
-    segmenter = Segmenter.from_checkpoint(tiny_weights, "cpu")
-    segmenter.set_support([(image, labels)])
-    queries, _ = find_queries([str(tmp_path / "slices"), str(tmp_path / "file.nii.gz")], [], tmp_path / "out")
-    found: dict[str, Segmentation] = {}
-    names = {1: OrganName("liver", "10200004")}
-    failed = segment_queries(
-        segmenter,
-        queries,
-        tmp_path / "out",
-        names=names,
-        done=lambda query, _image, result, _mask: found.update({query.name: result}),
-    )
-    assert failed == []
-    mask = found["slices"].labels
-    assert np.array_equal(mask.array_zyx, found["file"].labels.array_zyx)
-    assert np.allclose(mask.affine, found["file"].labels.affine, atol=1e-3)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "file_seg.nii.gz",
-        "slices_seg.dcm",
-        "slices_seg.nii.gz",
-    ]
-    ((_, again),) = (read := read_supports([(tmp_path / "slices", tmp_path / "out" / "slices_seg.dcm")])).pairs
-    assert read.names[1] == names[1]
-    assert {organ.name for organ in read.names.values()} == {"liver", "label_2", "label_3", "label_4", "label_5"}
-    assert np.array_equal(again.array_zyx, mask.array_zyx)
-
-
-def test_without_uids_the_dicom_mask_is_left_out_and_said(tmp_path, tiny_weights):
-    image, labels = patient_as_slices(tmp_path / "slices", uids=False)  # type: ignore[arg-type]
-    segmenter = Segmenter.from_checkpoint(tiny_weights, "cpu")
-    segmenter.set_support([(image, labels)])
-    notes: list[str] = []
-    segment_queries(
-        segmenter,
-        [Query(tmp_path / "slices", "a")],
-        tmp_path / "out",
-        done=lambda _q, _i, result, _m: notes.extend(result.notes),
-    )
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_seg.nii.gz"]
-    (note,) = (note for note in notes if "DICOM" in note)
-    assert note.startswith("no DICOM Segmentation: can't write a_seg.dcm: IMG-0002-")
-    assert " has no StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, FrameOfReferenceUID; use the NIfTI" in note
+    by_path = {query.path.name: query.name for query in anonymised(queries)}
+    one = hashlib.sha256(b"1").hexdigest()[:12]
+    assert by_path["Jane Doe.nii.gz"] == f"scan_{one}-2"  # sorted behind "Jane Doe, copy"
+    assert by_path["Jane Doe, copy.nii.gz"] == f"scan_{one}"
+    assert by_path["John.nii.gz"] == f"scan_{hashlib.sha256(b'2').hexdigest()[:12]}"
+    assert len(set(by_path.values())) == 4
+    assert anonymised(queries) == anonymised(queries)

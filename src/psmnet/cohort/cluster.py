@@ -1,0 +1,125 @@
+"""Workers on a Dask cluster: tasks carry paths and settings, and every machine sees the same folders.
+
+distributed is an extra, and imported when needed.
+"""
+
+import importlib
+import ipaddress
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from psmnet.cohort.engines import Outcomes
+from psmnet.cohort.job import Job
+from psmnet.cohort.queries import Query
+from psmnet.cohort.worker import Done, Worker
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.isolated import Isolated
+from psmnet.runtime import package_version
+
+CONNECT_S = 20.0
+
+_here: dict[tuple[str, str], Isolated[Query, Done]] = {}  # of a Dask worker: a process for each of its threads and job
+
+
+def require_safe(address: str, *, insecure: bool) -> None:
+    """Refuse a scheduler elsewhere that speaks in clear: whoever reaches it runs what they like.
+
+    Raises:
+        ConfigError: it isn't tls:// nor on this machine, and that has not been allowed.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
+        raise ConfigError(f"--cluster {address}", "give it as tls://host:8786")
+    if parts.scheme == "tls" or insecure:
+        return
+    try:
+        loopback = ipaddress.ip_address(parts.hostname).is_loopback
+    except ValueError:
+        loopback = parts.hostname == "localhost"
+    if not loopback:
+        raise ConfigError(
+            f"--cluster {address} is another machine, in clear",
+            "give tls://, with certificates in Dask's configuration, or say --insecure",
+        )
+
+
+def on_cluster(job: Job, queries: Sequence[Query], address: str, timeout_s: float) -> Outcomes:
+    """Queries on a scheduler's workers; each scan in a process of its own there, as `in_processes` has it.
+
+    A worker that is lost is no matter: its scans go to another.
+
+    Raises:
+        InputError: no scheduler or worker is there, or a worker has another psmnet or doesn't see the output folder.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # TypeError: TLS without certificates
+        said = " ".join(str(error).split())
+        raise InputError(f"no scheduler at {address} ({said:.120})", "start it, or check the address") from error
+    try:
+        _require_workers(client, job.out)
+        futures = {client.submit(_work, job, query, timeout_s, pure=False): query for query in queries}
+        try:
+            for future in distributed.as_completed(futures, loop=client.loop):
+                yield futures[future], _outcome(future)
+        finally:
+            client.cancel(list(futures))
+    finally:
+        client.close()
+
+
+def _require_workers(client: Any, out: Path) -> None:
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        raise InputError("the scheduler has no worker", "start some: dask worker ADDRESS --nthreads 1")
+    seen = client.run(_about, str(out))
+    versions = {version for version, _ in seen.values()}
+    if versions != {package_version()}:
+        raise InputError(
+            f"workers have psmnet {', '.join(sorted(versions))}, this is {package_version()}", "install one version"
+        )
+    blind = sum(not there for _, there in seen.values())
+    if blind:
+        raise InputError(f"{blind} of {len(seen)} workers don't see {out}", "choose a folder that all machines share")
+
+
+def _about(out: str) -> tuple[str, bool]:
+    return package_version(), Path(out).is_dir()
+
+
+def _work(job: Job, query: Query, timeout_s: float) -> Done | PsmnetError:
+    """A scan's task, on a worker."""
+    place = threading.current_thread().name, job.key
+    if place not in _here:
+        for other in [known for known in _here if known[0] == place[0]]:
+            _here.pop(other).close()  # of an earlier job: its weights and supports take memory
+        _here[place] = Isolated(partial(Worker, job))
+    try:
+        return _here[place].run(query, timeout_s)
+    except PsmnetError as error:
+        return error
+
+
+def _outcome(future: Any) -> Done | PsmnetError:
+    if future.status == "finished":
+        done: Done | PsmnetError = future.result()
+        return done
+    if future.status == "cancelled" or future.status == "lost":
+        return InputError("the cluster lost it", "run again")
+    return InputError(f"the workers that had it were lost ({type(future.exception()).__name__})", "run again")
+
+
+def _distributed() -> Any:
+    """distributed; Any because it is an extra.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise InputError("--cluster needs distributed, which is missing", "pip install 'psmnet[cluster]'") from error

@@ -1,0 +1,48 @@
+"""Who works: this process, some processes here, or a Dask cluster. Each yields queries as they are done."""
+
+import queue
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from functools import partial
+
+from psmnet.cohort.job import Job
+from psmnet.cohort.queries import Query
+from psmnet.cohort.worker import Done, Worker
+from psmnet.errors import PsmnetError
+from psmnet.isolated import Isolated
+
+Outcomes = Generator[tuple[Query, Done | PsmnetError]]
+
+
+def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
+    """One query after another, right here."""
+    for query in queries:
+        try:
+            yield query, worker(query)
+        except PsmnetError as error:
+            yield query, error
+
+
+def in_processes(job: Job, queries: Sequence[Query], workers: int, timeout_s: float) -> Outcomes:
+    """Some queries at the same time; one that hangs or kills its process is an error, and the rest goes on."""
+    with ExitStack() as stack:
+        free: queue.SimpleQueue[Isolated[Query, Done]] = queue.SimpleQueue()
+        for _ in range(min(workers, len(queries))):
+            free.put(stack.enter_context(Isolated(partial(Worker, job))))
+
+        def work(query: Query) -> Done | PsmnetError:
+            isolated = free.get()
+            try:
+                return isolated.run(query, timeout_s)
+            except PsmnetError as error:
+                return error
+            finally:
+                free.put(isolated)
+
+        pool = ThreadPoolExecutor(workers)
+        # Last in, first out: after an interruption nothing new is begun, then processes are ended, then threads see it.
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        futures = {pool.submit(work, query): query for query in queries}
+        for future in as_completed(futures):
+            yield futures[future], future.result()

@@ -1,0 +1,187 @@
+"""What is asked of every worker alike: paths and settings, never images."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from psmnet.checkpoint import Weights
+from psmnet.errors import InputError
+from psmnet.files import sha256_of
+from psmnet.io.itk_header import read_itk_header
+from psmnet.io.organ_names import OrganName
+from psmnet.predictors import load_method, method_name
+from psmnet.registration import Registration
+from psmnet.runtime import package_version
+from psmnet.segmenter import wanted_values
+from psmnet.supports import Supports, read_supports
+
+FORMATS = ("nii.gz", "nrrd")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one query."""
+
+    folder: Path
+    name: str
+    ending: str
+
+    @property
+    def mask(self) -> Path:
+        """The label map."""
+        return self.folder / f"{self.name}_seg.{self.ending}"
+
+    @property
+    def dicom(self) -> Path:
+        """The label map as DICOM Segmentation."""
+        return self.folder / f"{self.name}_seg.dcm"
+
+    @property
+    def overlay(self) -> Path:
+        """The picture."""
+        return self.folder / f"{self.name}_overlay.png"
+
+    @property
+    def record(self) -> Path:
+        """What was done, and by which inputs and settings."""
+        return self.folder / f"{self.name}_seg.json"
+
+    def remove(self) -> None:
+        """Take away what is there of them."""
+        for path in (self.mask, self.dicom, self.overlay, self.record):
+            path.unlink(missing_ok=True)
+
+    def probability(self, value: int) -> Path:
+        """One label's probabilities."""
+        return self.folder / f"{self.name}_prob_{value}.{self.ending}"
+
+    @property
+    def uncertainty(self) -> Path:
+        """The map of doubt."""
+        return self.folder / f"{self.name}_uncertainty.{self.ending}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Labelled scans, and how others are to be segmented by them.
+
+    Attributes:
+        supports: image and labels of each.
+        out: folder of the outputs.
+        names: what label values are called, as the user says.
+        labels: values to segment; None for all.
+        series: SeriesInstanceUIDs that are wanted of DICOM folders.
+        trust_grid: take labels of their image's size as lying on it.
+        method, weights: as `load_method` takes them.
+        device: by name.
+        threads: of each worker; None for what torch takes.
+        ending: of masks, in FORMATS.
+        save: what is written beside masks: "probabilities", "uncertainty".
+        overwrite: replace masks of other inputs or settings.
+        anonymise: let no output tell a file's name.
+        key: checksum of the supports and of all that changes masks; `with_key` sets it.
+    """
+
+    supports: tuple[tuple[Path, Path], ...]
+    out: Path
+    names: Mapping[int, OrganName] = field(default_factory=dict)
+    labels: tuple[int, ...] | None = None
+    series: tuple[str, ...] = ()
+    trust_grid: bool = False
+    method: str | None = None
+    weights: str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    ending: str = FORMATS[0]
+    save: frozenset[str] = frozenset()
+    overwrite: bool = False
+    anonymise: bool = False
+    key: str = ""
+
+    def outputs(self, name: str) -> Outputs:
+        """The files of a query of this name."""
+        return Outputs(self.out, name, self.ending)
+
+    def load(self) -> "Loaded":
+        """Read the labelled scans and the weights.
+
+        Raises:
+            PsmnetError: they can't be used.
+        """
+        notes: list[str] = []
+        supports = read_supports(
+            self.supports, names=self.names, series=self.series, trust_grid=self.trust_grid, notes=notes
+        )
+        values = wanted_values(supports.pairs, self.labels)
+        return Loaded(supports, tuple(values), load_method(self.method, self.weights), tuple(notes))
+
+    def with_key(self, loaded: "Loaded") -> "Job":
+        """The same with its checksum."""
+        facts = {
+            "psmnet": package_version(),
+            "supports": [[checksum(path) for path in pair] for pair in self.supports],
+            "organs": {str(value): [organ.name, organ.snomed] for value, organ in loaded.called.items()},
+            "series": sorted(self.series),
+            "trust_grid": self.trust_grid,
+            "method": method_name(loaded.method),
+            "weights": loaded.weights_sha256 or loaded.settings,
+            "ending": self.ending,
+            "save": sorted(self.save),
+            "anonymise": self.anonymise,
+        }
+        return replace(self, key=_digest(json.dumps(facts, sort_keys=True)))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a job's paths hold.
+
+    Attributes:
+        supports: labelled scans and names.
+        values: label values to segment.
+        method: that does it.
+        notes: remarks for the user.
+    """
+
+    supports: Supports
+    values: tuple[int, ...]
+    method: Weights | Registration
+    notes: tuple[str, ...]
+
+    @property
+    def called(self) -> dict[int, OrganName]:
+        """Names of the values to segment."""
+        return {value: self.supports.names[value] for value in self.values}
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Of the weights' file; None for a method that has none."""
+        return self.method.sha256 if isinstance(self.method, Weights) else None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Of a method without weights."""
+        return dict(self.method.settings) if isinstance(self.method, Registration) else {}
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a scan or labels: of a file, or of the names and contents of all files below a folder.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    try:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
+            return _digest(*(f"{p.relative_to(path).as_posix()} {sha256_of(p)}" for p in inside))
+        if path.name.lower().endswith(".mhd"):
+            return _digest(sha256_of(path), sha256_of(read_itk_header(path).holder))
+        return sha256_of(path)
+    except OSError as error:
+        raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,148 @@
+"""What is told of a whole cohort: report.json, summary.csv and a contact sheet, side by side with the masks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from psmnet import runtime
+from psmnet.cohort import REPORT_NAME
+from psmnet.cohort.job import Job, Loaded
+from psmnet.cohort.quality import flags
+from psmnet.cohort.queries import Query, Skipped
+from psmnet.cohort.worker import Entry, failure
+from psmnet.errors import PsmnetError
+from psmnet.files import write_json, write_text
+from psmnet.io.names import without_folder
+from psmnet.predictors import method_name
+from psmnet.report.contact_sheet import Card, write_contact_sheet
+from psmnet.report.csv_text import Value, csv_text
+from psmnet.report.page import PageTable
+
+TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
+COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")
+INTRO = (
+    "Flagged scans come first, then the least confident. Flags: not found; unsure (low mean probability); cut off (the "
+    "organ reaches the scan's first or last slice, unlike in the labelled scans); unusual volume (against the other "
+    "scans, from eight on). A scan without a flag may be wrong, too."
+)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What became of all queries.
+
+    Attributes:
+        entries: of those that were segmented, in the order of the queries.
+        failed: the others, and why.
+        skipped: files that were no queries.
+        kept: how many entries an earlier run had made.
+        seconds: that it took.
+    """
+
+    entries: Sequence[Entry]
+    failed: Sequence[tuple[Query, PsmnetError]]
+    skipped: Sequence[Skipped]
+    kept: int
+    seconds: float
+
+    def ranked(self) -> list[Entry]:
+        """Entries by what to look at first: most flags, then least confidence."""
+        found = flags(self.entries)
+
+        def doubt(entry: Entry) -> tuple[int, float]:
+            return -sum(len(told) for told in found[entry["name"]].values()), entry["confidence"]
+
+        return sorted(self.entries, key=doubt)
+
+
+def write_summary(job: Job, loaded: Loaded, cohort: Cohort) -> None:
+    """Write the report, the table and the page.
+
+    Raises:
+        InputError: one can't be written.
+    """
+    found = flags(cohort.entries)
+    write_json(job.out / REPORT_NAME, _report(job, loaded, cohort, found))
+    write_text(job.out / TABLE_NAME, csv_text([COLUMNS, *_rows(job, cohort, found)]))
+    _write_sheet(job, cohort, found)
+
+
+def notes_of(job: Job, loaded: Loaded) -> list[str]:
+    """Remarks on the labelled scans, without their names if these are not to be told."""
+    notes = list(loaded.notes)
+    if job.anonymise:
+        for number, pair in enumerate(job.supports, 1):
+            for path in pair:
+                notes = [without_folder(note, path).replace(path.name, f"support {number}") for note in notes]
+    return notes
+
+
+def _report(job: Job, loaded: Loaded, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> dict[str, Any]:
+    return {
+        "schema": "psmnet-segment-2",
+        "supports": [
+            {"image": f"support {n}", "labels": f"support {n}"}
+            if job.anonymise
+            else {"image": image.name, "labels": mask.name}
+            for n, (image, mask) in enumerate(job.supports, 1)
+        ],
+        "labels": {str(value): organ.name for value, organ in loaded.called.items()},
+        "queries": [{**entry, "flags": found[entry["name"]]} for entry in cohort.entries],
+        "failed": [failure(query, error, job.anonymise) for query, error in cohort.failed],
+        "skipped": []
+        if job.anonymise
+        else [{"file": skip.path.name, "reason": skip.reason} for skip in cohort.skipped],
+        "notes": notes_of(job, loaded),
+        "method": method_name(loaded.method),
+        "weights_sha256": loaded.weights_sha256,
+        "settings_sha256": job.key,
+        "versions": runtime.versions(),
+        "seconds": round(cohort.seconds, 3),
+    }
+
+
+def _rows(job: Job, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> list[list[Value]]:
+    rows: list[list[Value]] = []
+    for entry in cohort.entries:
+        for organ, facts in entry["labels"].items():
+            told = "; ".join(found[entry["name"]][organ])
+            figures = (facts["value"], facts["volume_ml"], facts["confidence"])
+            rows.append([entry["name"], organ, *figures, told, entry["mask"], ""])
+    for query, error in cohort.failed:
+        rows.append([query.name, "", "", "", "", "", "", failure(query, error, job.anonymise)["reason"]])
+    return rows
+
+
+def _write_sheet(job: Job, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> None:
+    flagged = sum(any(found[entry["name"]].values()) for entry in cohort.entries)
+    count = len(cohort.entries)
+    failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
+    tables = [_organ_table(cohort.entries, found)] if cohort.entries else []
+    if failures:
+        tables.append(PageTable("Failed", ["scan", "why"], [[f["name"], f["reason"]] for f in failures]))
+    cards = []
+    for entry in cohort.ranked():
+        told = [f"{organ}: {', '.join(words)}" for organ, words in found[entry["name"]].items() if words]
+        volumes = ", ".join(f"{organ} {facts['volume_ml']:.0f} ml" for organ, facts in entry["labels"].items())
+        cards.append(Card(entry["name"], job.out / entry["overlay"], tuple(told), volumes))
+    write_contact_sheet(
+        job.out / SHEET_NAME,
+        title=f"{count} scan{'s' * (count != 1)}, {flagged} to look at",
+        intro=INTRO,
+        tables=tables,
+        cards=cards,
+    )
+
+
+def _organ_table(entries: Sequence[Entry], found: Mapping[str, Mapping[str, list[str]]]) -> PageTable:
+    rows = []
+    for organ in entries[0]["labels"]:
+        volumes = [entry["labels"][organ]["volume_ml"] for entry in entries]
+        there = [volume for volume in volumes if volume > 0]
+        spread = [f"{np.median(there):.1f}", f"{min(there):.1f}", f"{max(there):.1f}"] if there else ["-"] * 3
+        told = sum(bool(found[entry["name"]][organ]) for entry in entries)
+        rows.append([organ, str(len(there)), *spread, str(told)])
+    columns = ["organ", "found in", "median ml", "least ml", "most ml", "flagged"]
+    return PageTable("Organs", columns, rows)

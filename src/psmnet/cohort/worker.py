@@ -1,0 +1,207 @@
+"""What a worker does: one scan after another, each recorded so that it is never done twice."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from psmnet import runtime
+from psmnet.cohort.job import Job, Loaded, Outputs, checksum
+from psmnet.cohort.queries import Query
+from psmnet.errors import InputError, PsmnetError
+from psmnet.files import read_json, write_json
+from psmnet.geometry import slice_first
+from psmnet.io import Scan, read_scan, write_volume
+from psmnet.io.dicom_seg import write_dicom_seg
+from psmnet.io.names import without_folder
+from psmnet.predictors import WholeScan, segmenter_of
+from psmnet.report.overlay import draw_overlay
+from psmnet.segmenter import Segmentation
+from psmnet.volume import Array, Volume
+
+SCHEMA = "psmnet-query-1"
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a query.
+
+    Attributes:
+        entry: what reports tell of it.
+        kept: whether an earlier run had done it.
+    """
+
+    entry: Entry
+    kept: bool = False
+
+
+class Worker:
+    """Segments scans by one job; the labelled ones are read and encoded when the first scan needs them.
+
+    Args:
+        job: with its key.
+        loaded: what it holds, if that has been read already.
+    """
+
+    def __init__(self, job: Job, loaded: Loaded | None = None) -> None:
+        self.job = job
+        self._read = loaded
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return self._read or self.job.load()
+
+    @cached_property
+    def _segmenter(self) -> WholeScan:
+        if self.job.threads is not None:
+            torch.set_num_threads(self.job.threads)
+        segmenter = segmenter_of(self._loaded.method, runtime.pick_device(self.job.device))
+        segmenter.set_support(self._loaded.supports.pairs, self._loaded.values)
+        return segmenter
+
+    @cached_property
+    def _running_on(self) -> set[int]:
+        """Labels that leave a labelled scan, too, as the aorta does."""
+        return {
+            value
+            for image, labels in self._loaded.supports.pairs
+            for value in _at_an_end(slice_first(image).apply_array(labels.array_zyx))
+        }
+
+    def __call__(self, query: Query) -> Done:
+        """Segment a scan, unless this was done by the same inputs and settings.
+
+        Raises:
+            PsmnetError: the scan or the labelled ones can't be used, a mask of another scan is there, or an output
+                can't be written.
+        """
+        outputs = self.job.outputs(query.name)
+        began, scanned = time.perf_counter(), checksum(query.path)
+        record = {"schema": SCHEMA, "settings": self.job.key, "scan_sha256": scanned}
+        earlier = _read_record(outputs.record)
+        ours = earlier is not None and record.items() <= earlier.items()
+        if ours and earlier is not None and "entry" in earlier and _is_whole(outputs, earlier, self.job.overwrite):
+            return Done(earlier["entry"], kept=True)
+        if not ours and not self.job.overwrite:
+            refuse_foreign(outputs)
+        notes: list[str] = []
+        scan = read_scan(query.path, series=self.job.series, notes=notes)
+        result = self._segmenter.examine(scan.volume)
+        write_json(outputs.record, record)  # without an entry: if this ends here, what lies beside it is ours
+        try:
+            entry = self._write(query, outputs, scan, result, notes)
+            entry["seconds"] = round(time.perf_counter() - began, 3)
+            write_json(outputs.record, record | {"mask_sha256": checksum(outputs.mask), "entry": entry})
+        except PsmnetError:
+            outputs.remove()  # a full disk, say: a mask without its record would be taken for someone else's
+            raise
+        return Done(entry)
+
+    def _write(self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]) -> Entry:
+        write_volume(result.labels, outputs.mask)
+        if scan.slices:
+            notes += self._write_dicom(scan, result.labels, outputs.dicom)
+        called = {value: organ.name for value, organ in self._loaded.called.items()}
+        seen = result.view.apply_array(result.labels.array_zyx)
+        draw_overlay(result.view.apply(scan.volume), seen, called, outputs.overlay, title=query.name)
+        volumes, ends = result.volumes_ml(), _at_an_end(seen) - self._running_on
+        return {
+            "query": query.name if self.job.anonymise else query.path.name,
+            "name": query.name,
+            "mask": outputs.mask.name,
+            "overlay": outputs.overlay.name,
+            "confidence": round(min(result.confidence.values()), 4),
+            "labels": {
+                called[value]: {
+                    "value": value,
+                    "volume_ml": round(volumes[value], 3),
+                    "confidence": round(confidence, 4),
+                    "cut_off": value in ends,
+                }
+                for value, confidence in result.confidence.items()
+            },
+            "notes": [discreet(note, query, self.job.anonymise) for note in (*notes, *result.notes)],
+        }
+
+    def _write_dicom(self, scan: Scan, labels: Volume, target: Path) -> list[str]:
+        """Write a mask as DICOM Segmentation too; a remark where that can't be."""
+        target.unlink(missing_ok=True)  # one of an earlier mask would tell another story
+        if self.job.anonymise:
+            return ["no DICOM Segmentation: it would carry the patient's identity"]
+        try:
+            write_dicom_seg(labels, scan.slices, self._loaded.called, target)
+        except InputError as error:
+            return [f"no DICOM Segmentation: {error}"]
+        return []
+
+
+def refuse_foreign(outputs: Outputs) -> None:
+    """Raise InputError if a mask is there that is not this job's."""
+    for path in (outputs.mask, outputs.dicom):
+        if path.exists():
+            raise InputError(
+                f"{path} is there already, of another scan or other settings",
+                "add --overwrite, or choose another --out",
+            )
+
+
+def require_own(job: Job, queries: Sequence[Query]) -> None:
+    """Refuse, before long work, to go on beside masks of other settings.
+
+    Raises:
+        InputError: one is there.
+    """
+    if job.overwrite:
+        return
+    for query in queries:
+        outputs = job.outputs(query.name)
+        record = _read_record(outputs.record)
+        if record is None or record.get("settings") != job.key:
+            refuse_foreign(outputs)
+
+
+def discreet(text: str, query: Query, anonymise: bool) -> str:
+    """A line about a query that doesn't tell its folder; nor, if asked, its files' names."""
+    text = without_folder(text, query.path)
+    if not anonymise:
+        return text
+    inside = sorted(query.path.rglob("*"), key=lambda p: -len(p.name)) if query.path.is_dir() else []
+    for path in inside:
+        text = text.replace(path.name, "a slice")
+    return text.replace(query.path.name, query.name)
+
+
+def failure(query: Query, error: PsmnetError, anonymise: bool) -> dict[str, str]:
+    """What reports tell of a query that failed."""
+    name = query.name if anonymise else query.path.name
+    return {"query": name, "name": query.name, "reason": discreet(str(error), query, anonymise)}
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    """A record; None where there is none that can be read."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+
+
+def _is_whole(outputs: Outputs, record: dict[str, Any], untouched: bool) -> bool:
+    """Whether a recorded mask is there; as it was written, if `untouched` matters (a person may have mended it)."""
+    if not (outputs.mask.exists() and outputs.overlay.exists()):
+        return False
+    return not untouched or checksum(outputs.mask) == record.get("mask_sha256")
+
+
+def _at_an_end(labels_zyx: Array) -> set[int]:
+    """Label values in the scan's first or last slice: the organ may go on beyond."""
+    if len(labels_zyx) < 3:
+        return set()
+    return {int(value) for value in np.unique(labels_zyx[[0, -1]])} - {0}

@@ -1,0 +1,142 @@
+"""A real Dask scheduler and two worker processes, on this machine."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from psmnet.cohort.cluster import on_cluster, require_safe
+from psmnet.cohort.engines import in_this_process
+from psmnet.cohort.job import Job
+from psmnet.cohort.queries import Query
+from psmnet.cohort.worker import Done, Worker
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.runtime import package_version
+
+distributed = pytest.importorskip("distributed")
+
+START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+def dask(program: str, *options: str) -> subprocess.Popen[bytes]:
+    arguments = [sys.executable, "-m", f"distributed.cli.dask_{program}", "--no-dashboard", *options]
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """127.0.0.1, no dashboard; killed workers stay dead, as lost machines do."""
+    file = tmp_path / "scheduler.json"
+    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+    options = ("--nthreads", "1", "--host", "127.0.0.1", "--no-nanny", "--scheduler-file", str(file))
+    workers = [dask("worker", *options, "--local-directory", str(tmp_path / f"w{n}")) for n in range(2)]
+    try:
+        with distributed.Client(scheduler_file=str(file), timeout=START_S, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=START_S)
+            yield Cluster(client.scheduler.address, workers)
+    finally:
+        for process in (*workers, scheduler):  # asked to end all at once, they may wait for each other
+            process.kill()
+            process.wait()
+
+
+def job_of(phantoms: Path, weights: Path, out: Path) -> Job:
+    out.mkdir()
+    support = phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"
+    job = Job(supports=(support,), out=out, weights=str(weights), device="cpu", threads=1)
+    return job.with_key(job.load())
+
+
+def masks(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*_seg.nii.gz")}
+
+
+def test_two_workers_one_killed_midway_do_as_this_process_does(phantoms, tiny_weights, tmp_path, cluster):
+    job = job_of(phantoms, tiny_weights, tmp_path / "out")
+    (tmp_path / "bad.nii.gz").write_bytes(b"no image")
+    queries = [Query(phantoms / f"image_{n}.nii.gz", f"p{n}_{i}") for n in range(2, 7) for i in range(2)]
+    queries.append(Query(tmp_path / "bad.nii.gz", "bad"))
+    found = {}
+    with closing(on_cluster(job, queries, cluster.address, 300)) as engine:
+        for query, outcome in engine:
+            found[query] = outcome
+            if len(found) == 2:
+                cluster.workers[0].kill()
+    assert set(found) == set(queries)
+    assert isinstance(found[queries[-1]], PsmnetError)
+    assert "bad.nii.gz" in str(found[queries[-1]])
+    assert all(isinstance(found[query], Done) for query in queries[:-1])
+    beside = replace(job, out=tmp_path / "beside")
+    for _ in in_this_process(Worker(beside), queries):
+        pass
+    assert masks(job.out) == masks(beside.out)
+    again = dict(on_cluster(job, queries[:-1], cluster.address, 300))
+    assert all(outcome.kept for outcome in again.values())  # type: ignore[union-attr]
+
+
+def test_a_scan_that_takes_too_long_is_ended_on_its_worker(phantoms, tiny_weights, tmp_path, cluster):
+    job = job_of(phantoms, tiny_weights, tmp_path / "out")
+    query = Query(phantoms / "image_2.nii.gz", "two")
+    found = dict(on_cluster(job, [query], cluster.address, 0.01))
+    assert "it took longer than 0.01 s" in str(found[query])
+    for worker in cluster.workers:
+        assert not any(" isolated" in " ".join(p.cmdline()) for p in psutil.Process(worker.pid).children())
+    assert isinstance(dict(on_cluster(job, [query], cluster.address, 300))[query], Done)
+
+
+def test_workers_of_another_version_and_without_the_folder(phantoms, tiny_weights, tmp_path, cluster, monkeypatch):
+    job = job_of(phantoms, tiny_weights, tmp_path / "out")
+    query = Query(phantoms / "image_2.nii.gz", "two")
+    nowhere = replace(job, out=tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"2 of 2 workers don't see .*nowhere; choose a folder that all machines"):
+        list(on_cluster(nowhere, [query], cluster.address, 300))
+    monkeypatch.setattr("psmnet.cohort.cluster.package_version", lambda: "9.9")
+    with pytest.raises(InputError, match=rf"workers have psmnet {package_version()}, this is 9\.9; install one"):
+        list(on_cluster(job, [query], cluster.address, 300))
+
+
+def test_no_scheduler(phantoms, tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("psmnet.cohort.cluster.CONNECT_S", 0.5)
+    job = job_of(phantoms, tiny_weights, tmp_path / "out")
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:9 \(.*\); start it"):
+        list(on_cluster(job, [Query(phantoms / "image_2.nii.gz", "two")], "tcp://127.0.0.1:9", 300))
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786", "tls://far.example:8786"]
+)
+def test_addresses_that_are_safe(address):
+    require_safe(address, insecure=False)
+
+
+@pytest.mark.parametrize("address", ["tcp://far.example:8786", "tcp://10.0.0.2:8786", "tcp://localhost.example:1"])
+def test_another_machine_in_clear_must_be_said_aloud(address):
+    with pytest.raises(ConfigError, match=r"is another machine, in clear; give tls://.*--insecure"):
+        require_safe(address, insecure=False)
+    require_safe(address, insecure=True)
+
+
+@pytest.mark.parametrize("address", ["far:8786", "http://localhost:1", "tcp://localhost", "tcp://:8786", "tls://"])
+def test_addresses_that_are_none(address):
+    with pytest.raises(ConfigError, match=r"give it as tls://host:8786"):
+        require_safe(address, insecure=True)
+
+
+def test_without_the_extra(monkeypatch, phantoms, tiny_weights, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"--cluster needs distributed.*pip install 'psmnet\[cluster\]'"):
+        list(on_cluster(job_of(phantoms, tiny_weights, tmp_path / "out"), [], "tcp://127.0.0.1:9", 300))

@@ -1,0 +1,99 @@
+"""Scans side by side: the same masks as alone, a bad one among good ones, processes that hang or are killed."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from psmnet.cohort.engines import in_processes, in_this_process
+from psmnet.cohort.job import Job
+from psmnet.cohort.queries import Query
+from psmnet.cohort.worker import Done, Worker
+from psmnet.errors import PsmnetError
+
+
+def job_of(phantoms: Path, weights: Path, out: Path) -> Job:
+    job = Job(
+        supports=((phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"),),
+        out=out,
+        weights=str(weights),
+        device="cpu",
+        threads=1,
+    )
+    return job.with_key(job.load())
+
+
+@pytest.fixture
+def job(phantoms: Path, tiny_weights: Path, tmp_path: Path) -> Job:
+    return job_of(phantoms, tiny_weights, tmp_path / "out")
+
+
+@pytest.fixture
+def queries(phantoms: Path, tmp_path: Path) -> list[Query]:
+    (tmp_path / "bad.nii.gz").write_bytes(b"no image")
+    return [Query(tmp_path / "bad.nii.gz", "bad"), *(Query(phantoms / f"image_{n}.nii.gz", f"p{n}") for n in (2, 3))]
+
+
+def masks(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*_seg.nii.gz")}
+
+
+def test_a_bad_scan_among_good_ones_and_processes_do_as_this_one_does(job, queries, tmp_path):
+    beside = replace(job, out=tmp_path / "beside")
+    here = dict(in_this_process(Worker(job), queries))
+    there = dict(in_processes(beside, queries, 2, 300))
+    for found in (here, there):
+        assert set(found) == set(queries)
+        assert isinstance(found[queries[0]], PsmnetError)
+        assert "bad.nii.gz" in str(found[queries[0]])
+        assert all(isinstance(found[query], Done) for query in queries[1:])
+    assert masks(job.out) == masks(beside.out)
+    assert set(masks(job.out)) == {"p2_seg.nii.gz", "p3_seg.nii.gz"}
+    assert not list(job.out.glob("bad*mask*"))
+
+
+def children() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if "psmnet" in " ".join(p.cmdline())]
+
+
+def test_one_that_takes_too_long_is_told_by_name_and_leaves_nothing_behind(job, queries):
+    """No process imports torch, reads a support and segments in a hundredth of a second."""
+    found = dict(in_processes(job, queries[1:2], 1, 0.01))
+    assert "it took longer than 0.01 s; allow more with --timeout" in str(found[queries[1]])
+    assert children() == []
+    assert masks(job.out) == {}
+
+
+def test_one_that_is_killed_is_told_by_name_and_the_rest_goes_on(job, queries):
+    struck: list[int] = []
+
+    def strike() -> None:
+        while not struck:
+            for child in children():
+                if (job.out / "p2_seg.json").exists():  # at work
+                    struck.append(child.pid)
+                    child.kill()
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=strike)
+    killer.start()
+    found = dict(in_processes(job, queries[1:], 1, 300))
+    killer.join()
+    first, second = (found[query] for query in queries[1:])
+    assert "its process was killed (SIGKILL), perhaps for want of memory" in str(first)
+    assert isinstance(second, Done)
+    again = dict(in_processes(job, queries[1:], 1, 300))
+    assert [again[query].kept for query in queries[1:]] == [False, True]  # type: ignore[union-attr]
+
+
+def test_an_interruption_ends_the_processes(job, queries):
+    engine = in_processes(job, queries, 2, 300)
+    next(engine)
+    engine.close()
+    deadline = time.monotonic() + 20
+    while children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert children() == []
