@@ -278,7 +278,8 @@ def test_a_support_of_one_slice_ends_in_one_line(patient):
 def test_scans_in_hounsfield_units_are_windowed(patient):
     query = again()[0]
     query = query.with_array(np.where(query.array_zyx < 60, -1000, query.array_zyx / 4 - 100))
-    (note,) = ready(patient).examine(query).notes
+    warning, note = ready(patient).examine(query).notes
+    assert "unlike the labelled ones" in warning
     assert "taken as CT" in note
 
 

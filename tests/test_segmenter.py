@@ -271,10 +271,28 @@ def test_a_scan_in_hounsfield_units_is_said_to_be_taken_as_ct(segmenter):
     image, _ = scan()
     array = image.array_zyx.copy()
     array[:, :2] = -1024
-    (note,) = segmenter.examine(image.with_array(array)).notes
+    warning, note = segmenter.examine(image.with_array(array)).notes
+    assert warning == "this scan is CT, unlike the labelled ones: look closely at what was found"
     assert "taken as CT" in note
     assert "-1024" in note
     assert "-125..275 HU" in note
+
+
+def in_hounsfield_units(volume: Volume, padding: float) -> Volume:
+    array = volume.array_zyx.astype(np.int16)
+    array[:, :2] = padding
+    return volume.with_array(array)
+
+
+def test_ct_by_ct_is_no_surprise_and_what_lies_outside_the_tube_does_not_count(fresh):
+    image, labels = scan()
+    fresh.set_support([(in_hounsfield_units(image, -1000), labels)])
+    query, _ = scan(seed=5)
+    found = [fresh.examine(in_hounsfield_units(query, padding)) for padding in (-1024, -3024)]
+    assert [len(one.notes) for one in found] == [1, 1]  # taken as CT
+    assert np.array_equal(found[0].labels.array_zyx, found[1].labels.array_zyx)
+    (note,) = fresh.examine(query).notes
+    assert note == "this scan is no CT, unlike the labelled ones: look closely at what was found"
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float64])

@@ -20,7 +20,7 @@ from psmnet.geometry import align_query, slice_first
 from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
 from psmnet.resample import covering, resample_image
-from psmnet.segmenter import Segmentation, require_contrast, wanted_values, windowed
+from psmnet.segmenter import Segmentation, is_ct, require_contrast, unlike, wanted_values, windowed
 from psmnet.volume import Array, Volume
 
 # All [ours], chosen on CHAOS fold 0.
@@ -57,6 +57,7 @@ class Registration:
         self._values: list[int] = []
         self._supports: list[_Support] = []
         self._frame: Volume | None = None
+        self._ct: frozenset[bool] = frozenset()
 
     @classmethod
     def of(cls, changes: Sequence[str]) -> Self:
@@ -100,6 +101,7 @@ class Registration:
                 view, _ = align_query(frame, image)
                 prepared.append(_Support(_looks(view.apply(image)), as_image(image.with_array(ranks)), held))
         self._frame, self._values, self._supports = frame, values, prepared
+        self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
 
     def segment(self, query: Volume) -> Volume:
         """The label map of a query, on its own grid, with the support's label values."""
@@ -116,6 +118,7 @@ class Registration:
             raise ConfigError("no support has been set", "call set_support first")
         require_contrast(query, "the scan")
         view, notes = align_query(self._frame, query)
+        notes += unlike(self._ct, query.array_zyx)
         seen = view.apply(query)
         looks = _looks(seen)
         carried = []

@@ -4,7 +4,7 @@ Support and query reach the network at the same mm per pixel, padded and never s
 query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -81,6 +81,7 @@ class Segmenter:
         self._scans: list[LabelledScan] = []
         self._frame: Volume | None = None
         self._pixel_mm = 0.0
+        self._ct: frozenset[bool] = frozenset()
 
     @classmethod
     def from_pretrained(cls, device: str = "auto") -> Self:
@@ -114,6 +115,7 @@ class Segmenter:
         widest_mm = max(_longest_side_mm(self._frame, image) for image, _ in supports)
         self._pixel_mm = widest_mm / self.weights.config.input_size
         self._values = values
+        self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
         scans = [self._describe(self._frame, image, mask) for image, mask in supports]
         self._scans = [scan for scan in scans if scan.organs]
 
@@ -132,6 +134,7 @@ class Segmenter:
             raise ConfigError("no support has been set", "call set_support first")
         require_contrast(query, "the scan")
         view, notes = align_query(self._frame, query)
+        notes += unlike(self._ct, query.array_zyx)
         seen = view.apply(query)
         array, more = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
@@ -274,9 +277,22 @@ def _longest_side_mm(frame: Volume, image: Volume) -> float:
     return max(image.spacing_mm[axis] * image.size_xyz[axis] for axis in view.axes[:2])
 
 
+def is_ct(array: Array) -> bool:
+    """Whether a scan is taken as CT: no other reaches as low as Hounsfield units do."""
+    return bool(array.min() <= HU_MINIMUM)
+
+
+def unlike(supports_ct: Collection[bool], query: Array) -> list[str]:
+    """A note if the query is CT and no support is, or the other way round."""
+    found = is_ct(query)
+    if found in supports_ct:
+        return []
+    return [f"this scan is {'CT' if found else 'no CT'}, unlike the labelled ones: look closely at what was found"]
+
+
 def windowed(array: Array) -> tuple[Array, tuple[str, ...]]:
     """Soft tissue of a scan in Hounsfield units, and a note that says so; any other scan as it is."""
-    if array.min() > HU_MINIMUM:
+    if not is_ct(array):
         return array, ()
     low, high = CT_WINDOW_HU
     note = f"taken as CT: the minimum is {array.min():g}, so intensities are windowed to {low:g}..{high:g} HU"

@@ -26,10 +26,12 @@ class Supports:
     Attributes:
         pairs: image and label map on its grid, of each.
         names: label value to name, of every value that a label map has.
+        modalities: of the images, as DICOM names them; "" where nothing says.
     """
 
     pairs: tuple[tuple[Volume, Volume], ...]
     names: dict[int, OrganName]
+    modalities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class _Labelled:
         image: the scan.
         labels: on its grid.
         names: of values; where a file has names, its values mean nothing beyond it.
+        modality: as DICOM names it; "" if nothing says.
     """
 
     image: Volume
     labels: Volume
     names: dict[int, OrganName]
+    modality: str
 
 
 def read_supports(
@@ -92,7 +96,7 @@ def read_supports(
             moves[value] = by_name[key]
             agreed.setdefault(by_name[key], known.get(by_name[key], organ))
         scans.append((one.image, _renumbered(one.labels, moves)))
-    return Supports(tuple(scans), dict(sorted(agreed.items())))
+    return Supports(tuple(scans), dict(sorted(agreed.items())), frozenset(one.modality for one in found))
 
 
 def _renumbered(labels: Volume, moves: Mapping[int, int]) -> Volume:
@@ -107,7 +111,8 @@ def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, 
     if image.resolve() == labels.resolve():
         raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
     remarks: list[str] = []
-    scan = read_scan(image, series=series, notes=remarks).volume
+    read = read_scan(image, series=series, notes=remarks)
+    scan = read.volume
 
     def laid(found: Volume, path: Path) -> Volume:
         return align_labels(scan, found, trust=trust_grid, image_name=image.name, labels_name=path.name)
@@ -125,7 +130,7 @@ def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, 
                 f"{labels} has {count} values, as an image has", "give --support IMAGE LABEL in this order"
             )
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
-    return _Labelled(scan, volume, names)
+    return _Labelled(scan, volume, names, read.modality)
 
 
 def _masks(

@@ -239,6 +239,17 @@ def test_without_uids_the_dicom_mask_is_left_out_and_said(dicom_job, tmp_path):
     assert " has no StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, FrameOfReferenceUID; use the NIfTI" in note
 
 
+def test_another_modality_is_said(dicom_job, tmp_path):
+    _, labels = patient_as_slices(tmp_path / "mr", Modality="MR", **UIDS, **TYPE_2)
+    write_volume(labels, tmp_path / "labels.nii.gz")
+    patient_as_slices(tmp_path / "pt", Modality="PT", **UIDS, **TYPE_2)
+    job = replace(dicom_job, supports=((tmp_path / "mr", tmp_path / "labels.nii.gz"),))
+    worker = Worker(job.with_key(job.load()))
+    assert worker(Query(tmp_path / "mr", "mr")).entry["notes"] == []
+    assert worker(Query(tmp_path / "pt", "pt")).entry["notes"] == ["this scan is PT, the labelled ones are MR"]
+    assert Worker(replace(dicom_job, out=tmp_path / "o"))(Query(tmp_path / "pt", "pt")).entry["notes"] == []
+
+
 def test_an_anonymous_mask_has_no_dicom(dicom_job, tmp_path):
     patient_as_slices(tmp_path / "slices", **UIDS, **TYPE_2)
     secret = replace(dicom_job, anonymise=True)

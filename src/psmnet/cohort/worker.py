@@ -93,6 +93,9 @@ class Worker:
             refuse_foreign(outputs)
         notes: list[str] = []
         scan = read_scan(query.path, series=self.job.series, notes=notes)
+        others = self._loaded.supports.modalities
+        if scan.modality and others and not others & {scan.modality, ""}:
+            notes.append(f"this scan is {scan.modality}, the labelled ones are {', '.join(sorted(others))}")
         result = self._segmenter.examine(scan.volume)
         write_json(outputs.record, record)  # without an entry: if this ends here, what lies beside it is ours
         try:
