@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import Reorientation
+from psmnet.geometry import Reorientation, reorient
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.segmenter import Segmenter
 from psmnet.volume import Volume
@@ -262,6 +262,47 @@ def test_a_support_that_is_refused_leaves_the_old_one(fresh):
     with pytest.raises(InputError):
         fresh.set_support([scan()], [9])
     assert fresh.label_values == (1, 4)
+
+
+# ---- probabilities ---------------------------------------------------------------------------------------------
+
+
+def test_probabilities_are_those_that_decided(segmenter):
+    query, _ = scan(seed=5)
+    result = segmenter.examine(query, probabilities=True)
+    labels = result.labels.array_zyx
+    found = {value: result.probability(value).array_zyx for value in segmenter.label_values}
+    highest = np.maximum.reduce(list(found.values()))
+    assert labels.any()
+    for value, probability in found.items():
+        assert probability.dtype == np.float32
+        inside = labels == value
+        assert np.array_equal(probability[inside], highest[inside])
+        assert (probability[inside] >= 0.5).all()
+        assert result.confidence[value] == pytest.approx(probability[inside].mean(), abs=1e-6)
+    assert highest.max() <= 1
+    uncertainty = result.uncertainty().array_zyx
+    decided = labels > 0
+    assert np.allclose(uncertainty[decided], 1 - np.abs(2 * highest[decided] - 1), atol=1e-6)
+    overruled = (labels == 0) & (highest > 0.51)  # by clean-up
+    assert (uncertainty[overruled] > 0.99).all()
+    kept = (labels == 0) & (highest < 0.49)
+    assert np.allclose(uncertainty[kept], 2 * highest[kept], atol=1e-6)
+
+
+def test_probabilities_are_laid_as_the_query_is(fresh):
+    image, labels = scan()
+    fresh.set_support([(image, labels)])
+    turned = reorient(image, (2, 0, 1), (True, False, True))
+    straight = fresh.examine(image, probabilities=True)
+    there = fresh.examine(turned, probabilities=True)
+    back = Reorientation((2, 0, 1), (True, False, True)).undo(there.probability(1).array_zyx)
+    assert np.array_equal(back, straight.probability(1).array_zyx)
+    assert there.uncertainty().array_zyx.shape == turned.array_zyx.shape
+
+
+def test_each_labels_probabilities_cost_memory_and_are_there_if_asked_for(segmenter):
+    assert segmenter.examine(scan(seed=5)[0]).probabilities == {}
 
 
 # ---- intensities -----------------------------------------------------------------------------------------------

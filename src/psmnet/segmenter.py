@@ -5,7 +5,7 @@ query first, then matched there alone, slice by slice, with the support's slices
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from psmnet.volume import Array, Volume
 THRESHOLD = 0.5
 NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by
 LEVELS = 255  # of a probability kept in 8 bits
+EVEN = LEVELS // 2
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,34 @@ class Segmentation:
         confidence: mean foreground probability over each label's voxels, 0..1; 0 for a label that was not found.
         view: how the stored axes turn to slices first, as the network saw them.
         notes: what a user should know, a line each.
+        foreground: highest probability of any label in each voxel, as 0..LEVELS; 0 where none was looked for, a half
+            where clean-up overruled it. None from a method that has none.
+        probabilities: of each label, alike, before labels compete and clean-up; empty unless asked for.
     """
 
     labels: Volume
     confidence: dict[int, float]
     view: Reorientation
     notes: tuple[str, ...]
+    foreground: npt.NDArray[np.uint8] | None = None
+    probabilities: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
     def with_notes(self, notes: Sequence[str]) -> "Segmentation":
         """The same with more notes before its own."""
         return replace(self, notes=(*notes, *self.notes))
+
+    def probability(self, value: int) -> Volume:
+        """Of a label in each voxel, 0..1."""
+        return self._of_levels(self.probabilities[value])
+
+    def uncertainty(self) -> Volume:
+        """0 where the decision for or against any label was clear, 1 where it was even: 1 - |2 p - 1|."""
+        assert self.foreground is not None
+        p = self._of_levels(self.foreground)
+        return p.with_array(1 - np.abs(2 * p.array_zyx - 1))
+
+    def _of_levels(self, levels: npt.NDArray[np.uint8]) -> Volume:
+        return self.labels.with_array(levels.astype(np.float32) / LEVELS)
 
     def volumes_ml(self) -> dict[int, float]:
         """Volume of each label in millilitres."""
@@ -124,8 +143,12 @@ class Segmenter:
         return self.examine(query).labels
 
     @torch.no_grad()
-    def examine(self, query: Volume) -> Segmentation:
+    def examine(self, query: Volume, *, probabilities: bool = False) -> Segmentation:
         """Segment a query and say how sure that is.
+
+        Args:
+            query: a scan.
+            probabilities: keep each label's, too: a byte a voxel and label.
 
         Raises:
             ConfigError: no support has been set.
@@ -142,25 +165,47 @@ class Segmenter:
         searches = plan(self._scans, coarse, grid.padded_yx, self._multiple)
         values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
         ranks = np.zeros(array.shape, dtype=np.min_scalar_type(len(self._values)))
-        certainty = np.zeros(array.shape, dtype=np.uint8)
+        foreground = np.zeros(array.shape, dtype=np.uint8)
+        each = {value: np.zeros_like(foreground) for value in self._values if probabilities}
         for batch in self._batches(len(array), grid):
-            winner, best = self._compete(features[batch].float(), batch, searches, grid)
+            winner, best = self._compete(
+                features[batch].float(), batch, searches, grid, {value: levels[batch] for value, levels in each.items()}
+            )
             ranks[batch] = winner.numpy()
-            certainty[batch] = (best * LEVELS).round().to(torch.uint8).numpy()
+            foreground[batch] = _levels(best)
         keep_largest_parts(ranks, {1 + self._values.index(value): search.parts for value, search in searches.items()})
-        confidence = dict(zip(self._values, _confidence(ranks, certainty, len(self._values)), strict=True))
-        return Segmentation(query.with_array(view.undo(values[ranks])), confidence, view, (*notes, *more))
+        confidence = dict(zip(self._values, _confidence(ranks, foreground, len(self._values)), strict=True))
+        np.minimum(foreground, EVEN, out=foreground, where=ranks == 0)
+        return Segmentation(
+            query.with_array(view.undo(values[ranks])),
+            confidence,
+            view,
+            (*notes, *more),
+            view.undo(foreground),
+            {value: view.undo(levels) for value, levels in each.items()},
+        )
 
     def _compete(
-        self, features: Features, batch: slice, searches: Mapping[int, Search], grid: PixelGrid
+        self,
+        features: Features,
+        batch: slice,
+        searches: Mapping[int, Search],
+        grid: PixelGrid,
+        each: Mapping[int, npt.NDArray[np.uint8]],
     ) -> tuple[Tensor, Tensor]:
         """Let the labels compete for each voxel of some query slices.
 
+        Args:
+            features, batch: of the slices, and their numbers.
+            searches: by label value.
+            grid: their pixels.
+            each: label value to where its probabilities go, (N, Y, X).
+
         Returns:
-            rank of the winning label (0 for background), and its probability, each (N, Y, X).
+            rank of the winning label (0 for background), and the highest probability, each (N, Y, X).
         """
         numbers = np.arange(batch.start, batch.stop)
-        best = torch.full((len(numbers), *grid.stored_yx), THRESHOLD)
+        best = torch.zeros((len(numbers), *grid.stored_yx))
         winner = torch.zeros(best.shape, dtype=torch.int64)
         for value, search in searches.items():
             _, rows, chosen = np.intersect1d(numbers, search.slices, return_indices=True)
@@ -175,7 +220,9 @@ class Segmenter:
                 probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
                 at = torch.from_numpy(rows[chunk])
                 wins = probability > best[at]
-                winner[at] = torch.where(wins, 1 + self._values.index(value), winner[at])
+                if value in each:
+                    each[value][rows[chunk]] = _levels(probability)
+                winner[at] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[at])
                 best[at] = torch.where(wins, probability, best[at])
         return winner, best
 
@@ -303,6 +350,11 @@ def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArra
     """Normalised intensities; a scan in Hounsfield units is windowed first, as the weights' training was."""
     seen, notes = windowed(array)
     return normalisation.apply(seen), notes
+
+
+def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:
+    levels: npt.NDArray[np.uint8] = (probability * LEVELS).round().to(torch.uint8).numpy()
+    return levels
 
 
 def _confidence(ranks: Array, certainty: npt.NDArray[np.uint8], organs: int) -> list[float]:

@@ -12,7 +12,7 @@ from psmnet.cohort.job import Job
 from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Worker, discreet, require_own
 from psmnet.data.phantom import draw_patient
-from psmnet.errors import InputError
+from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import slice_first
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName
@@ -65,6 +65,39 @@ def test_a_mask_may_be_nrrd(job, query):
     one, other = read_labels(job.out / "two_seg.nii.gz"), read_labels(job.out / "nrrd" / "two_seg.nrrd")
     assert np.array_equal(one.array_zyx, other.array_zyx)
     assert np.allclose(one.affine, other.affine, atol=1e-4)
+
+
+def test_what_else_may_be_saved(job, query):
+    rich = replace(job, save=frozenset({"probabilities", "uncertainty"}))
+    rich = rich.with_key(rich.load())
+    Worker(rich)(query)
+    mask = read_labels(job.out / "two_seg.nii.gz")
+    extra = [f"two_prob_{value}.nii.gz" for value in range(1, 6)]
+    assert set(contents(job.out)) == {
+        "two_seg.nii.gz",
+        "two_overlay.png",
+        "two_seg.json",
+        "two_uncertainty.nii.gz",
+        *extra,
+    }
+    for value in range(1, 6):
+        probability = read_volume(job.out / f"two_prob_{value}.nii.gz")
+        assert np.allclose(probability.affine, mask.affine, atol=1e-4)
+        assert (probability.array_zyx[mask.array_zyx == value] >= 0.5).all()
+        assert 0 <= probability.array_zyx.min() <= probability.array_zyx.max() <= 1
+    with pytest.raises(ConfigError, match="--save with registration, which has no probabilities"):
+        replace(rich, method="registration", weights=None).load()
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind(job, query, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise InputError("can't write two_overlay.png (No space left on device)", "choose a folder with free space")
+
+    rich = replace(job, save=frozenset({"probabilities", "uncertainty"}))
+    monkeypatch.setattr("psmnet.cohort.worker.draw_overlay", full)
+    with pytest.raises(InputError, match="No space left"):
+        Worker(rich)(query)
+    assert contents(job.out) == {}
 
 
 def test_what_is_done_is_not_done_again(job, query):
@@ -136,7 +169,7 @@ def test_masks_of_other_settings_are_found_before_the_work(job, query, phantoms)
         {"labels": (1,)},
         {"names": {1: OrganName("liver")}},
         {"ending": "nrrd"},
-        {"method": "registration", "weights": None},
+        {"method": "registration", "weights": None, "save": frozenset()},
         {"trust_grid": True},
         {"series": ("1.2",)},
         {"anonymise": True},

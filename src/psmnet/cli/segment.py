@@ -14,7 +14,7 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, method_option, overwrite_option, threads_option, weights_option
 from psmnet.cohort.cluster import on_cluster, require_safe
 from psmnet.cohort.engines import Outcomes, in_processes, in_this_process
-from psmnet.cohort.job import FORMATS, Job, Loaded
+from psmnet.cohort.job import EXTRAS, FORMATS, Job, Loaded
 from psmnet.cohort.queries import Query, anonymised, find_queries
 from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, write_summary
 from psmnet.cohort.worker import Done, Worker, failure, require_own
@@ -45,6 +45,7 @@ MINUTES = 30.0  # that a scan may take
 @click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
 @overwrite_option("masks")
 @click.option("--format", "ending", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of masks.")
+@click.option("--save", metavar="WHAT,...", help="Write beside masks: probabilities (of each organ), uncertainty.")
 @click.option("--anonymise", is_flag=True, help="Call outputs by checksums in place of file names; no DICOM SEG.")
 @click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
 @click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
@@ -66,6 +67,7 @@ def command(
     names: Path | None,
     overwrite: bool,
     ending: str,
+    save: str | None,
     anonymise: bool,
     series: tuple[str, ...],
     trust_support_grid: bool,
@@ -103,6 +105,7 @@ def command(
         device=device,
         threads=_threads_each(threads, workers),
         ending=ending,
+        save=_extras(save),
         overwrite=overwrite,
         anonymise=anonymise,
     )
@@ -149,6 +152,13 @@ def _engine(
     if len(queries) == 1 and workers is None and timeout is None:
         return in_this_process(Worker(job, loaded), queries)
     return in_processes(job, queries, workers or 1, seconds)
+
+
+def _extras(text: str | None) -> frozenset[str]:
+    wanted = frozenset(part.strip() for part in (text or "").split(",") if part.strip())
+    if unknown := sorted(wanted - set(EXTRAS)):
+        raise ConfigError(f"--save {','.join(unknown)}", f"give some of {', '.join(EXTRAS)}")
+    return wanted
 
 
 def _threads_each(threads: int | None, workers: int | None) -> int | None:

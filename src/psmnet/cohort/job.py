@@ -1,5 +1,6 @@
 """What is asked of every worker alike: paths and settings, never images."""
 
+import glob
 import hashlib
 import json
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psmnet.checkpoint import Weights
-from psmnet.errors import InputError
+from psmnet.errors import ConfigError, InputError
 from psmnet.files import sha256_of
 from psmnet.io.itk_header import read_itk_header
 from psmnet.io.organ_names import OrganName
@@ -18,6 +19,7 @@ from psmnet.segmenter import wanted_values
 from psmnet.supports import Supports, read_supports
 
 FORMATS = ("nii.gz", "nrrd")
+EXTRAS = ("probabilities", "uncertainty")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Outputs:
 
     def remove(self) -> None:
         """Take away what is there of them."""
-        for path in (self.mask, self.dicom, self.overlay, self.record):
+        probabilities = self.folder.glob(f"{glob.escape(self.name)}_prob_*.{self.ending}")
+        for path in (self.mask, self.dicom, self.overlay, self.uncertainty, *probabilities, self.record):
             path.unlink(missing_ok=True)
 
     def probability(self, value: int) -> Path:
@@ -78,7 +81,7 @@ class Job:
         device: by name.
         threads: of each worker; None for what torch takes.
         ending: of masks, in FORMATS.
-        save: what is written beside masks: "probabilities", "uncertainty".
+        save: of EXTRAS, what is written beside masks.
         overwrite: replace masks of other inputs or settings.
         anonymise: let no output tell a file's name.
         key: checksum of the supports and of all that changes masks; `with_key` sets it.
@@ -110,12 +113,15 @@ class Job:
         Raises:
             PsmnetError: they can't be used.
         """
+        method = load_method(self.method, self.weights)
+        if self.save and isinstance(method, Registration):
+            raise ConfigError("--save with registration, which has no probabilities", "leave --save out")
         notes: list[str] = []
         supports = read_supports(
             self.supports, names=self.names, series=self.series, trust_grid=self.trust_grid, notes=notes
         )
         values = wanted_values(supports.pairs, self.labels)
-        return Loaded(supports, tuple(values), load_method(self.method, self.weights), tuple(notes))
+        return Loaded(supports, tuple(values), method, tuple(notes))
 
     def with_key(self, loaded: "Loaded") -> "Job":
         """The same with its checksum."""

@@ -21,7 +21,7 @@ from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import without_folder
 from psmnet.predictors import WholeScan, segmenter_of
 from psmnet.report.overlay import draw_overlay
-from psmnet.segmenter import Segmentation
+from psmnet.segmenter import Segmentation, Segmenter
 from psmnet.volume import Array, Volume
 
 SCHEMA = "psmnet-query-1"
@@ -96,7 +96,7 @@ class Worker:
         others = self._loaded.supports.modalities
         if scan.modality and others and not others & {scan.modality, ""}:
             notes.append(f"this scan is {scan.modality}, the labelled ones are {', '.join(sorted(others))}")
-        result = self._segmenter.examine(scan.volume)
+        result = self._examine(scan.volume)
         write_json(outputs.record, record)  # without an entry: if this ends here, what lies beside it is ours
         try:
             entry = self._write(query, outputs, scan, result, notes)
@@ -107,10 +107,20 @@ class Worker:
             raise
         return Done(entry)
 
+    def _examine(self, scan: Volume) -> Segmentation:
+        if isinstance(self._segmenter, Segmenter):
+            return self._segmenter.examine(scan, probabilities="probabilities" in self.job.save)
+        return self._segmenter.examine(scan)
+
     def _write(self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]) -> Entry:
         write_volume(result.labels, outputs.mask)
         if scan.slices:
             notes += self._write_dicom(scan, result.labels, outputs.dicom)
+        if "probabilities" in self.job.save:
+            for value in result.probabilities:
+                write_volume(result.probability(value), outputs.probability(value))
+        if "uncertainty" in self.job.save:
+            write_volume(result.uncertainty(), outputs.uncertainty)
         called = {value: organ.name for value, organ in self._loaded.called.items()}
         seen = result.view.apply_array(result.labels.array_zyx)
         draw_overlay(result.view.apply(scan.volume), seen, called, outputs.overlay, title=query.name)
