@@ -18,8 +18,8 @@ def told(entries, name):
     ("one", "expected"),
     [
         (entry("a", 0.0, 0.0, True), ["not found"]),
-        (entry("a", 5.0, 0.69), ["unsure"]),
-        (entry("a", 5.0, 0.7), []),
+        (entry("a", 5.0, 0.849), ["unsure"]),
+        (entry("a", 5.0, 0.85), []),
         (entry("a", 5.0, 0.5, True), ["unsure", "cut off"]),
     ],
 )

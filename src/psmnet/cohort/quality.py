@@ -7,7 +7,7 @@ import numpy as np
 
 from psmnet.cohort.worker import Entry
 
-UNSURE = 0.7  # mean probability below which an organ is looked at
+UNSURE = 0.85  # mean probability below which an organ is looked at: a fifth of CHAOS's, their mean Dice 0.64, not 0.78
 FEWEST = 8  # volumes without which none is unusual
 OUTLYING = 3.0  # of the robust standard deviation, on logarithms: twice and half are equally far
 LEAST_RATIO = 1.3  # from the median, however alike the others are
