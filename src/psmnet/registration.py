@@ -20,7 +20,7 @@ from psmnet.geometry import align_query, slice_first
 from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
 from psmnet.resample import covering, resample_image
-from psmnet.segmenter import Segmentation, is_ct, require_contrast, unlike, wanted_values, windowed
+from psmnet.segmenter import Segmentation, is_ct, require_contrast, taken_as_ct, unlike, wanted_values, windowed
 from psmnet.volume import Array, Volume
 
 # All [ours], chosen on CHAOS fold 0.
@@ -137,7 +137,7 @@ class Registration:
             for rank, value in enumerate(self._values, 1)
         }
         labels = query.with_array(view.undo(names[winner]))
-        return Segmentation(labels, confidence, view, (*notes, *windowed(query.array_zyx)[1]))
+        return Segmentation(labels, confidence, view, (*notes, *taken_as_ct(query.array_zyx)))
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _looks(scan: Volume) -> Looks:
     body = body_mask(scan.array_zyx, None, scan.spacing_mm)
     if not body.any():
         body = np.ones_like(body)
-    array = windowed(scan.array_zyx)[0].astype(np.float32)
+    array = windowed(scan.array_zyx).astype(np.float32)
     low, high = np.percentile(array[body], CLIPPED)
     array = np.where(body, np.clip(array, low, high) - low, 0) / max(high - low, 1e-6)
     seen, inside = (_coarsened(scan.with_array(part), FINE_MM) for part in (array, body))

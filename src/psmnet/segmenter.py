@@ -4,7 +4,7 @@ Support and query reach the network at the same mm per pixel, padded and never s
 query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,11 +17,11 @@ from torch import Tensor
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
 from psmnet.checkpoint import Weights, load_weights
 from psmnet.cleanup import keep_largest_parts, parts
-from psmnet.data.normalisation import Normalisation
+from psmnet.data.normalisation import Normalisation, histogram
 from psmnet.data.preprocess import window
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import Reorientation, align_query, slice_first
-from psmnet.inference import BATCH, encode_slices, joined, mask_tensor, match_slices
+from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices
 from psmnet.localisation import CoarseScan
 from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
@@ -159,15 +159,14 @@ class Segmenter:
         view, notes = align_query(self._frame, query)
         notes += unlike(self._ct, query.array_zyx)
         seen = view.apply(query)
-        array, more = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
-        features, coarse = self._encode(array, grid, seen.spacing_mm[2])
+        features, coarse = self._encode(seen, grid)
         searches = plan(self._scans, coarse, grid.padded_yx, self._multiple)
         values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
-        ranks = np.zeros(array.shape, dtype=np.min_scalar_type(len(self._values)))
-        foreground = np.zeros(array.shape, dtype=np.uint8)
+        ranks = np.zeros(seen.array_zyx.shape, dtype=np.min_scalar_type(len(self._values)))
+        foreground = np.zeros(ranks.shape, dtype=np.uint8)
         each = {value: np.zeros_like(foreground) for value in self._values if probabilities}
-        for batch in self._batches(len(array), grid):
+        for batch in self._batches(len(ranks), grid):
             winner, best = self._compete(
                 features[batch].float(), batch, searches, grid, {value: levels[batch] for value, levels in each.items()}
             )
@@ -180,7 +179,7 @@ class Segmenter:
             query.with_array(view.undo(values[ranks])),
             confidence,
             view,
-            (*notes, *more),
+            (*notes, *taken_as_ct(query.array_zyx)),
             view.undo(foreground),
             {value: view.undo(levels) for value, levels in each.items()},
         )
@@ -230,9 +229,8 @@ class Segmenter:
         """A labelled scan: each slice encoded once, each label described in its slices."""
         view, _ = align_query(frame, image)
         seen, labels = view.apply(image), view.apply_array(mask.array_zyx)
-        array, _ = _intensities(seen.array_zyx, self.weights.normalisation)
         grid = self._grid(seen)
-        features, coarse = self._encode(array, grid, seen.spacing_mm[2])
+        features, coarse = self._encode(seen, grid)
         organs = {}
         for value in self._values:
             inside = labels == value
@@ -249,17 +247,22 @@ class Segmenter:
             organs[value] = Organ(support, slices, outline, cells, parts(inside))
         return LabelledScan(coarse, organs)
 
-    def _encode(self, array: npt.NDArray[np.float32], grid: PixelGrid, slice_mm: float) -> tuple[Features, CoarseScan]:
+    def _encode(self, seen: Volume, grid: PixelGrid) -> tuple[Features, CoarseScan]:
         """Every slice of a scan once: features in half precision, and coarse ones."""
-        fill = float(array.min())
-        maps, cells = [], []
-        for batch in self._batches(len(array), grid):
-            images = grid.to_pixels(torch.from_numpy(array[batch])[:, None], fill)
+        normalised = _normaliser(seen.array_zyx, self.weights.normalisation)
+        fill = float(normalised(seen.array_zyx.min(keepdims=True)).item())
+        count = len(seen.array_zyx)
+        kept: Features | None = None
+        cells: list[CoarseScan] = []
+        for batch in self._batches(count, grid):
+            images = grid.to_pixels(torch.from_numpy(normalised(seen.array_zyx[batch]))[:, None], fill)
             features = encode_slices(self.model, images, self.device)
             stride = grid.padded_yx[0] // features.maps[0].shape[-2]
-            cells.append(CoarseScan.of(features.maps[0], stride, slice_mm, self._pixel_mm))
-            maps.append(features.half())
-        return joined(maps), replace(cells[0], cells=torch.cat([c.cells for c in cells]))
+            cells.append(CoarseScan.of(features.maps[0], stride, seen.spacing_mm[2], self._pixel_mm))
+            kept = kept or features.half().room_for(count)  # joined in the end, they would be there twice
+            kept.put(batch, features)
+        assert kept is not None
+        return kept, replace(cells[0], cells=torch.cat([c.cells for c in cells]))
 
     def _batches(self, slices: int, grid: PixelGrid) -> list[slice]:
         """Some slices at a time: the wider, the fewer, so that memory doesn't grow with their width."""
@@ -337,19 +340,29 @@ def unlike(supports_ct: Collection[bool], query: Array) -> list[str]:
     return [f"this scan is {'CT' if found else 'no CT'}, unlike the labelled ones: look closely at what was found"]
 
 
-def windowed(array: Array) -> tuple[Array, tuple[str, ...]]:
-    """Soft tissue of a scan in Hounsfield units, and a note that says so; any other scan as it is."""
+def windowed(array: Array) -> Array:
+    """Soft tissue of a scan in Hounsfield units, as the weights' training was; any other scan as it is."""
+    return window(array, CT_WINDOW_HU) if is_ct(array) else array
+
+
+def taken_as_ct(array: Array) -> tuple[str, ...]:
+    """A note that says so of a scan that is."""
     if not is_ct(array):
-        return array, ()
+        return ()
     low, high = CT_WINDOW_HU
-    note = f"taken as CT: the minimum is {array.min():g}, so intensities are windowed to {low:g}..{high:g} HU"
-    return window(array, CT_WINDOW_HU), (note,)
+    return (f"taken as CT: the minimum is {array.min():g}, so intensities are windowed to {low:g}..{high:g} HU",)
 
 
-def _intensities(array: Array, normalisation: Normalisation) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Normalised intensities; a scan in Hounsfield units is windowed first, as the weights' training was."""
-    seen, notes = windowed(array)
-    return normalisation.apply(seen), notes
+def _normaliser(array: Array, normalisation: Normalisation) -> Callable[[Array], npt.NDArray[np.float32]]:
+    """What normalises parts of a scan by the statistics of all of it; of 16 bits, it is never copied whole."""
+    ct = is_ct(array)
+
+    def seen(part: Array) -> Array:
+        return window(part, CT_WINDOW_HU) if ct else part
+
+    found = histogram(array)
+    scale = normalisation.scale(seen(array)) if found is None else normalisation.scale(seen(found[0]), found[1])
+    return lambda part: scale.apply(seen(part))
 
 
 def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:

@@ -68,6 +68,21 @@ class Features:
 
         return Features(tuple(part(m) for m in self.maps), self.code)
 
+    def room_for(self, images: int) -> "Features":
+        """Room for the features of so many images, like these."""
+
+        def room(known: Tensor) -> Tensor:
+            return known.new_empty(images, *known.shape[1:])
+
+        return Features(tuple(room(m) for m in self.maps), None if self.code is None else room(self.code))
+
+    def put(self, batch: slice, features: "Features") -> None:
+        """Write the features of some images into their room, in its precision."""
+        for mine, theirs in zip(self.maps, features.maps, strict=True):
+            mine[batch] = theirs
+        if self.code is not None and features.code is not None:
+            self.code[batch] = features.code
+
     def float(self) -> "Features":
         """In single precision, which matching needs after an encoder in half."""
         return Features(tuple(m.float() for m in self.maps), None if self.code is None else self.code.float())

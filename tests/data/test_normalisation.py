@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from psmnet.data.normalisation import Normalisation
+from psmnet.data.normalisation import Normalisation, histogram
 from psmnet.errors import ConfigError
 
 
@@ -67,3 +67,32 @@ def test_bad_rules():
         Normalisation("minmax")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="no mean and std"):
         Normalisation("ct-fold")
+
+
+@pytest.mark.parametrize("rule", ["zscore", "clip-zscore", "ct-fold"])
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16])
+def test_a_histogram_gives_the_same_scale_as_the_voxels(rule: str, kind):
+    rng = np.random.default_rng(3)
+    array = np.clip(rng.normal(60, 25, (5, 30, 31)), 0, 127).astype(kind)
+    array[0, 0, 0] = np.iinfo(kind).max
+    array[0, 0, 1] = np.iinfo(kind).min
+    found = histogram(array)
+    assert found is not None
+    values, counts = found
+    known, expected = np.unique(array, return_counts=True)
+    assert np.array_equal(values, known)
+    assert np.array_equal(counts, expected)
+    normalisation = Normalisation(rule, 3.0, 4.0) if rule == "ct-fold" else Normalisation(rule)  # type: ignore[arg-type]
+    whole, short = normalisation.scale(array), normalisation.scale(values, counts)
+    assert short.mean == pytest.approx(whole.mean, rel=1e-6)
+    assert short.std == pytest.approx(whole.std, rel=1e-6)
+    assert (short.clip is None) == (whole.clip is None) == (rule != "clip-zscore")
+    if whole.clip is not None:
+        assert short.clip == pytest.approx(whole.clip, abs=1e-4)
+    parts = np.concatenate([short.apply(part) for part in array])
+    np.testing.assert_allclose(parts, normalisation.apply(array).reshape(parts.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.float64])
+def test_no_histogram_of_what_may_have_any_number_of_values(kind):
+    assert histogram(np.zeros((2, 2, 2), kind)) is None
