@@ -363,7 +363,7 @@ def test_segment_tells_no_name_if_asked(cli, data, tmp_path, tiny_weights):
     assert len([name for name in found if name.endswith("_seg.nii.gz")]) == 2
     for name, content in {**found, "out": outcome.out.encode(), "err": outcome.err.encode()}.items():
         whole = gzip.decompress(content) if name.endswith(".gz") else re.sub(rb"base64,[^\"]*", b"", content)
-        for secret in (b"jane", b"doe", b"1955"):
+        for secret in (b"doe^jane", b"doe_jane", b"jane doe", b"doe-1955", b"19550505"):
             assert secret not in whole.lower(), (name, secret)
             assert secret not in name.lower().encode()
 

@@ -91,5 +91,5 @@ def test_five_hundred(query, tmp_path):
             base = result["peak"]
         came[odd.expected, code] += 1
     print(dict(came), f"peak {(result['peak'] - base) >> 20} MiB above the first")
-    assert faults == []
+    assert not faults, "\n".join(faults)
     assert sum(came.values()) >= 500
