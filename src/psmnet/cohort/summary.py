@@ -1,7 +1,8 @@
 """What is told of a whole cohort: report.json, summary.csv and a contact sheet, side by side with the masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from psmnet.report.page import PageTable
 
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
 COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")
+Flags = dict[str, dict[str, list[str]]]
+Failures = list[dict[str, str]]
+
 INTRO = (
     "Flagged scans come first, then the least confident. Flags: not found; unsure (low mean probability); cut off (the "
     "organ reaches the scan's first or last slice, unlike in the labelled scans); unusual volume (against the other "
@@ -47,12 +51,16 @@ class Cohort:
     kept: int
     seconds: float
 
+    @cached_property
+    def flags(self) -> Flags:
+        """Flags of each entry's organs."""
+        return flags(self.entries)
+
     def ranked(self) -> list[Entry]:
         """Entries by what to look at first: most flags, then least confidence."""
-        found = flags(self.entries)
 
         def doubt(entry: Entry) -> tuple[int, float]:
-            return -sum(len(told) for told in found[entry["name"]].values()), entry["confidence"]
+            return -sum(len(told) for told in self.flags[entry["name"]].values()), entry["confidence"]
 
         return sorted(self.entries, key=doubt)
 
@@ -63,10 +71,10 @@ def write_summary(job: Job, loaded: Loaded, cohort: Cohort) -> None:
     Raises:
         InputError: one can't be written.
     """
-    found = flags(cohort.entries)
-    write_json(job.out / REPORT_NAME, _report(job, loaded, cohort, found))
-    write_text(job.out / TABLE_NAME, csv_text([COLUMNS, *_rows(job, cohort, found)]))
-    _write_sheet(job, cohort, found)
+    failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
+    write_json(job.out / REPORT_NAME, _report(job, loaded, cohort, failures))
+    write_text(job.out / TABLE_NAME, csv_text([COLUMNS, *_rows(cohort, failures)]))
+    _write_sheet(job, cohort, failures)
 
 
 def notes_of(job: Job, loaded: Loaded) -> list[str]:
@@ -79,7 +87,7 @@ def notes_of(job: Job, loaded: Loaded) -> list[str]:
     return notes
 
 
-def _report(job: Job, loaded: Loaded, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> dict[str, Any]:
+def _report(job: Job, loaded: Loaded, cohort: Cohort, failures: Failures) -> dict[str, Any]:
     return {
         "schema": "psmnet-segment-2",
         "supports": [
@@ -89,8 +97,8 @@ def _report(job: Job, loaded: Loaded, cohort: Cohort, found: Mapping[str, Mappin
             for n, (image, mask) in enumerate(job.supports, 1)
         ],
         "labels": {str(value): organ.name for value, organ in loaded.called.items()},
-        "queries": [{**entry, "flags": found[entry["name"]]} for entry in cohort.entries],
-        "failed": [failure(query, error, job.anonymise) for query, error in cohort.failed],
+        "queries": [{**entry, "flags": cohort.flags[entry["name"]]} for entry in cohort.entries],
+        "failed": failures,
         "skipped": []
         if job.anonymise
         else [{"file": skip.path.name, "reason": skip.reason} for skip in cohort.skipped],
@@ -103,28 +111,25 @@ def _report(job: Job, loaded: Loaded, cohort: Cohort, found: Mapping[str, Mappin
     }
 
 
-def _rows(job: Job, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> list[list[Value]]:
+def _rows(cohort: Cohort, failures: Failures) -> list[list[Value]]:
     rows: list[list[Value]] = []
     for entry in cohort.entries:
         for organ, facts in entry["labels"].items():
-            told = "; ".join(found[entry["name"]][organ])
+            told = "; ".join(cohort.flags[entry["name"]][organ])
             figures = (facts["value"], facts["volume_ml"], facts["confidence"])
             rows.append([entry["name"], organ, *figures, told, entry["mask"], ""])
-    for query, error in cohort.failed:
-        rows.append([query.name, "", "", "", "", "", "", failure(query, error, job.anonymise)["reason"]])
-    return rows
+    return rows + [[one["name"], "", "", "", "", "", "", one["reason"]] for one in failures]
 
 
-def _write_sheet(job: Job, cohort: Cohort, found: Mapping[str, Mapping[str, list[str]]]) -> None:
-    flagged = sum(any(found[entry["name"]].values()) for entry in cohort.entries)
+def _write_sheet(job: Job, cohort: Cohort, failures: Failures) -> None:
+    flagged = sum(any(cohort.flags[entry["name"]].values()) for entry in cohort.entries)
     count = len(cohort.entries)
-    failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
-    tables = [_organ_table(cohort.entries, found)] if cohort.entries else []
+    tables = [_organ_table(cohort)] if cohort.entries else []
     if failures:
         tables.append(PageTable("Failed", ["scan", "why"], [[f["name"], f["reason"]] for f in failures]))
     cards = []
     for entry in cohort.ranked():
-        told = [f"{organ}: {', '.join(words)}" for organ, words in found[entry["name"]].items() if words]
+        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry["name"]].items() if words]
         volumes = ", ".join(f"{organ} {facts['volume_ml']:.0f} ml" for organ, facts in entry["labels"].items())
         cards.append(Card(entry["name"], job.out / entry["overlay"], tuple(told), volumes))
     write_contact_sheet(
@@ -136,13 +141,14 @@ def _write_sheet(job: Job, cohort: Cohort, found: Mapping[str, Mapping[str, list
     )
 
 
-def _organ_table(entries: Sequence[Entry], found: Mapping[str, Mapping[str, list[str]]]) -> PageTable:
+def _organ_table(cohort: Cohort) -> PageTable:
+    entries = cohort.entries
     rows = []
     for organ in entries[0]["labels"]:
         volumes = [entry["labels"][organ]["volume_ml"] for entry in entries]
         there = [volume for volume in volumes if volume > 0]
         spread = [f"{np.median(there):.1f}", f"{min(there):.1f}", f"{max(there):.1f}"] if there else ["-"] * 3
-        told = sum(bool(found[entry["name"]][organ]) for entry in entries)
+        told = sum(bool(cohort.flags[entry["name"]][organ]) for entry in entries)
         rows.append([organ, str(len(there)), *spread, str(told)])
     columns = ["organ", "found in", "median ml", "least ml", "most ml", "flagged"]
     return PageTable("Organs", columns, rows)
