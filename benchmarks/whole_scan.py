@@ -22,9 +22,9 @@ from psmnet.catalog import DataSet, dataset
 from psmnet.data.store import Case, choose
 from psmnet.files import write_json
 from psmnet.protocols import split_cases
-from psmnet.registration import Registration
 from psmnet.runtime import machine, versions
-from psmnet.segmenter import Segmentation
+from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.registration import Registration
 from psmnet.volume import Array
 
 BINS = 20  # of uncertainty

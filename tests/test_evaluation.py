@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from psmnet.benchmark.results import METRICS, mask_path, masks_folder, summarise
 from psmnet.catalog import PROTOCOLS
 from psmnet.checkpoint import TrainingRecord, Weights, load_weights
 from psmnet.config import ModelConfig
@@ -17,7 +18,6 @@ from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import evaluate, predict_query, seen_cases
 from psmnet.io import read_labels, write_volume
 from psmnet.predictors import Predictor, predictor_of
-from psmnet.results import METRICS, mask_path, masks_folder, summarise
 from psmnet.types import Features, Prediction, Prototypes, Support
 from psmnet.volume import Volume
 

@@ -9,7 +9,7 @@ from psmnet.catalog import dataset
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import choose, find_cases
 from psmnet.metrics import score
-from psmnet.segmenter import Segmenter
+from psmnet.segmentation.segmenter import Segmenter
 
 CHAOS = Path(__file__).parents[2] / "shared" / "data" / "chaos_t2"
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from psmnet.metrics import Scores, score
     from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
     from psmnet.run import RunSpec, run_training
-    from psmnet.segmenter import Segmentation, Segmenter
+    from psmnet.segmentation.outcome import Segmentation
+    from psmnet.segmentation.segmenter import Segmenter
     from psmnet.volume import Volume
 
 _HOME = {
@@ -29,8 +30,8 @@ _HOME = {
     "Report": "psmnet.check",
     "RunSpec": "psmnet.run",
     "Scores": "psmnet.metrics",
-    "Segmentation": "psmnet.segmenter",
-    "Segmenter": "psmnet.segmenter",
+    "Segmentation": "psmnet.segmentation.outcome",
+    "Segmenter": "psmnet.segmentation.segmenter",
     "Volume": "psmnet.volume",
     "Weights": "psmnet.checkpoint",
     "check_dataset": "psmnet.check",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from psmnet import protocols, runtime
+from psmnet.benchmark.results import SCHEMA, mask_path, summarise
 from psmnet.catalog import PROTOCOLS, dataset
 from psmnet.checkpoint import TrainingRecord, Weights
 from psmnet.data.dataset_file import read_dataset_file
@@ -20,8 +21,7 @@ from psmnet.metrics import score
 from psmnet.models.build import model_record
 from psmnet.predictors import Mask, Predictor, method_name, predictor_of
 from psmnet.protocols import Counted
-from psmnet.registration import Registration
-from psmnet.results import SCHEMA, mask_path, summarise
+from psmnet.segmentation.registration import Registration
 from psmnet.volume import Volume
 
 

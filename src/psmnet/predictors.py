@@ -19,8 +19,8 @@ from psmnet.checkpoint import Weights, load_weights
 from psmnet.errors import require
 from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
 from psmnet.protocols import Counted
-from psmnet.registration import Registration
-from psmnet.segmenter import Segmenter
+from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.segmenter import Segmenter
 from psmnet.types import Features, Support, concatenate
 from psmnet.volume import Volume
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from psmnet.cleanup import parts
 from psmnet.errors import InputError
+from psmnet.segmentation.cleanup import parts
 
 SMOOTH_VOXELS = 0.5  # before the surface is taken: a mask's own stairs would add a third to it
 

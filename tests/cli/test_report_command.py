@@ -3,9 +3,9 @@
 import subprocess
 import sys
 
+from psmnet.benchmark.results import mask_path, masks_folder
 from psmnet.lock import LOCK_NAME
 from psmnet.report.benchmark import NAMES
-from psmnet.results import mask_path, masks_folder
 from results_maker import write_results
 
 GOOD, BAD = {"1": {"liver": 0.8, "spleen": 0.6}}, {"1": {"liver": 0.4, "spleen": 0.4}}

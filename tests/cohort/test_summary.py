@@ -13,8 +13,8 @@ from psmnet.cohort.queries import Query, Skipped
 from psmnet.cohort.summary import Cohort, write_summary
 from psmnet.errors import InputError
 from psmnet.io.organ_names import OrganName
-from psmnet.registration import Registration
-from psmnet.supports import Supports
+from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.supports import Supports
 
 
 def entry(folder: Path, name: str, volume_ml: float, confidence: float):

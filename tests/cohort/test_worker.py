@@ -16,8 +16,8 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import slice_first
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName
-from psmnet.segmenter import Segmentation
-from psmnet.supports import read_supports
+from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.supports import read_supports
 from psmnet.volume import Volume
 
 UIDS = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5"}

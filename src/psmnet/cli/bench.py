@@ -8,11 +8,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from psmnet.bench import BenchPlaces, run_benchmark, steps_done
+from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
+from psmnet.benchmark.recipe import Recipe, read_recipe
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option
 from psmnet.errors import PsmnetError
-from psmnet.recipe import Recipe, read_recipe
 
 LOOK_EVERY_S = 1.0
 

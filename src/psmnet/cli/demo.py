@@ -16,7 +16,7 @@ from psmnet.lock import LOCK_NAME, locked
 from psmnet.metrics import score
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
-from psmnet.segmenter import Segmenter
+from psmnet.segmentation.segmenter import Segmenter
 
 PATIENTS = 5  # the first is the labelled one
 SEED = 2026  # any will do: the bundled weights have seen no phantom

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import PROTOCOLS
 from psmnet.cli import console
 from psmnet.cli.options import (
@@ -23,7 +24,6 @@ from psmnet.evaluation import evaluate
 from psmnet.files import require_writable, write_json
 from psmnet.predictors import load_method
 from psmnet.report.table import results_table
-from psmnet.results import masks_folder
 from psmnet.runtime import pick_device
 
 

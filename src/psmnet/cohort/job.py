@@ -13,10 +13,10 @@ from psmnet.files import sha256_of
 from psmnet.io.itk_header import read_itk_header
 from psmnet.io.organ_names import OrganName
 from psmnet.predictors import load_method, method_name
-from psmnet.registration import Registration
 from psmnet.runtime import package_version
-from psmnet.segmenter import wanted_values
-from psmnet.supports import Supports, read_supports
+from psmnet.segmentation.accepted import wanted_values
+from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.supports import Supports, read_supports
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty")

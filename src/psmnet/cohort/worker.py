@@ -21,7 +21,8 @@ from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import without_folder
 from psmnet.predictors import WholeScan, segmenter_of
 from psmnet.report.overlay import draw_overlay
-from psmnet.segmenter import Segmentation, Segmenter
+from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.segmenter import Segmenter
 from psmnet.volume import Array, Volume
 
 SCHEMA = "psmnet-query-1"

@@ -3,17 +3,17 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from psmnet.comparison import Row, Table
+from psmnet.benchmark.comparison import Row, Table
+from psmnet.benchmark.gathering import gather
+from psmnet.benchmark.results_files import ResultsFile
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.files import require_writable, write_text
-from psmnet.gathering import gather
 from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark_pictures import ShownScan, draw_scans
 from psmnet.report.benchmark_text import latex, markdown, records_csv, table_csv
 from psmnet.report.benchmark_words import Section, compare
 from psmnet.report.page import write_document
-from psmnet.results_files import ResultsFile
 
 PAGE = "report.html"
 NAMES = ("table.md", "table.csv", "table.tex", "records.csv", PAGE)

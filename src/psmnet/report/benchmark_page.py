@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from psmnet.comparison import Lottery, Row, common_scans, lotteries
-from psmnet.gathering import WHOLE_SUPPORT
+from psmnet.benchmark.comparison import Lottery, Row, common_scans, lotteries
+from psmnet.benchmark.gathering import WHOLE_SUPPORT
+from psmnet.benchmark.results_files import ResultsFile
 from psmnet.report import benchmark_charts as charts
 from psmnet.report.benchmark_pictures import ShownScan, organ_colours
 from psmnet.report.benchmark_words import (
@@ -23,7 +24,6 @@ from psmnet.report.benchmark_words import (
     title_without_shots,
 )
 from psmnet.report.page import PageTable, escape, paragraph, picture_block, table_block
-from psmnet.results_files import ResultsFile
 
 STYLE = (
     charts.STYLE

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from psmnet.benchmark.comparison import Cell, Row, Table
+from psmnet.benchmark.results import mask_path, masks_folder
+from psmnet.benchmark.results_files import ResultsFile
 from psmnet.catalog import DATASETS
-from psmnet.comparison import Cell, Row, Table
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import Case
 from psmnet.geometry import align_labels
 from psmnet.io import read_labels
 from psmnet.report.overlay import colour_of
 from psmnet.report.slices import Colour, Mask, SlicePainter
-from psmnet.results import mask_path, masks_folder
-from psmnet.results_files import ResultsFile
 from psmnet.volume import Volume
 
 HOW = "Run psmnet evaluate or psmnet bench with --save-masks, then psmnet report with --data DIR."

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from psmnet.comparison import Row, cell_of
+from psmnet.benchmark.comparison import Row, cell_of
+from psmnet.benchmark.results import METRICS as ALL_METRICS
+from psmnet.benchmark.results_files import ResultsFile
 from psmnet.report.benchmark_words import (
     METRICS,
     Section,
@@ -15,8 +17,6 @@ from psmnet.report.benchmark_words import (
 )
 from psmnet.report.csv_text import Value, csv_text, printable
 from psmnet.report.page import PageTable
-from psmnet.results import METRICS as ALL_METRICS
-from psmnet.results_files import ResultsFile
 
 _MARKDOWN = {ord(c): f"\\{c}" for c in r"\`*_{}[]#|~!"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 _LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {

@@ -4,10 +4,10 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from psmnet.comparison import Row, Summary, Table, common_scans
+from psmnet.benchmark.comparison import Row, Summary, Table, common_scans
+from psmnet.benchmark.results_files import Training
+from psmnet.benchmark.statistics import DRAWS, FEWEST_SCANS, Paired, compare_paired
 from psmnet.report.page import PageTable
-from psmnet.results_files import Training
-from psmnet.statistics import DRAWS, FEWEST_SCANS, Paired, compare_paired
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "nsd_2mm": "NSD (2 mm)"}
 DAGGER, MINUS = "†", "\N{MINUS SIGN}"

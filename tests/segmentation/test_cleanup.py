@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from psmnet.cleanup import keep_largest_parts, parts
+from psmnet.segmentation.cleanup import keep_largest_parts, parts
 
 
 def drawn(*boxes: tuple[slice, slice, slice]) -> np.ndarray:

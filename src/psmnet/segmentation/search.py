@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from psmnet.localisation import CoarseScan, Place, locate
+from psmnet.segmentation.localisation import CoarseScan, Place, locate
 from psmnet.types import Support, concatenate
 
 NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from psmnet import registration
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import Reorientation, slice_axis
-from psmnet.registration import Registration
+from psmnet.segmentation import registration
+from psmnet.segmentation.registration import Registration
 from psmnet.volume import Volume
 
 SHAPE, SPACING = (16, 64, 64), (3.0, 3.0, 7.0)
@@ -131,31 +131,6 @@ def test_how_a_support_is_stored_does_not_matter(patient, turn):
 def test_spacings_may_differ(patient, spacing_mm, shape_zyx):
     query, truth = (moved(volume, shift_mm=(-15.0, 9.0, 0.0)) for volume in again(spacing_mm, shape_zyx))
     assert dice(ready(patient).segment(query), truth) > 0.85
-
-
-# ---- votes -----------------------------------------------------------------------------------------------------
-
-
-def test_votes_by_hand():
-    """Three supports see five voxels as ranks + 1 (1 is background, 0 beyond the scan); all have labels 1 and 2."""
-    carried = np.array([[2, 2, 2, 2, 1], [2, 3, 1, 0, 2], [3, 1, 1, 1, 0]])
-    winner, share = registration._vote(carried[:, None, None], [frozenset({1, 2})] * 3, 2)
-    assert winner.ravel().tolist() == [1, 0, 0, 1, 1]
-    assert share.ravel() == pytest.approx([2 / 3, 0, 0, 1 / 2, 1 / 2])
-
-
-def test_equal_votes_go_to_the_lower_label():
-    carried = np.array([2, 3]).reshape(2, 1, 1, 1)
-    winner, _ = registration._vote(carried, [frozenset({1, 2})] * 2, 2)
-    assert winner.item() == 1
-
-
-def test_only_supports_that_have_a_label_vote_on_it():
-    """Label 2 is in the third support alone: its voice is all there is; of label 1 two of three are enough."""
-    carried = np.array([[2, 1], [2, 1], [1, 3]])[:, None, None]
-    winner, share = registration._vote(carried, [frozenset({1}), frozenset({1}), frozenset({1, 2})], 2)
-    assert winner.ravel().tolist() == [1, 2]
-    assert share.ravel() == pytest.approx([2 / 3, 1])
 
 
 def test_three_supports_are_better_than_the_worst_and_give_shares(patient):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from psmnet.results_files import ResultsFile, Training
+from psmnet.benchmark.results_files import ResultsFile, Training
 
 ByScan = dict[str, dict[str, float]]
 """Case to organ to value."""

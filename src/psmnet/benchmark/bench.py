@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from psmnet import protocols
+from psmnet.benchmark.recipe import Job, Recipe, Score
+from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabel_store import PseudolabelStore
@@ -20,8 +22,6 @@ from psmnet.files import read_json, require_writable, write_json
 from psmnet.models.build import changed
 from psmnet.parallel import map_cases
 from psmnet.predictors import load_method
-from psmnet.recipe import Job, Recipe, Score
-from psmnet.results import masks_folder
 from psmnet.run import run_training
 from psmnet.runtime import pick_device
 from psmnet.training import METRICS_NAME

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psmnet.benchmark.results import METRICS, SCHEMA
 from psmnet.catalog import PROTOCOLS
 from psmnet.data.store import case_order
 from psmnet.errors import InputError
 from psmnet.files import TEMPORARY_PREFIX
-from psmnet.results import METRICS, SCHEMA
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances

@@ -1,8 +1,8 @@
 import pytest
 
+from psmnet.benchmark.gathering import gather
+from psmnet.benchmark.results_files import parse_results
 from psmnet.errors import InputError
-from psmnet.gathering import gather
-from psmnet.results_files import parse_results
 from results_maker import NOTE, results
 
 DICE = {"1": {"liver": 0.5, "spleen": 0.7}}

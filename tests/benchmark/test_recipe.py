@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from psmnet.benchmark.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
 
 ROOT = Path(__file__).parent.parent
 FULL = """

@@ -3,11 +3,11 @@ import json
 
 import pytest
 
+from psmnet.benchmark.results import METRICS
+from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, parse_results
 from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import InputError
-from psmnet.results import METRICS
-from psmnet.results_files import KNOWN_NAMES, Training, find_results, parse_results
 from psmnet.run import RUN_NAME
 from results_maker import record, results, write_results
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from psmnet import bench
-from psmnet.bench import BenchPlaces, run_benchmark, steps_done
+from psmnet.benchmark import bench
+from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
+from psmnet.benchmark.recipe import MethodEntry, Recipe
+from psmnet.benchmark.results import masks_folder
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import write_volume
-from psmnet.recipe import MethodEntry, Recipe
-from psmnet.results import masks_folder
 
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),

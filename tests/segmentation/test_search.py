@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from psmnet import search
-from psmnet.localisation import CoarseScan, Place
-from psmnet.search import NEIGHBOURS, LabelledScan, Organ, plan
+from psmnet.segmentation import search
+from psmnet.segmentation.localisation import CoarseScan, Place
+from psmnet.segmentation.search import NEIGHBOURS, LabelledScan, Organ, plan
 from psmnet.types import Prototypes, Support
 
 SIZE = (64, 80)

@@ -10,7 +10,7 @@ from psmnet.errors import InputError
 from psmnet.io import read_volume, write_volume
 from psmnet.io.itk import as_image
 from psmnet.io.organ_names import OrganName
-from psmnet.supports import Supports, read_supports
+from psmnet.segmentation.supports import Supports, read_supports
 from psmnet.volume import Volume
 
 LIVER, SPLEEN, KIDNEY = (OrganName(name) for name in ("liver", "spleen", "kidney"))

@@ -7,7 +7,7 @@ import pytest
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import Reorientation, reorient
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.segmenter import Segmenter
+from psmnet.segmentation.segmenter import Segmenter
 from psmnet.volume import Volume
 
 ALL_48 = [
@@ -346,11 +346,6 @@ def test_types_of_voxels(segmenter, kind):
 def test_segmenting_twice_gives_the_same(segmenter):
     query, _ = scan(seed=5)
     assert np.array_equal(segmenter.segment(query).array_zyx, segmenter.segment(query).array_zyx)
-
-
-def test_notes_are_put_before_its_own(segmenter):
-    image, _ = scan()
-    assert segmenter.examine(image).with_notes(["read so"]).notes == ("read so",)
 
 
 def test_bundled_weights_load():

@@ -1,8 +1,8 @@
 import pytest
 
-from psmnet.comparison import Cell, Row, Summary, common_scans, lotteries
-from psmnet.gathering import gather
-from psmnet.results_files import parse_results
+from psmnet.benchmark.comparison import Cell, Row, Summary, common_scans, lotteries
+from psmnet.benchmark.gathering import gather
+from psmnet.benchmark.results_files import parse_results
 from results_maker import results
 
 

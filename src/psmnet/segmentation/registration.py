@@ -20,7 +20,10 @@ from psmnet.geometry import align_query, slice_first
 from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
 from psmnet.resample import covering, resample_image
-from psmnet.segmenter import Segmentation, is_ct, require_contrast, taken_as_ct, unlike, wanted_values, windowed
+from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.modality import is_ct, modality_notes, windowed
+from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.voting import vote
 from psmnet.volume import Array, Volume
 
 # All [ours], chosen on CHAOS fold 0.
@@ -35,7 +38,6 @@ AFFINE_STEPS, SPLINE_STEPS = 100, 20
 CONTROL_MM = (100.0, 60.0, 40.0)  # between control points, coarse to fine
 FOLDLESS = 0.4  # of that distance: cubic B-splines whose control points move by less can't fold [Choi and Lee 2000]
 SEED = 1
-THRESHOLD = 0.5  # share of the votes
 
 
 class Registration:
@@ -118,7 +120,7 @@ class Registration:
             raise ConfigError("no support has been set", "call set_support first")
         require_contrast(query, "the scan")
         view, notes = align_query(self._frame, query)
-        notes += unlike(self._ct, query.array_zyx)
+        notes += modality_notes(self._ct, query.array_zyx)
         seen = view.apply(query)
         looks = _looks(seen)
         carried = []
@@ -130,14 +132,14 @@ class Registration:
                     f"support {number} can't be registered to the scan ({str(error).strip().splitlines()[-1]})",
                     "give a support that shows the same part of the body, in several slices",
                 ) from error
-        winner, share = _vote(carried, [support.held for support in self._supports], len(self._values))
+        winner, share = vote(carried, [support.held for support in self._supports], len(self._values))
         names = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
         confidence = {
             value: float(share[winner == rank].mean(dtype=np.float64)) if (winner == rank).any() else 0.0
             for rank, value in enumerate(self._values, 1)
         }
         labels = query.with_array(view.undo(names[winner]))
-        return Segmentation(labels, confidence, view, (*notes, *taken_as_ct(query.array_zyx)))
+        return Segmentation(labels, confidence, view, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -370,30 +372,3 @@ def _carry(ranks: Any, seen: Volume, transform: Any) -> Array:
     carried = sitk.Resample(ranks, as_image(seen), transform, sitk.sitkLabelLinear, 0.0)
     array: Array = sitk.GetArrayFromImage(carried)
     return array
-
-
-def _vote(carried: Sequence[Array], held: Sequence[frozenset[int]], labels: int) -> tuple[Array, Array]:
-    """Let the supports vote for each voxel.
-
-    On a label vote the supports that have it and reach the voxel. The label with the largest share of its votes wins
-    if that is at least half; of equal shares the lower label.
-
-    Args:
-        carried: of each support the ranks as `_carry` gives them, (Z, Y, X).
-        held: of each support the ranks of labels (from 1) that it has.
-        labels: how many there are.
-
-    Returns:
-        rank of the winning label (0 for background) and, in float32, its share of the votes, each (Z, Y, X).
-    """
-    winner = np.zeros(carried[0].shape, dtype=np.min_scalar_type(labels))
-    best = np.zeros(winner.shape, dtype=np.float32)
-    for rank in range(1, labels + 1):
-        voting = [ranks for ranks, known in zip(carried, held, strict=True) if rank in known]
-        voters = sum((ranks > 0).astype(np.float32) for ranks in voting)
-        votes = sum((ranks == rank + 1).astype(np.float32) for ranks in voting)
-        share = votes / np.maximum(voters, 1)
-        wins = (share >= THRESHOLD) & (share > best)
-        winner[wins] = rank
-        best[wins] = share[wins]
-    return winner, best

@@ -1,0 +1,47 @@
+"""What can be segmented, and from what."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from psmnet.errors import ConfigError, InputError
+from psmnet.volume import Volume
+
+
+def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:
+    """The label values to segment, ascending, of supports that can be used.
+
+    Args:
+        supports: image and label map of each labelled scan.
+        labels: values asked for; None or none for all that are there.
+
+    Raises:
+        ConfigError: no support.
+        InputError: no labelled voxel, another grid, no contrast, or a label value that no support has.
+    """
+    if not supports:
+        raise ConfigError("no support scan", "give at least one labelled scan")
+    for image, mask in supports:
+        if image.array_zyx.shape != mask.array_zyx.shape:
+            raise InputError(
+                f"support labels {mask.array_zyx.shape} on an image of {image.array_zyx.shape}", "use one grid"
+            )
+        require_contrast(image, "the support")
+        if mask.array_zyx.all():
+            raise InputError(
+                "the support mask has no background: every voxel is labelled", "give 0 to what is no organ"
+            )
+    present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
+    if not present:
+        raise InputError("the support mask is empty", "label at least one voxel, or give another support")
+    for value in labels or ():
+        if value not in present:
+            raise InputError(f"label {value} is not in the support", f"give some of {', '.join(map(str, present))}")
+    return sorted(set(labels or present))
+
+
+def require_contrast(volume: Volume, what: str) -> None:
+    """Refuse a constant scan."""
+    low, high = volume.array_zyx.min(), volume.array_zyx.max()
+    if low == high:
+        raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan that shows something")

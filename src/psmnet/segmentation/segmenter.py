@@ -1,0 +1,207 @@
+"""`Segmenter`: numpy and physical space outside, tensors inside.
+
+Support and query reach the network at the same mm per pixel, padded and never squeezed. Each organ is located in the
+query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from psmnet.checkpoint import Weights, load_weights
+from psmnet.errors import ConfigError
+from psmnet.inference import mask_tensor, match_slices
+from psmnet.pixels import PixelGrid
+from psmnet.runtime import pick_device
+from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.cleanup import keep_largest_parts, parts
+from psmnet.segmentation.encoding import ScanEncoder
+from psmnet.segmentation.modality import is_ct, modality_notes
+from psmnet.segmentation.outcome import LEVELS, Segmentation
+from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
+from psmnet.types import Features
+from psmnet.volume import Array, Volume
+
+THRESHOLD = 0.5
+NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by
+EVEN = LEVELS // 2
+
+
+class Segmenter:
+    """Segments scans from labelled ones.
+
+    Args:
+        weights: network and normalisation.
+        device: where it runs.
+
+    Example:
+        >>> segmenter = Segmenter.from_pretrained()                    # doctest: +SKIP
+        >>> segmenter.set_support([(image, labels)])                   # doctest: +SKIP
+        >>> mask = segmenter.segment(query)                            # doctest: +SKIP
+    """
+
+    def __init__(self, weights: Weights, device: torch.device) -> None:
+        self.weights = weights
+        self.device = device
+        self.model: Any = weights.model.to(device)
+        self._values: list[int] = []
+        self._scans: list[LabelledScan] = []
+        self._encoder: ScanEncoder | None = None
+        self._ct: frozenset[bool] = frozenset()
+
+    @classmethod
+    def from_pretrained(cls, device: str = "auto") -> Self:
+        """With the weights that the package ships."""
+        return cls(load_weights("bundled"), pick_device(device))
+
+    @classmethod
+    def from_checkpoint(cls, source: str | Path, device: str = "auto") -> Self:
+        """With the weights of a run's folder or a file."""
+        return cls(load_weights(source), pick_device(device))
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Label values that queries will be given."""
+        return tuple(self._values)
+
+    def set_support(self, supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None = None) -> None:
+        """Encode and describe labelled scans, once for all queries.
+
+        Args:
+            supports: image and label map on one grid, of each labelled scan.
+            labels: label values to segment; all that are there by default.
+
+        Raises:
+            InputError: no labelled voxel, another grid, or a label value that no support has.
+        """
+        self._values = wanted_values(supports, labels)
+        self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
+        self._encoder = encoder = ScanEncoder(self.weights, self.device, [image for image, _ in supports])
+        scans = [self._describe(encoder, image, mask) for image, mask in supports]
+        self._scans = [scan for scan in scans if scan.organs]
+
+    def segment(self, query: Volume) -> Volume:
+        """The label map of a query, on its own grid, with the support's label values."""
+        return self.examine(query).labels
+
+    @torch.no_grad()
+    def examine(self, query: Volume, *, probabilities: bool = False) -> Segmentation:
+        """Segment a query and say how sure that is.
+
+        Args:
+            query: a scan.
+            probabilities: keep each label's, too: a byte a voxel and label.
+
+        Raises:
+            ConfigError: no support has been set.
+        """
+        if self._encoder is None:
+            raise ConfigError("no support has been set", "call set_support first")
+        require_contrast(query, "the scan")
+        notes = modality_notes(self._ct, query.array_zyx)
+        view = self._encoder.view(query)
+        grid, turn = view.grid, view.turn
+        features, coarse = self._encoder.encode(view)
+        searches = plan(self._scans, coarse, grid.padded_yx, self._encoder.multiple)
+        values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
+        ranks = np.zeros(view.seen.array_zyx.shape, dtype=np.min_scalar_type(len(self._values)))
+        foreground = np.zeros(ranks.shape, dtype=np.uint8)
+        each = {value: np.zeros_like(foreground) for value in self._values if probabilities}
+        for batch in view.batches:
+            winner, best = self._compete(
+                features[batch].float(), batch, searches, grid, {value: levels[batch] for value, levels in each.items()}
+            )
+            ranks[batch] = winner.numpy()
+            foreground[batch] = _levels(best)
+        keep_largest_parts(ranks, {1 + self._values.index(value): search.parts for value, search in searches.items()})
+        confidence = dict(zip(self._values, _confidence(ranks, foreground, len(self._values)), strict=True))
+        np.minimum(foreground, EVEN, out=foreground, where=ranks == 0)
+        return Segmentation(
+            query.with_array(turn.undo(values[ranks])),
+            confidence,
+            turn,
+            (*view.notes, *notes),
+            turn.undo(foreground),
+            {value: turn.undo(levels) for value, levels in each.items()},
+        )
+
+    def _compete(
+        self,
+        features: Features,
+        batch: slice,
+        searches: Mapping[int, Search],
+        grid: PixelGrid,
+        each: Mapping[int, npt.NDArray[np.uint8]],
+    ) -> tuple[Tensor, Tensor]:
+        """Let the labels compete for each voxel of some query slices.
+
+        Args:
+            features, batch: of the slices, and their numbers.
+            searches: by label value.
+            grid: their pixels.
+            each: label value to where its probabilities go, (N, Y, X).
+
+        Returns:
+            rank of the winning label (0 for background), and the highest probability, each (N, Y, X).
+        """
+        numbers = np.arange(batch.start, batch.stop)
+        best = torch.zeros((len(numbers), *grid.stored_yx))
+        winner = torch.zeros(best.shape, dtype=torch.int64)
+        for value, search in searches.items():
+            _, rows, chosen = np.intersect1d(numbers, search.slices, return_indices=True)
+            if len(rows) == 0:
+                continue
+            part = features[torch.from_numpy(rows).to(self.device)].window(search.rows, search.columns, grid.padded_yx)
+            outside = torch.from_numpy(~search.window[search.rows, search.columns]).to(self.device)
+            support = search.support(chosen)
+            for chunk, margin in match_slices(self.model, part, support, torch.arange(len(rows))):
+                whole = margin.new_full((len(margin), 1, *grid.padded_yx), NOWHERE)
+                whole[..., search.rows, search.columns] = margin.masked_fill(outside, NOWHERE)
+                probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
+                at = torch.from_numpy(rows[chunk])
+                wins = probability > best[at]
+                if value in each:
+                    each[value][rows[chunk]] = _levels(probability)
+                winner[at] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[at])
+                best[at] = torch.where(wins, probability, best[at])
+        return winner, best
+
+    def _describe(self, encoder: ScanEncoder, image: Volume, mask: Volume) -> LabelledScan:
+        """A labelled scan: each slice encoded once, each label described in its slices."""
+        view = encoder.view(image)
+        labels = view.turn.apply_array(mask.array_zyx)
+        features, coarse = encoder.encode(view)
+        organs = {}
+        for value in self._values:
+            inside = labels == value
+            slices = np.flatnonzero(inside.any(axis=(1, 2)))
+            if len(slices) == 0:
+                continue
+            shown = torch.from_numpy(slices)
+            masks = view.grid.to_pixels(mask_tensor(labels[slices], [value]), 0.0)
+            with torch.no_grad():
+                support = self.model.describe(features[shown.to(self.device)].float(), masks.to(self.device))
+            outline = (masks > 0).any(dim=0)[0].numpy()
+            shares = coarse.masks(masks)[:, 0]
+            cells = shares.new_zeros(len(labels), *shares.shape[1:]).index_copy(0, shown, shares)
+            organs[value] = Organ(support, slices, outline, cells, parts(inside))
+        return LabelledScan(coarse, organs)
+
+
+def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:
+    levels: npt.NDArray[np.uint8] = (probability * LEVELS).round().to(torch.uint8).numpy()
+    return levels
+
+
+def _confidence(ranks: Array, certainty: npt.NDArray[np.uint8], organs: int) -> list[float]:
+    """Mean probability over the voxels of ranks 1 to `organs`; 0 for one that is not there."""
+    total, found = np.zeros(organs + 1), np.zeros(organs + 1, dtype=np.int64)
+    for seen, sure in zip(ranks, certainty, strict=True):  # slice by slice: counting takes eight times their room
+        total += np.bincount(seen.ravel(), sure.ravel(), organs + 1)
+        found += np.bincount(seen.ravel(), minlength=organs + 1)
+    return [float(t / (LEVELS * n)) if n else 0.0 for t, n in zip(total[1:], found[1:], strict=True)]
