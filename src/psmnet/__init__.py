@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from psmnet.run import RunSpec, run_training
     from psmnet.segmentation.outcome import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
+    from psmnet.segmentation.suggestion import Suggestion, suggest
     from psmnet.volume import Volume
 
 _HOME = {
@@ -32,6 +33,7 @@ _HOME = {
     "Scores": "psmnet.metrics",
     "Segmentation": "psmnet.segmentation.outcome",
     "Segmenter": "psmnet.segmentation.segmenter",
+    "Suggestion": "psmnet.segmentation.suggestion",
     "Volume": "psmnet.volume",
     "Weights": "psmnet.checkpoint",
     "check_dataset": "psmnet.check",
@@ -46,6 +48,7 @@ _HOME = {
     "read_volume": "psmnet.io",
     "run_training": "psmnet.run",
     "score": "psmnet.metrics",
+    "suggest": "psmnet.segmentation.suggestion",
     "write_volume": "psmnet.io",
 }
 
@@ -59,6 +62,7 @@ __all__ = [  # spelled out for type checkers; a test holds it equal to _HOME
     "Scores",
     "Segmentation",
     "Segmenter",
+    "Suggestion",
     "Volume",
     "Weights",
     "check_dataset",
@@ -73,6 +77,7 @@ __all__ = [  # spelled out for type checkers; a test holds it equal to _HOME
     "read_volume",
     "run_training",
     "score",
+    "suggest",
     "write_volume",
 ]
 

@@ -12,6 +12,7 @@ from psmnet.errors import PsmnetError
 COMMANDS = {
     "demo": "Segment unseen synthetic patients from one labelled one.",
     "segment": "Segment scans from one or more labelled ones.",
+    "suggest": "Say which scans to label first.",
     "volumes": "Volumes and shape measures of masks.",
     "download": "Fetch a free data set, or say where to register.",
     "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",

@@ -37,13 +37,15 @@ class Skipped:
     reason: str
 
 
-def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -> tuple[list[Query], list[Skipped]]:
+def find_queries(
+    patterns: Sequence[str], supports: Sequence[Path] = (), out: Path | None = None
+) -> tuple[list[Query], list[Skipped]]:
     """The scans behind files, folders (searched to the bottom, DICOM folders too) and glob patterns.
 
     Args:
         patterns: as a user gave them.
         supports: images and label maps of the supports, which are skipped.
-        out: where outputs go; what lies under it is skipped.
+        out: a folder where outputs go; what lies under it is skipped.
 
     Returns:
         queries, each under a name of its own, and what was skipped.
@@ -67,7 +69,7 @@ def find_queries(patterns: Sequence[str], supports: Sequence[Path], out: Path) -
         remedy = (
             "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans, or folders of DICOM slices"
         )
-        raise InputError(f"no scan to segment in {', '.join(patterns)}{why}", remedy)
+        raise InputError(f"no scan in {', '.join(patterns)}{why}", remedy)
     found = list(paths.values())
     return [Query(path, name) for path, name in zip(found, _names(found), strict=True)], skipped
 
@@ -108,10 +110,10 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _reason_to_skip(path: Path, supports: set[Path], out: Path) -> str | None:
+def _reason_to_skip(path: Path, supports: set[Path], out: Path | None) -> str | None:
     if path.resolve() in supports:
         return "the support itself"
-    if path.resolve().is_relative_to(out.resolve()):
+    if out is not None and path.resolve().is_relative_to(out.resolve()):
         return INSIDE_OUT
     if is_segmentation(path):
         return "a segmentation"

@@ -88,8 +88,8 @@ def locate(support: CoarseScan, masks: Tensor, query: CoarseScan) -> list[Place]
         a place for each organ.
     """
     bin_mm = max(BIN_MM, support.slice_mm, query.slice_mm)
-    here, there = _compressed(*(_contrasted(_binned(s.cells, s.slice_mm, bin_mm)) for s in (support, query)))
-    shares = _binned(masks, support.slice_mm, bin_mm).cpu().numpy()
+    here, there = _compressed(*(contrasted(binned(s.cells, s.slice_mm, bin_mm)) for s in (support, query)))
+    shares = binned(masks, support.slice_mm, bin_mm).cpu().numpy()
     cell_mm = support.cell_px * support.pixel_mm
     organs = shares.shape[1]
     blocks = [_block(shares[:, k], bin_mm, cell_mm) for k in range(organs)]
@@ -123,7 +123,7 @@ def _pooled(maps: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(maps, side, ceil_mode=True)
 
 
-def _binned(cells: Tensor, slice_mm: float, bin_mm: float) -> Tensor:
+def binned(cells: Tensor, slice_mm: float, bin_mm: float) -> Tensor:
     """Average slices (n, C, h, w) into bins of about `bin_mm`, never fewer than one."""
     bins = max(1, round(len(cells) * slice_mm / bin_mm))
     if bins >= len(cells):
@@ -132,7 +132,7 @@ def _binned(cells: Tensor, slice_mm: float, bin_mm: float) -> Tensor:
     return rearrange(functional.interpolate(volume, size=(bins, *cells.shape[2:]), mode="area"), "1 c n h w -> n c h w")
 
 
-def _contrasted(cells: Tensor) -> Tensor:
+def contrasted(cells: Tensor) -> Tensor:
     """Unit vectors, after what all of a scan has in common is taken off."""
     return functional.normalize(cells - cells.mean(dim=(0, 2, 3), keepdim=True), dim=1)
 

@@ -1,0 +1,105 @@
+"""psmnet suggest."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import rich_click as click
+from rich.table import Table
+
+from psmnet.checkpoint import load_weights
+from psmnet.cli import console
+from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
+from psmnet.cohort.queries import Query, find_queries
+from psmnet.errors import ConfigError, PsmnetError
+from psmnet.files import require_writable, write_text
+from psmnet.io import read_scan
+from psmnet.report.csv_text import csv_text
+from psmnet.runtime import pick_device
+from psmnet.segmentation.accepted import require_contrast
+from psmnet.segmentation.suggestion import Suggestion, suggest
+from psmnet.volume import Volume
+
+SHOWN = 10  # scans in the table besides those to label; the file has all
+
+
+@click.command("suggest")
+@click.argument("scans", nargs=-1, required=True, metavar="SCAN...")
+@click.option("-k", type=click.IntRange(1), default=1, show_default=True, help="How many scans to label.")
+@click.option("--out", type=DATA, metavar="FILE.csv", help="Where all scans go, the most worth labelling first.")
+@overwrite_option("tables")
+@click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
+@weights_option()
+@device_option()
+@threads_option()
+def command(
+    scans: tuple[str, ...],
+    k: int,
+    out: Path | None,
+    overwrite: bool,
+    series: tuple[str, ...],
+    weights: str | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Say which of many unlabelled scans to label, so that the others come out best.
+
+    Scans are files, DICOM folders, folders of these or quoted globs. Nothing but their images is looked at.
+    """
+    if out is not None:
+        require_writable(out, overwrite=overwrite)
+    set_threads(threads)
+    found, skipped = find_queries(scans)
+    for skip in skipped:
+        console.out.print(f"skipped {skip.path.name}: {skip.reason}")
+    if k >= len(found):
+        raise ConfigError(f"-k {k} of {len(found)} scans", "choose fewer than there are")
+    usable: list[Query] = []
+    failed: dict[str, PsmnetError] = {}
+    with console.progress("scans", len(found)) as advance:
+        read = _readable(found, series, usable, failed, advance)
+        suggestion = suggest(read, load_weights(weights or "bundled"), k=k, device=pick_device(device))
+    _print(usable, suggestion)
+    if out is not None:
+        rows = [[query.name, rank, suggestion.agreement[i]] for rank, i, query in _ranked(usable, suggestion)]
+        write_text(out, csv_text([("scan", "label", "agreement"), *rows]))
+        console.out.print(f"table: {out}")
+    console.fail_on(failed, "mend or leave them out", what="scan")
+
+
+def _readable(
+    found: Sequence[Query],
+    series: Sequence[str],
+    usable: list[Query],
+    failed: dict[str, PsmnetError],
+    advance: Callable[..., None],
+) -> Iterator[Volume]:
+    """One scan after another; those that can't be used are noted and left out."""
+    for done, query in enumerate(found, 1):
+        try:
+            scan = read_scan(query.path, series=series).volume
+            require_contrast(scan, "the scan")
+        except PsmnetError as error:
+            failed[query.name] = error
+        else:
+            usable.append(query)
+            yield scan
+        advance(done, query.name)
+
+
+def _ranked(scans: Sequence[Query], suggestion: Suggestion) -> list[tuple[int | None, int, Query]]:
+    """Place among those to label, number and scan: these first, then by agreement."""
+    rest = sorted(set(range(len(scans))) - set(suggestion.chosen), key=lambda i: -suggestion.agreement[i])
+    first: list[tuple[int | None, int, Query]] = [(n, i, scans[i]) for n, i in enumerate(suggestion.chosen, 1)]
+    return first + [(None, i, scans[i]) for i in rest]
+
+
+def _print(scans: Sequence[Query], suggestion: Suggestion) -> None:
+    table = Table("label", "scan", "agreement with the others")
+    ranked = _ranked(scans, suggestion)
+    for rank, i, query in ranked[: len(suggestion.chosen) + SHOWN]:
+        table.add_row("" if rank is None else str(rank), query.name, f"{suggestion.agreement[i]:.2f}")
+    console.out.print(table)
+    if len(ranked) > len(suggestion.chosen) + SHOWN:
+        console.out.print(f"and {len(ranked) - len(suggestion.chosen) - SHOWN} more")
+    for i in suggestion.chosen:
+        console.out.print(f"label: {scans[i].path}")
