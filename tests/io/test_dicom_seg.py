@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,21 +20,13 @@ pytest.importorskip("highdicom")
 NAMES = {3: OrganName("liver", "10200004"), 300: OrganName("a lump"), 7: OrganName("never there")}
 TURNED = np.array([[0.0, 0.8, -0.6], [1.0, 0.0, 0.0], [0.0, -0.6, -0.8]])  # right-handed
 STUDY = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5"}
-PATIENT = {
-    "PatientBirthDate": "",
-    "PatientSex": "",
-    "StudyDate": "",
-    "StudyTime": "",
-    "AccessionNumber": "",
-    "StudyID": "",
-}
 
 
 @pytest.fixture
 def scan(tmp_path: Path) -> Scan:
     stored = np.arange(6 * 8 * 10).reshape(6, 8, 10).astype(np.int16)
     where = {"spacing_mm": (1.5, 2.0, 4.0), "origin_mm": (10.0, -20.0, 30.0), "direction": TURNED}
-    write_series(tmp_path / "scan", stored, shuffle=3, **where, **STUDY, **PATIENT)
+    write_series(tmp_path / "scan", stored, shuffle=3, **where, **STUDY)
     return read_scan(tmp_path / "scan")
 
 
@@ -84,6 +78,48 @@ def test_slices_without_uids_can_not_be_referred_to(scan, tmp_path, keyword):
     with pytest.raises(InputError, match=rf"can't write a\.dcm: {lacking.name} has no {keyword}; use the NIfTI mask"):
         write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
     assert not (tmp_path / "a.dcm").exists()
+
+
+def changed(file: Path, **tags: object) -> None:
+    dataset = pydicom.dcmread(file)
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(file)
+
+
+def test_slices_of_several_series_can_not_be_referred_to(scan, tmp_path):
+    """CHAOS gives every slice a series of its own."""
+    for number, file in enumerate(scan.slices):
+        changed(file, SeriesInstanceUID=f"1.2.3.4.{number}")
+    with pytest.raises(InputError, match=r"a\.dcm: its slices have 6 values of SeriesInstanceUID; use the NIfTI mask"):
+        write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
+
+
+def test_what_highdicom_refuses_is_told_in_one_line(scan, tmp_path):
+    changed(scan.slices[2], ImageOrientationPatient=[1, 0, 0, 0, 2, 0])
+    with pytest.raises(InputError, match=r"can't write a\.dcm for these slices \(.+\); use the NIfTI mask"):
+        write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
+    assert not (tmp_path / "a.dcm").exists()
+
+
+def test_slices_need_not_say_whose_they_are(scan, tmp_path):
+    """Anonymisers take out what the standard only lets be empty."""
+    for file in scan.slices:
+        dataset = pydicom.dcmread(file)
+        del dataset.PatientName, dataset.PatientID
+        dataset.save_as(file)
+    write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
+    tags = pydicom.dcmread(tmp_path / "a.dcm")
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyDate"):
+        assert not tags[keyword].value
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs Debian's dicom3tools")
+def test_a_validator_finds_no_error(scan, tmp_path):
+    write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
+    said = subprocess.run(["dciodvfy", tmp_path / "a.dcm"], capture_output=True, text=True, check=False).stderr
+    assert "Segmentation" in said
+    assert not [line for line in said.splitlines() if line.startswith("Error")]
 
 
 def test_an_empty_label_map_is_no_segmentation(scan, tmp_path):

@@ -25,6 +25,12 @@ from psmnet.volume import Array, Volume
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+SHARED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")  # by all slices
+# What the standard wants there, if empty (type 2), anonymisers take out, and highdicom copies.
+MAY_BE_EMPTY = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
 ANATOMY = ("123037004", "SCT", "Anatomical Structure")
 MADE_BY = "psmnet"
 SERIES_NUMBER = 900  # far behind a scanner's own
@@ -57,7 +63,8 @@ def write_dicom_seg(
         overwrite: replace a file that is there already.
 
     Raises:
-        InputError: highdicom is missing, no voxel is labelled, a slice lacks a UID, or the file can't be written.
+        InputError: highdicom is missing, no voxel is labelled, a slice lacks a UID, the slices are of several
+            series (as CHAOS stores them), or the file can't be written.
     """
     require_readable_name(path)
     if not overwrite and path.exists():
@@ -73,32 +80,50 @@ def write_dicom_seg(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values in the slices that break the standard's letter
         sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in slices]
-        for file, tags in zip(slices, sources, strict=True):
-            if missing := [name for name in REQUIRED if not tags.get(name)]:
-                raise InputError(
-                    f"can't write {path.name}: {file.name} has no {', '.join(missing)}",
-                    "use the NIfTI mask, or export the scan with its UIDs",
-                )
-        segmentation = highdicom.seg.Segmentation(
-            source_images=sources,
-            pixel_array=numbers[labels.array_zyx],
-            segmentation_type="BINARY",
-            segment_descriptions=[
-                _description(highdicom, n, names.get(v, unnamed(v))) for n, v in enumerate(values, 1)
-            ],
-            series_instance_uid=highdicom.UID(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=highdicom.UID(),
-            instance_number=1,
-            manufacturer=MADE_BY,
-            manufacturer_model_name=MADE_BY,
-            software_versions=version("psmnet"),
-            device_serial_number="0",
-            content_label="PSMNET",
-            content_description="Few-shot segmentation, for research",
-        )
+        _require_one_series(slices, sources, path)
+        for tags in sources:
+            for name in MAY_BE_EMPTY:
+                tags.setdefault(name, None)
+        try:
+            segmentation = highdicom.seg.Segmentation(
+                source_images=sources,
+                pixel_array=numbers[labels.array_zyx],
+                segmentation_type="BINARY",
+                segment_descriptions=[
+                    _description(highdicom, n, names.get(v, unnamed(v))) for n, v in enumerate(values, 1)
+                ],
+                series_instance_uid=highdicom.UID(),
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=highdicom.UID(),
+                instance_number=1,
+                manufacturer=MADE_BY,
+                manufacturer_model_name=MADE_BY,
+                software_versions=version("psmnet"),
+                device_serial_number="0",
+                content_label="PSMNET",
+                content_description="Few-shot segmentation, for research",
+            )
+        except (ValueError, TypeError, AttributeError) as error:  # it takes slices' tags as the standard has them
+            said = " ".join(str(error).split())
+            raise InputError(f"can't write {path.name} for these slices ({said:.200})", "use the NIfTI mask") from error
         with atomic_path(path) as temporary:
             segmentation.save_as(temporary)
+
+
+def _require_one_series(slices: Sequence[Path], sources: Sequence[Any], path: Path) -> None:
+    """Refuse slices that a Segmentation can't refer to."""
+    for file, tags in zip(slices, sources, strict=True):
+        if missing := [name for name in REQUIRED if not tags.get(name)]:
+            raise InputError(
+                f"can't write {path.name}: {file.name} has no {', '.join(missing)}",
+                "use the NIfTI mask, or export the scan with its UIDs",
+            )
+    for name in SHARED:
+        if (count := len({str(tags.get(name)) for tags in sources})) > 1:
+            raise InputError(
+                f"can't write {path.name}: its slices have {count} values of {name}",
+                "use the NIfTI mask, or export the scan as one series",
+            )
 
 
 def read_dicom_seg(path: Path) -> Segments:
