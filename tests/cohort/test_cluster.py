@@ -63,16 +63,18 @@ def masks(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*_seg.nii.gz")}
 
 
-def test_two_workers_one_killed_midway_do_as_this_process_does(phantoms, tiny_weights, tmp_path, cluster):
+@pytest.mark.parametrize("copies", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_two_workers_one_killed_midway_do_as_this_process_does(phantoms, tiny_weights, tmp_path, cluster, copies):
+    """Ten scans or two hundred, and one that is damaged."""
     job = job_of(phantoms, tiny_weights, tmp_path / "out")
     (tmp_path / "bad.nii.gz").write_bytes(b"no image")
-    queries = [Query(phantoms / f"image_{n}.nii.gz", f"p{n}_{i}") for n in range(2, 7) for i in range(2)]
+    queries = [Query(phantoms / f"image_{n}.nii.gz", f"p{n}_{i}") for n in range(2, 7) for i in range(copies)]
     queries.append(Query(tmp_path / "bad.nii.gz", "bad"))
     found = {}
     with closing(on_cluster(job, queries, cluster.address, 300)) as engine:
         for query, outcome in engine:
             found[query] = outcome
-            if len(found) == 2:
+            if len(found) == 1 + copies * 2:  # of 5
                 cluster.workers[0].kill()
     assert set(found) == set(queries)
     assert isinstance(found[queries[-1]], PsmnetError)
