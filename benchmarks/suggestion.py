@@ -23,7 +23,7 @@ from psmnet.data.store import Case
 from psmnet.files import read_json, write_json
 from psmnet.runtime import machine, versions
 from psmnet.segmentation.encoding import ScanEncoder
-from psmnet.segmentation.suggestion import agreements, cover, places_of
+from psmnet.segmentation.suggestion import agreements, choose, places_of
 from psmnet.volume import Array
 
 SUBSETS, SIZES = 2000, (6, 10, 15)
@@ -48,7 +48,7 @@ def main() -> None:
     held = agreements([places_of(encoder, case.image()) for case in cases], list(range(len(cases))))
     everyone = np.arange(len(cases))
     worth, told = _off_diagonal(dice).mean(axis=1), _off_diagonal(held).mean(axis=1)
-    (best,) = cover(held, 1)
+    (best,) = choose(held, everyone, 1).chosen
     figures: dict[str, Any] = {
         "suggested": cases[best].id,
         "dice": {"suggested": worth[best], "mean": worth.mean(), "best": worth.max(), "worst": worth.min()},
@@ -61,7 +61,8 @@ def main() -> None:
         "by_case": {case.id: {"dice": worth[i], "agreement": told[i]} for i, case in enumerate(cases)},
     }
     print(figures, flush=True)
-    sets = [sorted(cover(held, 3))] + [sorted(random.choice(everyone, 3, replace=False)) for _ in range(options.sets)]
+    drawn = (random.choice(everyone, 3, replace=False) for _ in range(options.sets))
+    sets = [sorted(chosen) for chosen in (choose(held, everyone, 3).chosen, *drawn)]
     figures["of_three"] = []
     for number, chosen in enumerate(sets):
         found = _dice_of_set([cases[i] for i in chosen], [c for i, c in enumerate(cases) if i not in chosen], facts)
@@ -91,7 +92,8 @@ def _closed(dice: Array, held: Array, chosen: Array) -> float:
     """Share of the gap between the mean and the best choice that the suggestion closes, among some scans."""
     among = np.ix_(chosen, chosen)
     worth = _off_diagonal(dice[among]).mean(axis=1)
-    return float((worth[cover(held[among], 1)[0]] - worth.mean()) / (worth.max() - worth.mean()))
+    first = choose(held[among], np.arange(len(chosen)), 1).chosen[0]
+    return float((worth[first] - worth.mean()) / (worth.max() - worth.mean()))
 
 
 def _dice_of_set(supports: Sequence[Case], queries: Sequence[Case], facts: DataSet) -> float:

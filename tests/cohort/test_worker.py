@@ -10,7 +10,7 @@ import pytest
 from dicom_files import write_series
 from psmnet.cohort.job import Job
 from psmnet.cohort.queries import Query
-from psmnet.cohort.worker import Worker, discreet, require_own
+from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import slice_first
@@ -124,11 +124,34 @@ def test_what_was_broken_off_is_done_again(job, query):
 
 
 def test_a_mended_mask_is_kept_unless_asked(job, query):
-    Worker(job)(query)
-    (job.out / "two_seg.nii.gz").write_bytes(b"mended by hand")
-    assert Worker(job)(query).kept
+    """Even where its picture is gone: that is drawn again; and volumes are told of the mask that is there."""
+    first = Worker(job)(query)
+    path = job.out / "two_seg.nii.gz"
+    mask = read_labels(path)
+    value = int(mask.array_zyx.max())
+    path.unlink()
+    write_volume(mask.with_array(mask.array_zyx * (mask.array_zyx != value)), path)
+    mended = path.read_bytes()
+    (job.out / "two_overlay.png").unlink()
+    for _ in range(2):  # found, and known from then on
+        again = Worker(job)(query)
+        assert again.kept
+        assert path.read_bytes() == mended
+        assert (job.out / "two_overlay.png").exists()
+        volumes = {facts["value"]: facts["volume_ml"] for facts in again.entry["labels"].values()}
+        assert volumes.pop(value) == 0
+        before = {facts["value"]: facts["volume_ml"] for facts in first.entry["labels"].values()}
+        assert volumes == {v: ml for v, ml in before.items() if v != value}
+        assert again.entry["notes"] == [MENDED]
     assert not Worker(replace(job, overwrite=True))(query).kept
-    assert contents(job.out)["two_seg.nii.gz"] != b"mended by hand"
+    assert path.read_bytes() != mended
+
+
+def test_a_mask_that_can_not_be_read_is_not_taken_for_done(job, query):
+    Worker(job)(query)
+    (job.out / "two_seg.nii.gz").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"two_seg\.nii\.gz"):
+        Worker(job)(query)
 
 
 @pytest.mark.parametrize("what", ["no record", "other settings", "another scan", "no JSON", "foreign JSON"])

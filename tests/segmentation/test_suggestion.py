@@ -88,6 +88,11 @@ def test_a_scan_in_disorder_is_not_chosen(patients):
     assert ((found.agreement > 0) & (found.agreement < 1)).all()
 
 
+def test_the_odd_one_is_not_chosen_for_covering_itself(patients):
+    odd = [patients[0], shuffled(patients[1]), *patients[2:]]
+    assert 1 not in suggest(odd, load_weights("bundled"), k=2, device=CPU).chosen
+
+
 def test_the_choice_comes_out_again(patients, tiny_weights: Path):
     weights = load_weights(tiny_weights)
     once, again = (suggest(iter(patients), weights, k=2, device=CPU) for _ in range(2))

@@ -191,7 +191,8 @@ def _print(out: Path, job: Job, loaded: Loaded, cohort: Cohort) -> None:
         console.out.print(f"note: {note}")
     for entry in cohort.entries:
         for note in entry["notes"]:
-            console.out.print(f"note: {entry['query']}: {note}")
+            name = entry["query"]
+            console.out.print(f"note: {note}" if note.startswith(f"{name}: ") else f"note: {name}: {note}")
     if cohort.kept:
         console.out.print(f"kept: {cohort.kept} of {len(cohort.entries)}, done before by the same inputs and settings")
     if cohort.entries:

@@ -76,11 +76,14 @@ def _readable(
     """One scan after another; those that can't be used are noted and left out."""
     for done, query in enumerate(found, 1):
         try:
-            scan = read_scan(query.path, series=series).volume
+            notes: list[str] = []
+            scan = read_scan(query.path, series=series, notes=notes).volume
             require_contrast(scan, "the scan")
         except PsmnetError as error:
             failed[query.name] = error
         else:
+            for note in notes:
+                console.out.print(f"note: {note}")
             usable.append(query)
             yield scan
         advance(done, query.name)

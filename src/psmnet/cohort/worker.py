@@ -1,5 +1,6 @@
 """What a worker does: one scan after another, each recorded so that it is never done twice."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from psmnet.cohort.job import Job, Loaded, Outputs, checksum
 from psmnet.cohort.queries import Query
 from psmnet.errors import InputError, PsmnetError
 from psmnet.files import read_json, write_json
-from psmnet.geometry import slice_first
-from psmnet.io import Scan, read_scan, write_volume
+from psmnet.geometry import align_labels, slice_first
+from psmnet.io import Scan, read_labels, read_scan, write_volume
 from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import without_folder
 from psmnet.predictors import WholeScan, segmenter_of
@@ -26,6 +27,8 @@ from psmnet.segmentation.segmenter import Segmenter
 from psmnet.volume import Array, Volume
 
 SCHEMA = "psmnet-query-1"
+MENDED = "the mask was changed by hand: volumes are the changed one's, confidence is not"
+UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
 
 Entry = dict[str, Any]
 
@@ -88,8 +91,12 @@ class Worker:
         record = {"schema": SCHEMA, "settings": self.job.key, "scan_sha256": scanned}
         earlier = _read_record(outputs.record)
         ours = earlier is not None and record.items() <= earlier.items()
-        if ours and earlier is not None and "entry" in earlier and _is_whole(outputs, earlier, self.job.overwrite):
-            return Done(earlier["entry"], kept=True)
+        if ours and earlier is not None and "entry" in earlier and outputs.mask.exists():
+            found = checksum(outputs.mask)
+            if outputs.overlay.exists() and found in _known(earlier, self.job.overwrite):
+                return Done(earlier["entry"], kept=True)
+            if found != earlier.get("mask_sha256") and not self.job.overwrite:
+                return self._mended(query, outputs, earlier | {"mended_sha256": found})
         if not ours and not self.job.overwrite:
             refuse_foreign(outputs)
         notes: list[str] = []
@@ -107,6 +114,24 @@ class Worker:
             outputs.remove()  # a full disk, say: a mask without its record would be taken for someone else's
             raise
         return Done(entry)
+
+    def _mended(self, query: Query, outputs: Outputs, record: dict[str, Any]) -> Done:
+        """A mask that a person has changed since: it stays, and is told as it is now."""
+        scan = read_scan(query.path, series=self.job.series).volume
+        labels = align_labels(scan, read_labels(outputs.mask), image_name=query.name, labels_name=outputs.mask.name)
+        turn = slice_first(scan)
+        seen = turn.apply_array(labels.array_zyx)
+        called = {value: organ.name for value, organ in self._loaded.called.items()}
+        draw_overlay(turn.apply(scan), seen, called, outputs.overlay, title=query.name)
+        ends, voxel_ml = _at_an_end(seen) - self._running_on, float(np.prod(labels.spacing_mm)) / 1000
+        entry = record["entry"]
+        for facts in entry["labels"].values():
+            facts["volume_ml"] = round(float((seen == facts["value"]).sum()) * voxel_ml, 3)
+            facts["cut_off"] = facts["value"] in ends
+        if MENDED not in entry["notes"]:
+            entry["notes"].append(MENDED)
+        write_json(outputs.record, record)
+        return Done(entry, kept=True)
 
     def _examine(self, scan: Volume) -> Segmentation:
         if isinstance(self._segmenter, Segmenter):
@@ -186,6 +211,7 @@ def discreet(text: str, query: Query, anonymise: bool) -> str:
     text = without_folder(text, query.path)
     if not anonymise:
         return text
+    text = UID.sub("(UID)", text)  # it finds the patient in an archive
     inside = sorted(query.path.rglob("*"), key=lambda p: -len(p.name)) if query.path.is_dir() else []
     for path in inside:
         text = text.replace(path.name, "a slice")
@@ -207,11 +233,9 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
 
 
-def _is_whole(outputs: Outputs, record: dict[str, Any], untouched: bool) -> bool:
-    """Whether a recorded mask is there; as it was written, if `untouched` matters (a person may have mended it)."""
-    if not (outputs.mask.exists() and outputs.overlay.exists()):
-        return False
-    return not untouched or checksum(outputs.mask) == record.get("mask_sha256")
+def _known(record: dict[str, Any], untouched: bool) -> set[str]:
+    """Checksums of a mask as it was written and, unless it must be `untouched`, as it was when last looked at."""
+    return {record[key] for key in ("mask_sha256", *(() if untouched else ("mended_sha256",))) if key in record}
 
 
 def _at_an_end(labels_zyx: Array) -> set[int]:

@@ -26,6 +26,11 @@ class OrganName:
     name: str
     snomed: str = ""
 
+    @property
+    def key(self) -> str:
+        """Alike for names that mean one structure: "Right_Kidney" and "right kidney"."""
+        return " ".join(self.name.casefold().replace("_", " ").replace("-", " ").split())
+
 
 def unnamed(value: int) -> OrganName:
     """What a label value is called that nobody named."""
@@ -62,7 +67,7 @@ def read_names(path: Path) -> dict[int, OrganName]:
         names[int(value)] = OrganName(name.strip(), code.strip())
     if not names:
         raise InputError(f"{path} names no label", REMEDY)
-    called = [organ.name.casefold() for organ in names.values()]
+    called = [organ.key for organ in names.values()]
     twice = sorted({name for name in called if called.count(name) > 1})
     if twice:
         raise InputError(f"{path} calls two values {', '.join(twice)}", "give each a name of its own")

@@ -57,8 +57,11 @@ def read_segments(path: Path) -> Segments | None:
     arrays = [as_labels(volume_of(layer).array_zyx, path) for layer in layers]
     names: dict[int, OrganName] = {}
     masks = []
-    for place, number in enumerate(numbers, 1):
-        value, layer = (_whole(path, known, f"Segment{number}_{what}") for what in ("LabelValue", "Layer"))
+    stored = [_whole(path, known, f"Segment{number}_LabelValue") for number in numbers]
+    # Layers may each begin at 1 again.
+    places = stored if len(set(stored)) == len(stored) and 0 not in stored else range(1, len(numbers) + 1)
+    for place, number, value in zip(places, numbers, stored, strict=True):
+        layer = _whole(path, known, f"Segment{number}_Layer")
         if layer >= len(arrays):
             raise InputError(f"{path}: segment {number} is in layer {layer} of {len(arrays)}", "save it again")
         masks.append((place, layer, value))

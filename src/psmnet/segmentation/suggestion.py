@@ -88,7 +88,15 @@ def suggest(scans: Iterable[Volume], weights: Weights, *, k: int = 1, device: to
         raise ConfigError(f"{k} of {len(places)} scans", "choose at least one, and fewer than there are")
     others = np.unique(np.linspace(0, len(places) - 1, min(REFERENCES, len(places))).round().astype(np.int64))
     held = agreements(places, others.tolist())
-    return Suggestion(cover(held, k), _without_itself(held, others))
+    return choose(held, others, k)
+
+
+def choose(held: npt.NDArray[np.float64], references: npt.NDArray[np.int64], k: int) -> Suggestion:
+    """Choose k scans by how they serve the references (R,), as `agreements` gives it (N, R)."""
+    agreement = _without_itself(held, references)
+    # An odd scan covers what no other does: itself. So it must be as typical as most to be chosen.
+    typical = np.argsort(-agreement, kind="stable")[: max(k, (len(held) + 1) // 2)]
+    return Suggestion(tuple(int(typical[i]) for i in cover(held[typical], k)), agreement)
 
 
 def places_of(encoder: ScanEncoder, scan: Volume) -> Places:

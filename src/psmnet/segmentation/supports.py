@@ -84,12 +84,12 @@ def read_supports(
     plain = {int(v) for one in found if not one.names for v in np.unique(one.labels.array_zyx)} - {0}
     agreed = {value: known.get(value, unnamed(value)) for value in plain}
     taken = set(known) | plain
-    by_name = {organ.name.casefold(): value for value, organ in {**known, **agreed}.items()}
+    by_name = {organ.key: value for value, organ in {**known, **agreed}.items()}
     scans = []
     for one in found:
         moves: dict[int, int] = {}
         for value, organ in one.names.items():
-            key = organ.name.casefold()
+            key = organ.key
             if key not in by_name:
                 by_name[key] = value if value not in taken else next(v for v in range(1, 2**16) if v not in taken)
                 taken.add(by_name[key])
@@ -141,7 +141,7 @@ def _masks(
     if not files:
         raise InputError(f"{folder} holds no mask", "give a folder of masks, each called after its organ")
     names = {value: OrganName(stem(path)) for value, path in enumerate(files, 1)}
-    if len({organ.name.casefold() for organ in names.values()}) < len(names):
+    if len({organ.key for organ in names.values()}) < len(names):
         raise InputError(f"{folder} holds two masks of one organ", "leave one out")
     masks = ((value, laid(read_labels(path, notes=notes), path).array_zyx > 0) for value, path in enumerate(files, 1))
     labels, shared = stacked(masks, scan.array_zyx.shape, "masks")
