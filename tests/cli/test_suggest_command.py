@@ -23,7 +23,7 @@ def test_scans_are_ranked_with_those_to_label_first(cli, folder, tmp_path):
     outcome = cli("suggest", folder, "-k", 2, "--out", tmp_path / "table.csv")
     assert outcome.code == 0, outcome.err
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
-    assert [row["label"] for row in rows] == ["1", "2", "", ""]
+    assert [row["choice"] for row in rows] == ["1", "2", "", ""]
     assert {row["scan"] for row in rows} == {f"patient{seed}" for seed in range(4)}
     agreement = {row["scan"]: float(row["agreement"]) for row in rows}
     assert min(agreement, key=agreement.__getitem__) == "patient2"

@@ -2,8 +2,10 @@ import csv
 import json
 
 import numpy as np
+import SimpleITK as sitk
 
-from psmnet.io import write_volume
+from psmnet.io import read_volume, write_volume
+from psmnet.io.itk import as_image
 from psmnet.volume import Volume
 
 
@@ -12,6 +14,11 @@ def mask(path, value: int, size: int) -> None:
     labels[2:6, 4 : 4 + size, 5:15] = value
     labels[0, 0, 0] = 9
     write_volume(Volume(labels, (1.0, 1.0, 5.0)), path)
+
+
+def table(cli, folder, *masks) -> list[dict[str, str]]:
+    assert cli("volumes", *masks, "--out", folder / "table.csv", "--overwrite").code == 0
+    return list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
 
 
 def test_volumes_of_a_folder_go_into_a_table(cli, tmp_path):
@@ -52,3 +59,32 @@ def test_a_folder_without_masks(cli, tmp_path):
     outcome = cli("volumes", tmp_path)
     assert outcome.code == 2
     assert "no mask in" in outcome.err
+
+
+def test_a_folder_of_one_mask_an_organ(cli, tmp_path):
+    mask(tmp_path / "liver.nii.gz", 255, 10)
+    outcome = cli("volumes", tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert "label_9" in outcome.out  # two values: the file's name is not theirs
+    labels = read_volume(tmp_path / "liver.nii.gz")
+    write_volume(labels.with_array((labels.array_zyx == 255) * np.uint8(255)), tmp_path / "spleen.nii.gz")
+    assert [row["organ"] for row in table(cli, tmp_path, tmp_path)][-1] == "spleen"
+
+
+def test_segmentations_have_their_own_names(cli, tmp_path):
+    mask(tmp_path / "m.nii.gz", 1, 10)
+    image = as_image(read_volume(tmp_path / "m.nii.gz"))
+    for key, value in {"ID": "a", "Name": "liver", "LabelValue": "1", "Layer": "0"}.items():
+        image.SetMetaData(f"Segment0_{key}", value)
+    sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+    assert [row["organ"] for row in table(cli, tmp_path, tmp_path / "m.seg.nrrd")] == ["liver"]
+
+
+def test_an_image_is_no_mask(cli, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 2000, (8, 20, 20), dtype=np.int16)
+    write_volume(Volume(noise, (1.0, 1.0, 5.0)), tmp_path / "scan.nii.gz")
+    outcome = cli("volumes", tmp_path / "scan.nii.gz", "--out", tmp_path / "table.csv")
+    assert outcome.code == 2
+    assert "values, as an image has" in outcome.err
+    assert outcome.out == ""
+    assert not (tmp_path / "table.csv").exists()

@@ -112,6 +112,7 @@ def test_slices_need_not_say_whose_they_are(scan, tmp_path):
     tags = pydicom.dcmread(tmp_path / "a.dcm")
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "StudyDate"):
         assert not tags[keyword].value
+    assert (tags.SeriesDescription, tags.Manufacturer) == ("psmnet segmentation", "psmnet")
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs Debian's dicom3tools")

@@ -209,6 +209,15 @@ def test_up_to_eight_labelled_slices(tmp_path, labelled, expected):
     assert count_slices(tmp_path, labels) == expected
 
 
+@pytest.mark.parametrize("place", [0, -1])
+def test_the_scans_ends_are_shown_if_they_hold_a_label(tmp_path, place):
+    labels = np.zeros((30, 60, 60), np.uint8)
+    labels[10:20, 20:40, 20:40] = 1
+    labels[::29, 20:40, 20:40] = 1
+    labels[place, 20:40, 20:40] = 2
+    assert is_colour(drawn(tmp_path / "ends.png", scan(labels.shape), labels), colour_of(2)).sum() > 100
+
+
 def test_without_labels_slices_are_spread_over_the_scan(tmp_path):
     assert count_slices(tmp_path, np.zeros((30, 60, 60), np.uint8)) == 8
 

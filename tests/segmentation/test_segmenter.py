@@ -202,6 +202,14 @@ def test_constant_scans_are_refused(segmenter, fresh, grey):
         segmenter.examine(constant)
 
 
+def test_what_is_no_scan_is_refused(segmenter, fresh):
+    image, labels = scan()
+    with pytest.raises(InputError, match="the scan is a str, not a Volume; read it with"):
+        segmenter.segment("scan.nii.gz")
+    with pytest.raises(InputError, match="the support mask is a ndarray, not a Volume"):
+        fresh.set_support([(image, labels.array_zyx)])
+
+
 def test_support_grids_that_differ_are_refused(fresh):
     image, labels = scan()
     cropped = Volume(labels.array_zyx[:4], labels.spacing_mm)

@@ -24,7 +24,7 @@ def say(line: str) -> None:
     out.print(line)
 
 
-def fail_on(failed: Mapping[str, PsmnetError], remedy: str, *, what: str = "case") -> None:
+def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str = "case") -> None:
     """Tell each case (or what else it is) that failed in a line of its own.
 
     Raises:

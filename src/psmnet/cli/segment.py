@@ -20,7 +20,7 @@ from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, writ
 from psmnet.cohort.worker import Done, Worker, failure, require_own
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.files import sweep
-from psmnet.io.organ_names import read_names
+from psmnet.io.organ_names import read_names, unnamed
 from psmnet.lock import locked
 
 MINUTES = 30.0  # that a scan may take
@@ -197,15 +197,16 @@ def _print(out: Path, job: Job, loaded: Loaded, cohort: Cohort) -> None:
         console.out.print(f"kept: {cohort.kept} of {len(cohort.entries)}, done before by the same inputs and settings")
     if cohort.entries:
         worst: dict[str, Any] = cohort.ranked()[0]
-        missing = [organ for organ, found in worst["labels"].items() if found["volume_ml"] == 0]
-        why = f"not found: {', '.join(missing)}" if missing else f"confidence {worst['confidence']:.2f}"
+        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst["name"]].items() if words]
+        why = "; ".join(told) or f"confidence {worst['confidence']:.2f}"
         console.out.print(f"masks: {len(cohort.entries)} in {out} (<name>_seg.{job.ending})")
+        if any(organ != unnamed(value) for value, organ in loaded.called.items()):
+            console.out.print(f"labels: {', '.join(f'{v} {organ.name}' for v, organ in loaded.called.items())}")
         console.out.print(f"table and pictures: {out / TABLE_NAME}, {out / SHEET_NAME}")
         console.out.print(f"look first at: {out / worst['overlay']} ({why})")
-    if cohort.failed:
-        told = [failure(query, error, job.anonymise) for query, error in cohort.failed]
-        raise InputError(
-            f"{len(told)} of {len(told) + len(cohort.entries)} scans failed: "
-            + "; ".join(f"{one['query']}: {one['reason']}" for one in told),
-            "mend or leave them out, then run again: the others are kept",
-        )
+    failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
+    remedy = "mend or leave them out, then run again" + (": the others are kept" if cohort.entries else "")
+    if len(failures) == 1:  # one line says it all
+        count, one = len(cohort.entries) + 1, failures[0]
+        raise InputError(f"1 of {count} scan{'s' * (count > 1)} failed: {one['query']}: {one['reason']}", remedy)
+    console.fail_on({one["name"]: one["reason"] for one in failures}, remedy, what="scan")

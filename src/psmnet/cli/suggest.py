@@ -60,8 +60,8 @@ def command(
         suggestion = suggest(read, load_weights(weights or "bundled"), k=k, device=pick_device(device))
     _print(usable, suggestion)
     if out is not None:
-        rows = [[query.name, rank, suggestion.agreement[i]] for rank, i, query in _ranked(usable, suggestion)]
-        write_text(out, csv_text([("scan", "label", "agreement"), *rows]))
+        rows = [[query.name, rank, round(suggestion.agreement[i], 4)] for rank, i, query in _ranked(usable, suggestion)]
+        write_text(out, csv_text([("scan", "choice", "agreement"), *rows]))
         console.out.print(f"table: {out}")
     console.fail_on(failed, "mend or leave them out", what="scan")
 
@@ -97,7 +97,7 @@ def _ranked(scans: Sequence[Query], suggestion: Suggestion) -> list[tuple[int | 
 
 
 def _print(scans: Sequence[Query], suggestion: Suggestion) -> None:
-    table = Table("label", "scan", "agreement with the others")
+    table = Table("choice", "scan", "agreement with the others")
     ranked = _ranked(scans, suggestion)
     for rank, i, query in ranked[: len(suggestion.chosen) + SHOWN]:
         table.add_row("" if rank is None else str(rank), query.name, f"{suggestion.agreement[i]:.2f}")

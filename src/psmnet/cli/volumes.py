@@ -12,8 +12,9 @@ from psmnet.cli.options import DATA, overwrite_option
 from psmnet.cohort import REPORT_NAME
 from psmnet.errors import InputError, PsmnetError
 from psmnet.files import read_json, require_writable, write_text
-from psmnet.io import has_scan_suffix, read_labels
-from psmnet.io.names import is_label_map, is_segmentation
+from psmnet.io import has_scan_suffix
+from psmnet.io.label_files import read_label_file
+from psmnet.io.names import is_label_map, is_segmentation, stem
 from psmnet.io.organ_names import read_names, unnamed
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.shape import measure
@@ -30,7 +31,10 @@ COLUMNS = (
 @click.option("--out", type=DATA, metavar="FILE.csv", help="Where the table goes, with all measures.")
 @overwrite_option("tables")
 def command(masks: tuple[Path, ...], names: Path | None, out: Path | None, overwrite: bool) -> None:
-    """Volumes and simple shape measures of label maps: files, or folders of `<name>_seg.nii.gz` and the like."""
+    """Volumes and simple shape measures of label maps, .seg.nrrd and DICOM Segmentations: files or folders.
+
+    Of a folder, what is called as masks are (`<name>_seg.nii.gz`); if nothing is, all, each called after its organ.
+    """
     if out is not None:
         require_writable(out, overwrite=overwrite)
     given = {value: organ.name for value, organ in read_names(names).items()} if names else None
@@ -38,42 +42,51 @@ def command(masks: tuple[Path, ...], names: Path | None, out: Path | None, overw
     failed: dict[str, PsmnetError] = {}
     found = _find(masks)
     with console.progress("masks", len(found)) as advance:
-        for done, path in enumerate(found, 1):
+        for done, (path, named) in enumerate(found.items(), 1):
             try:
-                rows += _measured(path, _names_beside(path) if given is None else given)
+                rows += _measured(path, given, of_one_organ=named)
             except PsmnetError as error:
                 failed[path.name] = error
             advance(done, path.name)
-    table = Table("mask", "organ", "ml", "parts")
-    for row in rows:
-        table.add_row(str(row[0]), str(row[2]), f"{row[3]:.1f}", str(row[9]))
-    console.out.print(table)
-    if out is not None:
+    if rows:
+        table = Table("mask", "organ", "ml", "parts")
+        for row in rows:
+            table.add_row(str(row[0]), str(row[2]), f"{row[3]:.1f}", str(row[9]))
+        console.out.print(table)
+    if rows and out is not None:
         write_text(out, csv_text([COLUMNS, *rows]))
         console.out.print(f"table: {out}")
     console.fail_on(failed, "mend or leave them out", what="mask")
 
 
-def _find(masks: tuple[Path, ...]) -> list[Path]:
-    found: dict[Path, None] = {}
+def _find(masks: tuple[Path, ...]) -> dict[Path, bool]:
+    """Masks, and whether each is one of a folder of organs' masks, called after its organ."""
+    found: dict[Path, bool] = {}
     for path in masks:
         if not path.is_dir():
-            found[path] = None
+            found[path] = False
             continue
-        inside = sorted(p for p in path.rglob("*") if has_scan_suffix(p) and (is_segmentation(p) or is_label_map(p)))
-        if not inside:
+        scans = sorted(p for p in path.rglob("*") if has_scan_suffix(p) and not p.name.startswith("."))
+        inside = [p for p in scans if is_segmentation(p) or is_label_map(p)]
+        if not scans:
             raise InputError(f"no mask in {path}", "give masks, called <name>_seg.nii.gz or as label maps are")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        found |= dict.fromkeys(inside or scans, not inside)
+    return found
 
 
-def _measured(path: Path, names: dict[int, str]) -> list[list[Value]]:
-    labels = read_labels(path)
+def _measured(path: Path, given: dict[int, str] | None, *, of_one_organ: bool) -> list[list[Value]]:
+    read = read_label_file(path)
+    labels = read.volume
+    values = [int(v) for v in np.unique(labels.array_zyx) if v]
+    if given is None:
+        given = _names_beside(path) | {value: organ.name for value, organ in read.names.items()}
+        if of_one_organ and len(values) == 1:
+            given = {values[0]: stem(path)}
     rows: list[list[Value]] = []
-    for value in (int(v) for v in np.unique(labels.array_zyx) if v):
+    for value in values:
         shape = measure(labels.array_zyx == value, labels.spacing_mm)
         figures = (shape.volume_ml, shape.surface_cm2, shape.sphericity, *shape.extent_mm)
-        organ = names.get(value, unnamed(value).name)
+        organ = given.get(value, unnamed(value).name)
         rows.append([path.name, value, organ, *(round(figure, 4) for figure in figures), shape.parts, shape.slices])
     return rows
 

@@ -134,7 +134,7 @@ def _write_sheet(job: Job, cohort: Cohort, failures: Failures) -> None:
         cards.append(Card(entry["name"], job.out / entry["overlay"], tuple(told), volumes))
     write_contact_sheet(
         job.out / SHEET_NAME,
-        title=f"{count} scan{'s' * (count != 1)}, {flagged} to look at",
+        title=f"{count} scan{'s' * (count != 1)}, {flagged} to look at" + f", {len(failures)} failed" * bool(failures),
         intro=INTRO,
         tables=tables,
         cards=cards,

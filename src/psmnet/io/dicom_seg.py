@@ -34,6 +34,7 @@ MAY_BE_EMPTY = (
 ANATOMY = ("123037004", "SCT", "Anatomical Structure")
 MADE_BY = "psmnet"
 SERIES_NUMBER = 900  # far behind a scanner's own
+SERIES_DESCRIPTION = "psmnet segmentation"
 LARGEST_SEGMENTS = 65_535
 
 
@@ -94,6 +95,7 @@ def write_dicom_seg(
                 ],
                 series_instance_uid=highdicom.UID(),
                 series_number=SERIES_NUMBER,
+                series_description=SERIES_DESCRIPTION,
                 sop_instance_uid=highdicom.UID(),
                 instance_number=1,
                 manufacturer=MADE_BY,

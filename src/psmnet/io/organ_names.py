@@ -11,6 +11,7 @@ from psmnet.errors import InputError
 
 LARGEST_BYTES = 1 << 20
 HEADINGS = ("value", "label", "id", "index")  # of a CSV's first column
+SEPARATORS = ",;\t"
 REMEDY = "give JSON or CSV: value, name and perhaps a SNOMED CT code; or a table of ITK-SNAP or 3D Slicer"
 
 
@@ -41,8 +42,9 @@ def read_names(path: Path) -> dict[int, OrganName]:
     """Label value to name.
 
     Args:
-        path: `{"1": "liver"}` or `{"1": {"name": "liver", "snomed": "10200004"}}` as .json; lines of value, name and
-            perhaps a code as .csv; `IDX R G B A VIS MSH "LABEL"` (ITK-SNAP); `value name r g b a` (Slicer's .ctbl).
+        path: `{"1": "liver"}`, `{"liver": 1}` or `{"1": {"name": "liver", "snomed": "10200004"}}` as .json; lines of
+            value, name and perhaps a code as .csv, between commas, semicolons or tabs; `IDX R G B A VIS MSH "LABEL"`
+            (ITK-SNAP); `value name r g b a` (Slicer's .ctbl).
 
     Raises:
         InputError: it can't be read, or names no value, one twice, or two values alike.
@@ -88,6 +90,8 @@ def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
         raise InputError(f"{path} is no JSON: {error}", REMEDY) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not names by value", REMEDY)
+    if content and all(type(entry) is int and not key.isdecimal() for key, entry in content.items()):  # as nnU-Net has
+        return [(str(value), name, "") for name, value in content.items()]
     rows = []
     for value, entry in content.items():
         facts = entry if isinstance(entry, dict) else {"name": entry}
@@ -102,8 +106,8 @@ def _table_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     try:
-        if all("," in line for line in lines):
-            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, strict=True)]
+        if mark := next((mark for mark in SEPARATORS if all(mark in line for line in lines)), None):
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark, strict=True)]
             if rows and rows[0][0].casefold() in HEADINGS:
                 rows = rows[1:]
             return [(row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]

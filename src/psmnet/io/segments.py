@@ -21,11 +21,11 @@ SNOMED = re.compile(r"TerminologyEntry:[^~|]*~[^~|]*~SCT\^(\d+)\^")
 
 @dataclass(frozen=True)
 class Segments:
-    """Label maps with names.
+    """Labels as a file has them.
 
     Attributes:
         volume: label map; a voxel of several segments has the last one's value.
-        names: value to name, as the file has them.
+        names: value to name, as far as the file has names.
         notes: remarks for the user.
     """
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from psmnet.errors import InputError
 from psmnet.files import atomic_path
+from psmnet.io.organ_names import unnamed
 from psmnet.report.slices import DIM, INK, WHITE, Colour, Mask, SlicePainter, builtin_font
 from psmnet.volume import Array, Volume
 
@@ -61,9 +62,9 @@ def draw_overlay(
     """Draw up to eight slices of a scan with its labels as a PNG.
 
     Slices are cut along array axis 0 and spread evenly over those that hold a label (predicted or reference), or over
-    the scan when none does. They are shown in true proportions and as radiologists see them: the patient's right at
-    the picture's left, front or head at the top; letters say so unless the scan is very oblique. Slice numbers count
-    from 1 in stored order.
+    the scan when none does; the scan's first and last are among them if they hold one. They are shown in true
+    proportions and as radiologists see them: the patient's right at the picture's left, front or head at the top;
+    letters say so unless the scan is very oblique. Slice numbers count from 1 in stored order.
 
     Args:
         image: the scan; grey values from its 0.5 to its 99.5 percentile.
@@ -122,14 +123,18 @@ def _masks(labels_yx: Array) -> list[tuple[int, Mask]]:
 
 
 def _choose_slices(labels_zyx: Array, reference_zyx: Array | None) -> list[int]:
-    labelled = labels_zyx.any(axis=(1, 2))
-    if reference_zyx is not None:
-        labelled |= reference_zyx.any(axis=(1, 2))
+    marked = labels_zyx != 0 if reference_zyx is None else (labels_zyx != 0) | (reference_zyx != 0)
+    labelled: Mask = marked.reshape(len(marked), -1).any(axis=1)
     candidates = np.flatnonzero(labelled) if labelled.any() else np.arange(len(labels_zyx))
     count = min(MAX_SLICES, len(candidates))
     # Middles of equal parts: the outermost slices of an organ show little of it.
     positions = ((np.arange(count) + 0.5) * len(candidates) / count).astype(int)
-    return [int(index) for index in candidates[positions]]
+    chosen = [int(index) for index in candidates[positions]]
+    if labelled[-1]:  # an organ may go on beyond the scan: that is worth a look
+        chosen[-1] = len(labels_zyx) - 1
+    if labelled[0] and count > 1:
+        chosen[0] = 0
+    return chosen
 
 
 # ---- words and layout ------------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ def _legend(names: dict[int, str], predicted: set[int], reference: set[int] | No
     in_reference = reference or set()
     entries = []
     for value in sorted((set(names) | predicted | in_reference) - {0}):
-        text = _printable(names.get(value, f"label {value}").replace("_", " "))
+        text = _printable(names.get(value, unnamed(value).name))
         if value in predicted:
             entries.append(_Entry(text, colour_of(value), "area"))
         else:

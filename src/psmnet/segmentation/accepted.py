@@ -22,6 +22,8 @@ def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[in
     if not supports:
         raise ConfigError("no support scan", "give at least one labelled scan")
     for image, mask in supports:
+        require_volume(image, "the support")
+        require_volume(mask, "the support mask")
         if image.array_zyx.shape != mask.array_zyx.shape:
             raise InputError(
                 f"support labels {mask.array_zyx.shape} on an image of {image.array_zyx.shape}", "use one grid"
@@ -40,8 +42,15 @@ def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[in
     return sorted(set(labels or present))
 
 
+def require_volume(volume: object, what: str) -> None:
+    """Refuse a path, an array and the like."""
+    if not isinstance(volume, Volume):
+        raise InputError(f"{what} is a {type(volume).__name__}, not a Volume", "read it with psmnet.read_volume")
+
+
 def require_contrast(volume: Volume, what: str) -> None:
-    """Refuse a constant scan."""
+    """Refuse what is no scan, and a constant one."""
+    require_volume(volume, what)
     low, high = volume.array_zyx.min(), volume.array_zyx.max()
     if low == high:
         raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan that shows something")

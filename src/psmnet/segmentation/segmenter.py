@@ -99,6 +99,7 @@ class Segmenter:
 
         Raises:
             ConfigError: no support has been set.
+            InputError: it is no scan, or nothing is to be seen on it.
         """
         if self._encoder is None:
             raise ConfigError("no support has been set", "call set_support first")

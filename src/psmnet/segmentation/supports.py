@@ -9,14 +9,11 @@ import numpy as np
 from psmnet.errors import InputError
 from psmnet.geometry import align_labels
 from psmnet.io import has_scan_suffix, read_labels, read_scan
-from psmnet.io.dicom_seg import is_dicom_seg, read_dicom_seg
+from psmnet.io.label_files import read_label_file
 from psmnet.io.names import stem, without_folder
 from psmnet.io.organ_names import OrganName, unnamed
-from psmnet.io.segments import read_segments
 from psmnet.io.voxels import narrowed, stacked
 from psmnet.volume import Volume
-
-MANY_LABELS = 256  # no label map of organs has as many values; an image has more
 
 
 @dataclass(frozen=True)
@@ -119,16 +116,10 @@ def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, 
 
     if labels.is_dir():
         volume, names = _masks(labels, laid, scan, remarks)
-    elif (segments := read_dicom_seg(labels) if is_dicom_seg(labels) else read_segments(labels)) is not None:
+    else:
+        segments = read_label_file(labels)
         volume, names = laid(segments.volume, labels), segments.names
         remarks += segments.notes
-    else:
-        volume, names = laid(read_labels(labels, notes=remarks), labels), {}
-        count = len(np.unique(volume.array_zyx))
-        if count > MANY_LABELS:
-            raise InputError(
-                f"{labels} has {count} values, as an image has", "give --support IMAGE LABEL in this order"
-            )
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
     return _Labelled(scan, volume, names, read.modality)
 

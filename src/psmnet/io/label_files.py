@@ -1,0 +1,29 @@
+"""Labels in whatever single file people have them: a label map, a .seg.nrrd of 3D Slicer, a DICOM Segmentation."""
+
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.errors import InputError
+from psmnet.io.dicom_seg import is_dicom_seg, read_dicom_seg
+from psmnet.io.files import read_labels
+from psmnet.io.segments import Segments, read_segments
+
+MANY_LABELS = 256  # no label map of organs has as many values; an image has more
+
+
+def read_label_file(path: Path) -> Segments:
+    """Read labels, with the names that the file itself has: none, if it is a label map.
+
+    Raises:
+        InputError: it can't be read, or holds no labels.
+    """
+    if is_dicom_seg(path):
+        return read_dicom_seg(path)
+    if (segments := read_segments(path)) is not None:
+        return segments
+    notes: list[str] = []
+    labels = read_labels(path, notes=notes)
+    if (count := len(np.unique(labels.array_zyx))) > MANY_LABELS:
+        raise InputError(f"{path} has {count} values, as an image has", "give --support IMAGE LABEL in this order")
+    return Segments(labels, {}, tuple(notes))
