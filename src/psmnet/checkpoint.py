@@ -72,7 +72,8 @@ class Weights:
         normalisation: how intensities reach it.
         trained_on: what training saw.
         sha256: of the weights file.
-        variant: settings that differ from the preset's, in training or after it, as `name=value,...`; None for none.
+        variant: "bundled" for the package's own file, and settings that differ from the preset's (or that file's), in
+            training or after it, as `name=value,...`; None for none.
     """
 
     model: nn.Module
@@ -129,16 +130,17 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
             f"{path} does not fit this version of psmnet or these settings ({type(error).__name__})",
             "train again, or use its version",
         ) from error
-    return Weights(
-        model.eval(), config, normalisation, trained_on, sha256_of(path), _variant(config, trained_on.preset)
-    )
+    bundled = path == BUNDLED
+    usual = changed(trained if bundled else PRESETS[trained_on.preset].model, config.method)
+    variant = ["bundled"] * bundled + _differences(config, usual)
+    return Weights(model.eval(), config, normalisation, trained_on, sha256_of(path), ",".join(variant) or None)
 
 
-def _variant(config: ModelConfig, preset: str) -> str | None:
-    """What sets a network apart from its method's as the preset has it."""
-    usual = model_record(changed(PRESETS[preset].model, config.method))
-    differs = [(k, v) for k, v in model_record(config).items() if v != usual[k]]
-    return ",".join(f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in sorted(differs)) or None
+def _differences(config: ModelConfig, usual: ModelConfig) -> list[str]:
+    """What sets a network apart from another of its method."""
+    known = model_record(usual)
+    differs = [(k, v) for k, v in model_record(config).items() if v != known[k]]
+    return [f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in sorted(differs)]
 
 
 def find_weights(source: str | Path) -> Path:

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psmnet.errors import ConfigError
@@ -38,13 +40,31 @@ def package_version() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, psmnet and what its numbers depend on, without importing any of it."""
-    found = {"python": platform.python_version(), "psmnet": package_version()}
+    found = {"python": platform.python_version(), "psmnet": package_version(), **_revision()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+def _revision() -> dict[str, str]:
+    """The commit that runs, with + if files were changed since, where psmnet runs from a git checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {}
+    try:
+        ran = subprocess.run(
+            ["git", "-C", root, "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"revision": ran.stdout.strip()}
 
 
 def machine() -> dict[str, Any]:

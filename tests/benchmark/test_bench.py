@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from psmnet.benchmark import bench
+from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
 from psmnet.benchmark.recipe import MethodEntry, Recipe
 from psmnet.benchmark.results import masks_folder
@@ -124,7 +125,7 @@ def test_the_same_seed_gives_the_same_figures_bit_for_bit_and_another_seed_other
     ("changes", "message"),
     [
         ({"steps": 2}, "with steps 3, not 2"),
-        ({"support_cases": 2}, "of other scans"),
+        ({"support_cases": 2}, "with case 3, 4, 5, 6 in training, not 4, 5, 6 (another support_cases?)"),
         ({"scheme": "adnet"}, "with folds ouyang, not adnet"),
         ({"precision": "bfloat16"}, "with precision float32, not bfloat16"),
     ],
@@ -147,7 +148,7 @@ def test_results_of_other_scans_are_not_taken_for_these(places, method, tmp_path
     write_volume(labels, other / "label_1.nii.gz")
     ((_, result),) = run_benchmark(recipe, BenchPlaces(other, places.out, places.runs))
     assert isinstance(result, ConfigError)
-    assert "was made of other scans" in str(result)
+    assert "was made of scans with other content" in str(result)
 
 
 def test_masks_that_are_asked_for_later_are_made_without_training_again(places, monkeypatch):
@@ -215,3 +216,20 @@ def test_a_fold_that_is_not_there_is_said_before_anything_is_trained(places):
     with pytest.raises(ConfigError, match="no fold 7"):
         run(recipe_of("panet", folds=(0, 7)), places)
     assert not places.runs.exists()
+
+
+def test_a_damaged_result_is_made_again(places):
+    recipe = recipe_of("registration")
+    (path,) = run(recipe, places)["s1 registration fold0"]
+    whole = json.loads(path.read_text())
+    path.write_text('{"schema')
+    assert run(recipe, places)["s1 registration fold0"] == [path]
+    again = json.loads(path.read_text())
+    assert again["cases"] == whole["cases"]
+
+
+def test_what_is_asked_for_is_listed(places):
+    run(recipe_of("registration"), places)
+    list(run_benchmark(recipe_of("registration", protocols=("blind",)), places))
+    listed = json.loads((places.out / ASKED_NAME).read_text())["results"]
+    assert listed == ["phantom/s1/blind/registration/fold0.json", "phantom/s1/ep1/registration/fold0.json"]

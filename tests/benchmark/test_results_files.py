@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import METRICS
 from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, parse_results
 from psmnet.data.dataset_file import DATASET_NAME
@@ -52,7 +53,7 @@ def test_folders_are_searched_and_other_json_is_counted(tmp_path):
 
 
 def test_psmnets_own_files_are_not_counted(tmp_path):
-    assert set(KNOWN_NAMES) == {RUN_NAME, LIST_NAME, DATASET_NAME}
+    assert set(KNOWN_NAMES) == {RUN_NAME, LIST_NAME, DATASET_NAME, ASKED_NAME}
     write_results(tmp_path / "fold0.json", DICE)
     for name in (*KNOWN_NAMES, "else.json"):
         (tmp_path / name).write_text("{}")

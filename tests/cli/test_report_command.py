@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import mask_path, masks_folder
 from psmnet.lock import LOCK_NAME
 from psmnet.report.benchmark import NAMES
@@ -32,6 +33,12 @@ def test_report_of_a_folder(cli, tmp_path):
         f"report: {out / 'report.html'}",
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
+    (tmp_path / "in" / ASKED_NAME).write_text('{"schema": "psmnet-bench-1", "results": ["psmnet/fold2_seed0.json"]}')
+    outcome = cli("report", tmp_path / "in", "--out", out, "--overwrite")
+    told = "in is unfinished: 0 of 1 results are there, run psmnet bench again"
+    assert f"note: {told}" in outcome.out
+    assert f"{told}." in (out / "table.md").read_text()
+    assert f"{told}." in (out / "report.html").read_text()
     assert LOCK_NAME not in {path.name for path in out.iterdir()}
 
 

@@ -166,13 +166,13 @@ def test_few_scans_are_told_up_to_four():
 
 def test_negative_differences_have_a_real_minus():
     shown = section(file({"1": {"liver": 0.6}}), file({"1": {"liver": 0.5}}, "b.json", method="panet"))
-    assert pair_table(shown).rows[0][1:3] == ["\N{MINUS SIGN}0.100", "\N{MINUS SIGN}0.100 to \N{MINUS SIGN}0.100"]
+    assert pair_table(shown).rows[0][1:3] == ["\N{MINUS SIGN}0.100", "-"]  # one scan has no interval
 
 
 def test_identical_runs_are_no_different():
     dice = {str(n): {"liver": n / 10, "spleen": 0.3} for n in range(1, 8)}
     shown = pair_table(section(file(dice), file(dice, "b.json", method="panet")))
-    assert shown.rows == [["panet", "+0.000", "+0.000 to +0.000", "1.0000", "exact", "7", "1"]]
+    assert shown.rows == [["panet", "0.000", "0.000 to 0.000", "1.0000", "exact", "7", "1"]]
 
 
 def test_nothing_in_common():
@@ -212,6 +212,26 @@ def test_table_csv(tmp_path):
     assert (liver["dice_mean"], liver["dice_n"], spleen["dice_n"], mean["dice_mean"]) == ("0.5", "3", "2", "0.6")
     assert (liver["fold_numbers"], liver["steps"], liver["complete"]) == ("0 1", "1000", "yes")
     assert (rows[3]["complete"], rows[3]["missing"]) == ("no", "1 of 2 folds: 1 missing")
+
+
+def test_comparisons_csv(tmp_path):
+    own, other = {"1": {"liver": 0.5}, "2": {"liver": 0.7}}, {"1": {"liver": 0.4}, "2": {"liver": 0.5}}
+    _, texts = written(tmp_path / "out", file(own), file(other, "b.json", method="panet"))
+    (row,) = csv.DictReader(io.StringIO(texts["comparisons.csv"]))
+    assert (row["table"], row["method"], row["against"], row["scans"], row["places"]) == (
+        "1",
+        "panet",
+        "psmnet",
+        "2",
+        "1",
+    )
+    assert [float(row[name]) for name in ("difference", "low", "high", "p")] == pytest.approx([-0.15, -0.2, -0.1, 0.5])
+
+
+def test_markdown_has_surface_metrics_too(tmp_path):
+    _, texts = written(tmp_path / "out", *example())
+    for caption in ("HD95 (mm)", "ASSD (mm)", "NSD (2 mm)"):
+        assert f"{caption}: mean ± standard deviation over query scans:" in texts["table.md"]
 
 
 def test_records_csv(tmp_path):
@@ -464,11 +484,15 @@ def pixels(png):
 def test_best_median_and_worst_scan(drawn, phantoms):
     best, median, worst = drawn
     labels = read_labels(phantoms / "label_1.nii.gz").array_zyx
-    largest = int(np.isin(labels, (1, 4)).sum(axis=(1, 2)).argmax()) + 1
-    assert best.heading == (f"Best: case 1 by psmnet, Dice 0.900 (slice {largest} of 12, fold 0, seed 0, support s).")
+    liver, spleen = ((labels == value).sum(axis=(1, 2)) for value in (1, 4))
+    telling = int((liver / liver.max() + spleen / spleen.max()).argmax()) + 1
+    each = "(liver 0.90, spleen 0.90)"
+    assert (
+        best.heading == f"Best: case 1 by psmnet, Dice 0.900 {each}; slice {telling} of 12, fold 0, seed 0, support s."
+    )
     assert median.heading.startswith("Median: case 3 by psmnet, Dice 0.700")
     assert worst.heading.startswith("Worst: case 2 by psmnet, Dice 0.500")
-    assert {panel.caption for panel in best.panels} == {"psmnet, Dice 0.900", "panet, Dice 0.900"}
+    assert {panel.caption for panel in best.panels} == {f"psmnet, Dice 0.900 {each}", f"panet, Dice 0.900 {each}"}
 
 
 def test_contours_are_the_masks_own(drawn):

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from psmnet import protocols
-from psmnet.benchmark.recipe import Job, Recipe, Score
+from psmnet.benchmark.asked import add_asked
+from psmnet.benchmark.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
 from psmnet.data.dataset_file import read_dataset_file
@@ -67,6 +68,7 @@ def run_benchmark(
     cases = find_cases(places.data)
     work = list(recipe.jobs())
     _require_possible(work, cases, places, device)
+    add_asked(places.out, (path for job in work for path in _files(job, places, _split(job, cases).support).values()))
     for kind in sorted({job.entry.kind for job in work if job.seed is not None}):
         store = _pseudolabels(kind, recipe.dataset, places, cases)
         _, failed = store.write(cases, jobs=jobs)
@@ -116,9 +118,7 @@ def _train_and_score(places: BenchPlaces, threads: int | None, device: str, job:
         torch.set_num_threads(threads)
     cases = find_cases(places.data)
     supports = _split(job, cases).support
-    files = {
-        (row, score): job.results_file(places.out, row, score) for row in job.rows for score in job.scores(supports)
-    }
+    files = _files(job, places, supports)
     checksums = {case.id: case.checksum() for case in cases}
     missing = [cell for cell, path in files.items() if not _finished(path, job, cell[1], cases, checksums, places)]
     if not missing:
@@ -154,6 +154,13 @@ def _train_and_score(places: BenchPlaces, threads: int | None, device: str, job:
     return list(files.values())
 
 
+def _files(job: Job, places: BenchPlaces, supports: tuple[str, ...]) -> dict[tuple[MethodEntry, Score], Path]:
+    """Where each of a job's scores goes."""
+    return {
+        (row, score): job.results_file(places.out, row, score) for row in job.rows for score in job.scores(supports)
+    }
+
+
 def _pseudolabels(kind: str, dataset_name: str, places: BenchPlaces, cases: list[Case]) -> PseudolabelStore:
     """The data's own pseudo-labels if it has all of them, else those beside the trainings."""
     rule = PseudolabelRule.of(dataset(dataset_name), kind)  # type: ignore[arg-type]  # a recipe has only kinds there are
@@ -173,14 +180,17 @@ def _split(job: Job, cases: list[Case]) -> protocols.Split:
 def _finished(
     path: Path, job: Job, score: Score, cases: list[Case], checksums: dict[str, str], places: BenchPlaces
 ) -> bool:
-    """Whether a results file is there, of this very cell, with its masks where they are asked for.
+    """Whether a results file is there, whole, of this very cell, with its masks where they are asked for.
 
     Raises:
         ConfigError: it is of another training, of other scans or supports.
     """
     if not path.exists():
         return False
-    found = read_json(path)
+    try:
+        found = read_json(path)
+    except InputError:  # a damaged one is made again, as one that was cut short
+        return False
     spec, split = job.spec(), _split(job, cases)
     supports = (score.support,) if score.support else split.support[: score.shots]
     wanted: dict[str, Any] = {
@@ -199,6 +209,13 @@ def _finished(
         raise InputError(f"{path} is no results file of psmnet", "move it away, or choose another --out") from error
     for name, value in wanted.items():
         if said[name] != value:
-            what = "of other scans" if name in ("checksums", "cases") else f"with {name} {said[name]}, not {value}"
+            what = f"with {name} {said[name]}, not {value}"
+            if name in ("checksums", "cases"):
+                what = "of scans with other content"
+                if set(said[name]) != set(value):
+                    use = "training" if name == "cases" else "use"
+                    what = (
+                        f"with case {', '.join(said[name])} in {use}, not {', '.join(value)} (another support_cases?)"
+                    )
             raise ConfigError(f"{path} was made {what}", "choose another --out")
     return masks_folder(path).is_dir() or not places.save_masks

@@ -247,8 +247,16 @@ def read_recipe(path: Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "recipe"
-        wrong = f"{path}: {place}: {first['msg']}"
+        wrong = f"{path}: {place}: {_SAID.get(first['type'], first['msg'])}"
         raise ConfigError(wrong, "see docs/benchmark.md for what a recipe holds") from error
+
+
+_SAID = {  # pydantic speaks of Python's types
+    "tuple_type": "give a list, as in [1, 2]",
+    "dataclass_type": "give names and values",
+    "unexpected_keyword_argument": "no such name",
+    "missing": "it is missing",
+}
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import METRICS, SCHEMA
 from psmnet.catalog import PROTOCOLS
 from psmnet.data.store import case_order
@@ -17,7 +18,7 @@ from psmnet.files import TEMPORARY_PREFIX
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances
 REMEDY = "make it again with psmnet evaluate, or leave it out"
-KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json")  # that psmnet writes beside results
+KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json", ASKED_NAME)  # that psmnet writes beside results
 SHORT_HASH = 8
 
 

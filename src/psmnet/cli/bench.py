@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from psmnet.benchmark.asked import results_done
 from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
 from psmnet.benchmark.recipe import Recipe, read_recipe
 from psmnet.cli import console
@@ -56,14 +57,15 @@ def command(
 
 @contextmanager
 def _watched(recipe: Recipe, places: BenchPlaces) -> Iterator[Callable[[str], None]]:
-    """A bar of training steps, counted in the runs' own files: trainings go on in other processes."""
+    """A bar of training steps, and a count of results, both by the files that other processes write."""
     done, total = steps_done(recipe, places)
     last, over = "", threading.Event()
     with console.progress("training steps", total) as advance:
 
         def look() -> None:
             while not over.wait(LOOK_EVERY_S):
-                advance(steps_done(recipe, places)[0], last)
+                results, asked = results_done(places.out)
+                advance(steps_done(recipe, places)[0], f"{results} of {asked} results {last}")
 
         def note(finished: str) -> None:
             nonlocal last

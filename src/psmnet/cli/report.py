@@ -4,6 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from psmnet.benchmark.asked import unfinished
 from psmnet.benchmark.results_files import find_results
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
@@ -26,10 +27,13 @@ def command(
     """Compare methods: tables, plots and pictures from RESULTS, files of `psmnet evaluate` or folders of them."""
     numbers = _numbers(folds)
     files, others = find_results(results)
-    with locked(out):
-        sections, remarks = write_benchmark(files, out, data=data, against=against, folds=numbers, overwrite=overwrite)
+    remarks = unfinished(results)
     if others:
-        remarks = [*remarks, f"{others} other JSON file{'s' if others > 1 else ''} left out"]
+        remarks.append(f"{others} other JSON file{'s' if others > 1 else ''} left out")
+    with locked(out):
+        sections, remarks = write_benchmark(
+            files, out, data=data, against=against, folds=numbers, remarks=remarks, overwrite=overwrite
+        )
     for remark in remarks:
         console.out.print(f"note: {remark}")
     for section in sections:

@@ -11,12 +11,12 @@ from psmnet.errors import InputError
 from psmnet.files import require_writable, write_text
 from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark_pictures import ShownScan, draw_scans
-from psmnet.report.benchmark_text import latex, markdown, records_csv, table_csv
+from psmnet.report.benchmark_text import comparisons_csv, latex, markdown, records_csv, table_csv
 from psmnet.report.benchmark_words import Section, compare
 from psmnet.report.page import write_document
 
 PAGE = "report.html"
-NAMES = ("table.md", "table.csv", "table.tex", "records.csv", PAGE)
+NAMES = ("table.md", "table.csv", "comparisons.csv", "table.tex", "records.csv", PAGE)
 OWN_METHOD = "psmnet"
 
 
@@ -27,9 +27,10 @@ def write_benchmark(
     data: Path | None = None,
     against: str | None = None,
     folds: Collection[int] | None = None,
+    remarks: Sequence[str] = (),
     overwrite: bool = False,
 ) -> tuple[list[Section], list[str]]:
-    """Write `table.md`, `table.csv`, `table.tex`, `records.csv` and `report.html`.
+    """Write the files of NAMES.
 
     Args:
         files: results.
@@ -37,6 +38,7 @@ def write_benchmark(
         data: folder in the normalised layout, for pictures.
         against: method (or row) that the others are compared with; psmnet by default, else the best.
         folds: the only folds to use; None for all.
+        remarks: on the files, to be told first.
         overwrite: replace reports that are there.
 
     Returns:
@@ -48,7 +50,8 @@ def write_benchmark(
     """
     for name in NAMES:
         require_writable(out / name, overwrite=overwrite)
-    tables, remarks = gather(files, folds)
+    tables, repeats = gather(files, folds)
+    remarks = [*remarks, *repeats]
     if against is not None and all(table.row(against) is None for table in tables):
         known = dict.fromkeys(row.name for table in tables for row in table.rows)
         raise InputError(f"no method {against!r} in these results", f"give --against one of {', '.join(known)}")
@@ -64,8 +67,9 @@ def write_benchmark(
         body += section_html(section, scans)
     body += shots_html(sections) + provenance_html(list(used.values()))
     texts = {
-        "table.md": markdown(sections),
+        "table.md": markdown(sections, remarks),
         "table.csv": table_csv(sections),
+        "comparisons.csv": comparisons_csv(sections),
         "table.tex": latex(sections),
         "records.csv": records_csv([file for file, _ in used.values()]),
     }

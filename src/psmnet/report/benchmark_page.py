@@ -9,7 +9,7 @@ from psmnet.benchmark.comparison import Lottery, Row, common_scans, lotteries
 from psmnet.benchmark.gathering import WHOLE_SUPPORT
 from psmnet.benchmark.results_files import ResultsFile
 from psmnet.report import benchmark_charts as charts
-from psmnet.report.benchmark_pictures import ShownScan, organ_colours
+from psmnet.report.benchmark_pictures import WHERE, ShownScan, organ_colours
 from psmnet.report.benchmark_words import (
     METRICS,
     Section,
@@ -161,7 +161,7 @@ def _pictures(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
         f"{escape(organ.replace('_', ' '))}"
         for organ, colour in organ_colours(section.table).items()
     )
-    body = [f'<p class="legend">{swatches}. Dashed white: the reference.</p>']
+    body = [f'<p class="legend">{swatches}. Dashed white: the reference. {escape(WHERE)}</p>']
     for scan in scans:
         panels = (picture_block(panel.caption, panel.png) for panel in scan.panels)
         body += [f"<h4>{escape(scan.heading)}</h4>", '<div class="panels">', *panels, "</div>"]

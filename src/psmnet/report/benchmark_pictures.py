@@ -19,6 +19,7 @@ from psmnet.report.overlay import colour_of
 from psmnet.report.slices import Colour, Mask, SlicePainter
 from psmnet.volume import Volume
 
+WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
 HOW = "Run psmnet evaluate or psmnet bench with --save-masks, then psmnet report with --data DIR."
 
 
@@ -44,7 +45,7 @@ def organ_colours(table: Table) -> dict[str, Colour]:
 
 
 def draw_scans(table: Table, against: Row, data: Mapping[str, Case] | None) -> list[ShownScan] | str:
-    """Draw the slice with the most reference of the best, the median and the worst scan of a method.
+    """Draw the best, the median and the worst scan of a method, each where `WHERE` says.
 
     Args:
         table: whose methods are shown.
@@ -98,8 +99,7 @@ def _draw(table: Table, against: Row, cell: Cell, case: Case, heading: str) -> S
     image = case.image()
     labels = case.labels(image)
     references = {organ: labels.array_zyx == value for organ, value in _values(table, case).items()}
-    area = sum((mask.sum(axis=(1, 2)) for mask in references.values()), np.zeros(len(labels.array_zyx), np.int64))
-    index = int(np.argmax(area))
+    index = _telling(list(references.values()))
     painter, colours = SlicePainter(image), organ_colours(table)
     contours = [mask[index] for mask in references.values()]
     panels, without = [], []
@@ -115,7 +115,13 @@ def _draw(table: Table, against: Row, cell: Cell, case: Case, heading: str) -> S
         panels.append(Panel(f"{row.name}{_dice(file, case.id)}", content.getvalue()))
     gap = f" No masks by {', '.join(without)}." if without else ""
     place = f"slice {index + 1} of {len(labels.array_zyx)}, {cell}"
-    return ShownScan(f"{heading} by {against.name}{_dice(against.files[cell], case.id)} ({place}).{gap}", panels)
+    return ShownScan(f"{heading} by {against.name}{_dice(against.files[cell], case.id)}; {place}.{gap}", panels)
+
+
+def _telling(references: Sequence[Mask]) -> int:
+    """The slice of `WHERE`: the largest organ alone would hide how the others fare."""
+    areas = [mask.sum(axis=(1, 2)) for mask in references if mask.any()]
+    return int(np.argmax(sum(area / area.max() for area in areas))) if areas else 0
 
 
 def _values(table: Table, case: Case) -> dict[str, int]:
@@ -142,9 +148,10 @@ def _mask(path: Path, image: Volume) -> Mask:
 
 
 def _dice(file: ResultsFile, case_id: str) -> str:
-    values = [r.values["dice"] for r in file.records if r.case == case_id]
-    known = [value for value in values if value is not None]
-    return f", Dice {np.mean(known):.3f}" if known else ""
+    own = {r.label: r.values["dice"] for r in file.records if r.case == case_id}
+    known = {label.replace("_", " "): value for label, value in own.items() if value is not None}
+    each = ", ".join(f"{label} {value:.2f}" for label, value in known.items())
+    return f", Dice {np.mean(list(known.values())):.3f}" + f" ({each})" * (len(known) > 1) if known else ""
 
 
 def _checksum(file: ResultsFile, case_id: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from psmnet.benchmark.comparison import Row, cell_of
+from psmnet.benchmark.comparison import Row, cell_of, common_scans
 from psmnet.benchmark.results import METRICS as ALL_METRICS
 from psmnet.benchmark.results_files import ResultsFile
 from psmnet.report.benchmark_words import (
@@ -31,9 +31,9 @@ _LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {
 }
 
 
-def markdown(sections: Sequence[Section]) -> str:
-    """Dice and paired comparison of every table."""
-    lines = []
+def markdown(sections: Sequence[Section], remarks: Sequence[str] = ()) -> str:
+    """All metrics and the paired comparison of every table, below remarks on all of them."""
+    lines = [line for remark in remarks for line in (f"{_md(remark)}.", "")]
     for section in sections:
         lines += [f"## Table {section.number}: {_md(title(section.table))}", ""]
         said = [*sentences(section), *section.table.notes, *section.table.warnings]
@@ -44,6 +44,9 @@ def markdown(sections: Sequence[Section]) -> str:
         if section.pairs:
             lines += _markdown_table(pair_table(section))
             lines += [_md(" ".join(pair_sentences(section))), ""]
+        for metric in METRICS:
+            if metric != "dice":
+                lines += _markdown_table(metric_table(section.table, metric))
     return "\n".join(lines)
 
 
@@ -122,6 +125,22 @@ def _figures(row: Row, organ: str) -> list[Value]:
         summary = row.summaries(metric).get(organ)
         figures += [summary.mean, summary.std, summary.n] if summary else [None, None, 0]
     return figures
+
+
+def comparisons_csv(sections: Sequence[Section]) -> str:
+    """One line per table and method that is compared with another."""
+    rows: list[list[Value]] = [
+        ["table", "method", "against", "difference", "low", "high", "p", "test", "scans", "places"],
+    ]
+    for section in sections:
+        for row in section.table.rows:
+            pair = section.pairs.get(row.name)
+            if pair is not None:
+                test = "exact" if pair.exact else "normal"
+                figures: list[Value] = [pair.difference, pair.low, pair.high, pair.p, test, pair.n]
+                places = common_scans(row, section.against)[1]
+                rows.append([section.number, row.name, section.against.name, *figures, places])
+    return csv_text(rows)
 
 
 def records_csv(files: Sequence[ResultsFile]) -> str:

@@ -151,7 +151,7 @@ def pair_table(section: Section) -> PageTable:
             [
                 label(row),
                 _signed(pair.difference),
-                f"{_signed(pair.low)} to {_signed(pair.high)}",
+                f"{_signed(pair.low)} to {_signed(pair.high)}" if pair.n > 1 else "-",
                 "< 0.0001" if pair.p < 0.0001 else f"{pair.p:.4f}",
                 "exact" if pair.exact else "normal",
                 str(pair.n),
@@ -189,7 +189,8 @@ def figure(value: float, metric: str) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", MINUS)
+    text = f"{value:+.3f}".replace("-", MINUS)
+    return text if text[1:] != "0.000" else "0.000"
 
 
 def _cell(summary: Summary | None, metric: str, scans: int) -> str:
