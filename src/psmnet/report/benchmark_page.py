@@ -40,8 +40,10 @@ section caption { padding-top: .7rem; }
 .figures td, .figures thead th:not(:first-child) { text-align: right; }
 .legend svg { display: inline-block; margin: 0 .35rem -.05rem .9rem; }
 .legend svg:first-child { margin-left: 0; }
-.panels { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem; }
-.panels figure { margin: 0; flex: 1 1 14rem; max-width: 18.75rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: .75rem; }
+.panels { margin: 0 0 1.5rem; }
+.panels figure { display: flex; flex-direction: column; justify-content: space-between; }
+.panels figure { margin: 0; max-width: 18.75rem; }
 .panels figcaption { font-size: .875rem; font-weight: 500; }
 """
 )
