@@ -7,6 +7,7 @@ import torch
 
 from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import write_patients
+from psmnet.models.build import model_record
 from psmnet.run import RunSpec, run_training
 
 
@@ -16,7 +17,8 @@ def test_a_step_of_the_paper_preset(tmp_path):
     spec = RunSpec("phantom", fold=0, preset="paper", steps=1)
     path = run_training(spec, tmp_path / "run", data=tmp_path / "data", device=torch.device("cpu"))
     weights = load_weights(path)
-    assert (weights.config.encoder, weights.config.attention) == ("resnet101", "text")
+    record = model_record(weights.config)
+    assert (record["encoder"], record["attention"]) == ("resnet101", "text")
     assert weights.normalisation.rule == "zscore"
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert 0 < json.loads(line)["segmentation"] < 20
