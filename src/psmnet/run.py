@@ -190,8 +190,9 @@ def _initial(spec: RunSpec, preset: Preset) -> Weights:
     """
     initial = load_weights(str(spec.init))
     before = initial.trained_on
-    if initial.config != preset.model:
-        raise ConfigError(f"{spec.init} holds another network than preset {spec.preset}", "use its own preset")
+    mine, theirs = build(preset.model).state_dict(), initial.model.state_dict()
+    if {name: m.shape for name, m in mine.items()} != {name: t.shape for name, t in theirs.items()}:
+        raise ConfigError(f"{spec.init} holds another network than this run's", "use its own preset and settings")
     if spec.setting == 2 and before.setting == 1:
         raise ConfigError(
             f"{spec.init} was trained in Setting 1, where test classes were visible", "begin Setting 2 elsewhere"
