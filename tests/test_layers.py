@@ -32,7 +32,7 @@ FLOORS = (
         "checkpoint",
         "download",
     },
-    {"report", "cohort", "viewer", "export"},
+    {"adaptation", "report", "cohort", "viewer", "export"},
     {"cli"},
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -182,6 +182,16 @@ def run_training(
     return out / WEIGHTS_NAME
 
 
+def require_room(out: Path, resume: bool) -> None:
+    """Refuse a folder with a run that is not to be resumed.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if (out / RUN_NAME).exists() and not resume:
+        raise ConfigError(f"{out} already holds a run", "add --resume to go on with it, or choose another --out")
+
+
 def _initial(spec: RunSpec, preset: Preset) -> Weights:
     """The weights to begin with.
 
@@ -223,9 +233,8 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
         raise ConfigError("--legacy class-slices in Setting 1, which drops no slices", "leave it out")
     asked: dict[str, Any] = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
     path = out / RUN_NAME
+    require_room(out, resume)
     if path.exists():
-        if not resume:
-            raise ConfigError(f"{out} already holds a run", "add --resume to go on with it, or choose another --out")
         before = read_json(path)
         if before != asked:
             old, new = before.get("run", {}), asked["run"]

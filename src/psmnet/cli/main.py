@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Score a method on one fold of a data set.",
     "bench": "Train and score methods by a recipe, cell by cell.",
     "report": "Compare methods: tables, plots and pictures from results files.",
+    "adapt": "Fit the weights to your own unlabelled scans.",
     "train": "Train on unlabelled scans (self-supervised).",
     "pretrain": "Train on random synthetic images; makes the bundled weights.",
     "pseudolabel": "Make the superpixels that training draws from.",
