@@ -48,9 +48,9 @@ def predictor_of(method: Weights | Registration, protocol: str, device: torch.de
     return WholeScans(segmenter_of(method, device))
 
 
-def segmenter_of(method: Weights | Registration, device: torch.device) -> WholeScan:
-    """What segments whole scans by a method."""
-    return Segmenter(method, device) if isinstance(method, Weights) else method
+def segmenter_of(method: Weights | Registration, device: torch.device, precision: str = "float32") -> WholeScan:
+    """What segments whole scans by a method; precision is that of its encoder, if it has one."""
+    return Segmenter(method, device, precision) if isinstance(method, Weights) else method
 
 
 class WholeScans:

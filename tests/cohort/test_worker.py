@@ -89,6 +89,11 @@ def test_what_else_may_be_saved(job, query):
         replace(rich, method="registration", weights=None).load()
 
 
+def test_registration_has_no_precision(job):
+    with pytest.raises(ConfigError, match="--precision with registration, which has no network"):
+        replace(job, method="registration", weights=None, precision="bfloat16").load()
+
+
 def test_a_disk_that_is_full_leaves_nothing_behind(job, query, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise InputError("can't write two_overlay.png (No space left on device)", "choose a folder with free space")
@@ -196,6 +201,7 @@ def test_masks_of_other_settings_are_found_before_the_work(job, query, phantoms)
         {"trust_grid": True},
         {"series": ("1.2",)},
         {"anonymise": True},
+        {"precision": "bfloat16"},
         {"save": frozenset({"uncertainty"})},
     ],
 )

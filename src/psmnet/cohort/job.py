@@ -79,6 +79,7 @@ class Job:
         trust_grid: take labels of their image's size as lying on it.
         method, weights: as `load_method` takes them.
         device: by name.
+        precision: of the encoder.
         threads: of each worker; None for what torch takes.
         ending: of masks, in FORMATS.
         save: of EXTRAS, what is written beside masks.
@@ -96,6 +97,7 @@ class Job:
     method: str | None = None
     weights: str | None = None
     device: str = "auto"
+    precision: str = "float32"
     threads: int | None = None
     ending: str = FORMATS[0]
     save: frozenset[str] = frozenset()
@@ -116,6 +118,8 @@ class Job:
         method = load_method(self.method, self.weights)
         if self.save and isinstance(method, Registration):
             raise ConfigError("--save with registration, which has no probabilities", "leave --save out")
+        if self.precision != "float32" and isinstance(method, Registration):
+            raise ConfigError("--precision with registration, which has no network", "leave --precision out")
         notes: list[str] = []
         supports = read_supports(
             self.supports, names=self.names, series=self.series, trust_grid=self.trust_grid, notes=notes
@@ -133,6 +137,7 @@ class Job:
             "trust_grid": self.trust_grid,
             "method": method_name(loaded.method),
             "weights": loaded.weights_sha256 or loaded.settings,
+            "precision": self.precision,
             "ending": self.ending,
             "save": sorted(self.save),
             "anonymise": self.anonymise,

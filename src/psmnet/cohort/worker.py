@@ -66,7 +66,7 @@ class Worker:
     def _segmenter(self) -> WholeScan:
         if self.job.threads is not None:
             torch.set_num_threads(self.job.threads)
-        segmenter = segmenter_of(self._loaded.method, runtime.pick_device(self.job.device))
+        segmenter = segmenter_of(self._loaded.method, runtime.pick_device(self.job.device), self.job.precision)
         segmenter.set_support(self._loaded.supports.pairs, self._loaded.values)
         return segmenter
 

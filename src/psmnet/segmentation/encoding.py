@@ -15,6 +15,8 @@ from psmnet.segmentation.modality import normaliser
 from psmnet.types import Features
 from psmnet.volume import Volume
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class View:
@@ -45,12 +47,19 @@ class ScanEncoder:
         weights: network and normalisation.
         device: where it runs.
         scans: those that set axes and size of pixels.
+        precision: of the encoder, see `Segmenter`.
     """
 
-    def __init__(self, weights: Weights, device: torch.device, scans: Sequence[Volume]) -> None:
+    def __init__(
+        self, weights: Weights, device: torch.device, scans: Sequence[Volume], precision: str = "float32"
+    ) -> None:
         self._weights = weights
         self._device = device
         self.model: Any = weights.model.to(device)
+        self._half = precision == "bfloat16"
+        if self._half:  # bfloat16 gains up to a quarter by it, single precision next to nothing
+            encoder: Any = self.model.encoder
+            encoder.to(memory_format=torch.channels_last)
         self._frame = slice_first(scans[0]).apply(scans[0])
         self._pixel_mm = max(_longest_side_mm(self._frame, scan) for scan in scans) / weights.config.input_size
 
@@ -94,7 +103,8 @@ class ScanEncoder:
         fill = float(normalised(array.min(keepdims=True)).item())
         for batch in view.batches:
             images = grid.to_pixels(torch.from_numpy(normalised(array[batch]))[:, None], fill)
-            features = encode_slices(self.model, images, self._device)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+                features = encode_slices(self.model, images, self._device).float()
             stride = grid.padded_yx[0] // features.maps[0].shape[-2]
             yield batch, features, CoarseScan.of(features.maps[0], stride, view.seen.spacing_mm[2], self._pixel_mm)
 
