@@ -25,6 +25,7 @@ class ModelConfig:
         channels: width C of the features that are matched.
         output_stride: image pixels per feature position (ResNets: 4 or 8; compact: 4).
         input_size: image height and width in pixels that slices are brought to.
+        smooth_mm: standard deviation of the Gaussian that smooths logits across slices in use; 0 for none.
         settings: the method's own, by name; see its file. Those left out are as published there.
     """
 
@@ -33,6 +34,7 @@ class ModelConfig:
     channels: int = 128
     output_stride: int = 4
     input_size: int = 192
+    smooth_mm: float = 0.0
     settings: Mapping[str, Setting] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,6 +48,7 @@ class ModelConfig:
             f"input_size is {self.input_size}",
             "give a multiple of 16",
         )
+        require(self.smooth_mm >= 0, f"smooth_mm is {self.smooth_mm}", "give 0 or more")
 
 
 @dataclass(frozen=True)

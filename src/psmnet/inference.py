@@ -60,3 +60,20 @@ def match_slices(
         chunk = slice(start, start + BATCH)
         logits = model.match(features[chunk], support.select(serving[chunk])).logits
         yield chunk, logits[:, :, 1] - logits[:, :, 0]
+
+
+def smoothed_across(margins: Tensor, numbers: npt.NDArray[np.int64], step_mm: float, sigma_mm: float) -> Tensor:
+    """Smooth logits across slices: organs go on from one to the next, noise doesn't.
+
+    Args:
+        margins: (Q, ...) logits of foreground against background.
+        numbers: (Q,) of their slices; some may be missing between.
+        step_mm: between neighbouring slices.
+        sigma_mm: standard deviation of the Gaussian; 0 leaves them.
+    """
+    if sigma_mm == 0 or len(margins) < 2:
+        return margins
+    places_mm = torch.from_numpy(numbers).to(margins) * step_mm
+    weights = torch.exp(-0.5 * ((places_mm[:, None] - places_mm) / sigma_mm) ** 2)
+    smooth: Tensor = torch.tensordot(weights / weights.sum(dim=1, keepdim=True), margins, dims=1)
+    return smooth

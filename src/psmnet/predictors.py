@@ -17,7 +17,7 @@ from psmnet import protocols
 from psmnet.catalog import METHODS
 from psmnet.checkpoint import Weights, load_weights
 from psmnet.errors import require
-from psmnet.inference import encode_slices, mask_tensor, match_slices, slice_tensor
+from psmnet.inference import BATCH, encode_slices, mask_tensor, match_slices, slice_tensor, smoothed_across
 from psmnet.protocols import Counted
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.segmenter import Segmenter
@@ -112,14 +112,21 @@ class NamedSlices:
         features = self._encode(query, encoded)
         masks = {}
         for value, organ in counted.items():
-            mask = np.zeros((len(organ.slices), *query.array_zyx.shape[1:]), dtype=bool)
+            masks[value] = mask = np.zeros((len(organ.slices), *query.array_zyx.shape[1:]), dtype=bool)
+            if len(mask) == 0:
+                continue
             rows = torch.from_numpy(np.searchsorted(encoded, organ.slices)).to(self.device)
             serving = torch.from_numpy(organ.parts).to(self.device)
-            for chunk, margin in match_slices(self.model, features[rows], self.supports[value], serving):
+            matched = match_slices(self.model, features[rows], self.supports[value], serving)
+            margins = torch.cat([margin for _, margin in matched])
+            margins = smoothed_across(margins, organ.slices, query.spacing_mm[2], self.weights.config.smooth_mm)
+            for start in range(0, len(mask), BATCH):
                 # Logits return to the stored grid before the decision (protocols.md).
-                stored = functional.interpolate(margin, size=mask.shape[1:], mode="bilinear", align_corners=False)
-                mask[chunk] = (stored[:, 0] > 0).cpu().numpy()
-            masks[value] = mask
+                part = slice(start, start + BATCH)
+                stored = functional.interpolate(
+                    margins[part], size=mask.shape[1:], mode="bilinear", align_corners=False
+                )
+                mask[part] = (stored[:, 0] > 0).cpu().numpy()
         return masks
 
     def _encode(self, scan: Volume, numbers: npt.NDArray[np.int64]) -> Features:

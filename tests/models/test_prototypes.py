@@ -7,10 +7,12 @@ from psmnet.models.prototypes import (
     ABSENT_SCORE,
     class_weights,
     cosine_score,
+    cosine_sums,
     foreground_members,
     grid_prototypes,
     masked_average,
     masks_at_features,
+    query_prototypes,
 )
 from psmnet.types import Prototypes
 
@@ -135,3 +137,34 @@ def test_grid_prototypes_are_the_windows_inside_the_mask():
     # Means of {0, 1, 4, 5}, {2, 3, 6, 7}, {8, 9, 12, 13}, {10, 11, 14, 15}.
     assert grid.vectors[0, 0, :, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
     assert grid.weights.tolist() == [[[4.0, 4.0, 0.0, 0.0]]]
+
+
+# ---- the query's own ------------------------------------------------------------------------------------------
+
+
+def test_a_query_gives_prototypes_where_a_first_match_is_sure():
+    """4 x 4 positions: sure foreground in the left column pair's top, sure background in the right half."""
+    features = torch.arange(16.0).reshape(1, 1, 4, 4).expand(1, 2, 4, 4)
+    probability = torch.full((1, 1, 4, 4), 0.5)
+    probability[..., :3, :2] = 0.95  # six positions: 0, 1, 4, 5, 8, 9
+    probability[..., 2:] = 0.05
+    background, foreground = query_prototypes(features, probability, side=2)
+    assert foreground.vectors[0, 0, 0].tolist() == pytest.approx([4.5, 4.5])
+    assert foreground.weights[0, 0, 0] == pytest.approx(6 * 0.95)
+    assert background.valid[0, 0].tolist() == [False, True, False, True]
+    assert background.vectors[0, 0, :, 0].tolist() == pytest.approx([2.5, 4.5, 10.5, 12.5])
+
+
+def test_too_little_sure_foreground_gives_neither():
+    probability = torch.full((1, 1, 4, 4), 0.05)
+    probability[..., 0, :] = 0.99  # four positions
+    for prototypes in query_prototypes(torch.randn(1, 2, 4, 4), probability, side=2):
+        assert not prototypes.valid.any()
+
+
+def test_sums_of_sets_add_up():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 1, 3, 5, generator=generator)
+    one, two = (Prototypes(torch.randn(2, 2, n, 3, generator=generator), torch.ones(2, 2, n)) for n in (2, 4))
+    apart = cosine_sums(features, one) + cosine_sums(features, two)
+    torch.testing.assert_close(apart.score(), cosine_score(features, one, two))

@@ -194,3 +194,24 @@ def test_the_released_form_serves_one_shot_in_evaluation():
     alone = concatenate([described])
     assert torch.equal(alone.guidance.maps, described.guidance.maps)
     assert model.match(model.encode(images(3)), alone).logits.shape[:2] == (3, 2)
+
+
+def test_what_is_for_use_alone_leaves_training_as_it_is():
+    plain, changed = network("off").train(), network("off", refine_in_use=2, position_in_use=0.5).train()
+    support = plain.describe(plain.encode(images(2)), squares(2, 2))
+    again = changed.describe(changed.encode(images(2)), squares(2, 2))
+    assert torch.equal(logits(plain, support, images(2, seed=2)), logits(changed, again, images(2, seed=2)))
+
+
+@pytest.mark.parametrize("options", [{"refine_in_use": 2}, {"position_in_use": 0.5}])
+def test_what_is_for_use_changes_it_and_takes_slices_and_targets_one_by_one(options: dict[str, Any]):
+    model, masks, queries = network("off", **options), squares(2, 2), images(2, seed=2)
+    described = model.describe(model.encode(images(2)), masks)
+    together = logits(model, described, queries)
+    plain = network("off")
+    assert not torch.allclose(together, logits(plain, plain.describe(plain.encode(images(2)), masks), queries))
+    for i in range(2):
+        for k in range(2):
+            support = model.describe(model.encode(images(2)[i : i + 1]), masks[i : i + 1, k : k + 1])
+            alone = logits(model, support, queries[i : i + 1])
+            torch.testing.assert_close(together[i : i + 1, k : k + 1], alone, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,8 @@
 Shapes use N images, K targets, P prototypes of a class, C channels, s = h x w positions.
 """
 
+from dataclasses import dataclass
+
 import torch
 from einops import einsum, rearrange
 from torch import Tensor
@@ -14,6 +16,8 @@ from psmnet.types import Prediction, Prototypes, Support
 TEMPERATURE = 20.0  # PANet (Wang et al., ICCV 2019), section 3.3; kept by ALPNet and PSMNet
 ABSENT_SCORE = -20.0  # a class without prototypes: the lowest cosine score, never NaN
 WINDOW_INSIDE = 0.95  # mean mask above which a window lies in it [ALPNet]
+SURE = 0.9  # probability above which a query's position is taken for foreground, and below 1 - SURE for background
+SURE_POSITIONS = 5  # of foreground that make a prototype
 
 
 def masks_at_features(masks: Tensor, size: tuple[int, int]) -> Tensor:
@@ -101,29 +105,60 @@ def similarities(features: Tensor, vectors: Tensor) -> Tensor:
     return unit @ functional.normalize(features, dim=2, eps=1e-6)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Numerator and denominator of a class' score; those of several sets of prototypes add up.
+
+    Attributes:
+        numerator, denominator: (N, K, s).
+    """
+
+    numerator: Tensor
+    denominator: Tensor
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """Of both sets of prototypes."""
+        return Sums(self.numerator + other.numerator, self.denominator + other.denominator)
+
+    def score(self) -> Tensor:
+        """(N, K, s); `ABSENT_SCORE` where the class has no prototype."""
+        there = self.denominator > 0
+        return torch.where(there, self.numerator / torch.where(there, self.denominator, 1.0), ABSENT_SCORE)
+
+
 def cosine_score(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Tensor:
     """Score of one class at each position: a softmax-weighted mean of 20 cos over its prototypes [ALPNet].
+
+    Args:
+        features: (N, K, C, s), or (N, 1, C, s) where the targets share them.
+        sets: the class' prototypes, see `cosine_sums`.
+        weigh_area: raise each prototype's part in the softmax by the log of its area.
+
+    Returns:
+        (N, K, s); `ABSENT_SCORE` where the class has no prototype.
+    """
+    return cosine_sums(features, *sets, weigh_area=weigh_area).score()
+
+
+def cosine_sums(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Sums:
+    """What `cosine_score` divides.
 
     Args:
         features: (N, K, C, s), or (N, 1, C, s) where the targets share them.
         sets: the class' prototypes, of N slices or of one that serves all. A set whose vectors the targets share
             (K = 1) is compared with shared features only once, which is why sets are not merged.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
-
-    Returns:
-        (N, K, s); `ABSENT_SCORE` where the class has no prototype.
     """
-    numerator, denominator = torch.zeros((), device=features.device), torch.zeros((), device=features.device)
+    zero = torch.zeros((), device=features.device)
+    total = Sums(zero, zero)
     for prototypes in sets:
         similarity = similarities(features, prototypes.vectors)
         # A softmax without its maximum: scores lie in -20..20, so exp(s - 20) neither overflows nor vanishes, and
         # a sum over prototypes is a product with their weights.
         power = (similarity - TEMPERATURE).exp()
         weights = prototypes.weights if weigh_area else prototypes.valid.to(power.dtype)
-        numerator = numerator + _weighted_sum(weights, power * similarity)
-        denominator = denominator + _weighted_sum(weights, power)
-    there = denominator > 0
-    return torch.where(there, numerator / torch.where(there, denominator, 1.0), ABSENT_SCORE)
+        total = total + Sums(_weighted_sum(weights, power * similarity), _weighted_sum(weights, power))
+    return total
 
 
 def image_logits(logits: Tensor, stride: int) -> Tensor:
@@ -135,7 +170,7 @@ def image_logits(logits: Tensor, stride: int) -> Tensor:
 
 
 def match_prototypes(
-    features: Tensor, support: Support, size: tuple[int, int], stride: int, *, weigh_area: bool
+    features: Tensor, support: Support, size: tuple[int, int], stride: int, *, weigh_area: bool, refine: int = 0
 ) -> Prediction:
     """Score queries by both classes' prototypes.
 
@@ -145,10 +180,44 @@ def match_prototypes(
         size: h, w.
         stride: image pixels per feature position.
         weigh_area: see `cosine_score`.
+        refine: side of the windows in which each query's own background joins the support's, and its foreground with
+            them (`query_prototypes`); 0 for the support alone.
     """
-    classes = (support.background, support.foreground)
-    scores = torch.stack([cosine_score(features, *sets, weigh_area=weigh_area) for sets in classes], dim=2)
+    classes = [cosine_sums(features, *sets, weigh_area=weigh_area) for sets in (support.background, support.foreground)]
+    if refine:
+        margin = (classes[1].score() - classes[0].score()).unflatten(-1, size)
+        own = query_prototypes(features[:, 0].unflatten(-1, size), margin.sigmoid(), refine)
+        classes = [
+            sums + cosine_sums(features, prototypes, weigh_area=weigh_area)
+            for sums, prototypes in zip(classes, own, strict=True)
+        ]
+    scores = torch.stack([sums.score() for sums in classes], dim=2)
     return Prediction(image_logits(scores.unflatten(-1, size), stride), {})
+
+
+def query_prototypes(features: Tensor, probability: Tensor, side: int) -> tuple[Prototypes, Prototypes]:
+    """Background's windows and foreground's mean of queries, where a first match is sure of them [ours].
+
+    A query's own tissue looks more like itself than the support's does. Q-Net refines its prototype on the query, too,
+    by steps of an optimiser; here it is one more look.
+
+    Args:
+        features: (N, C, h, w).
+        probability: (N, K, h, w) of foreground.
+        side: of the background's windows in feature positions.
+
+    Returns:
+        prototypes of the background, whose vectors the targets share, and of the foreground; none for a target whose
+        sure foreground is smaller than `SURE_POSITIONS`.
+    """
+    sure = probability * (probability > SURE)
+    foreground = masked_average(features, sure[:, :, None])
+    found = (foreground.weights > SURE_POSITIONS).to(sure.dtype)
+    background = grid_prototypes(features, (probability < 1 - SURE).to(sure.dtype), side)
+    return (
+        Prototypes(background.vectors, background.weights * found),
+        Prototypes(foreground.vectors, foreground.weights * found),
+    )
 
 
 def _weighted_sum(weights: Tensor, terms: Tensor) -> Tensor:

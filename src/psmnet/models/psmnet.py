@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from psmnet.errors import require
 from psmnet.models.mcam import MultiLevelCrossAttention
+from psmnet.models.position import with_position
 from psmnet.models.prototypes import (
     class_weights,
     grid_prototypes,
@@ -36,6 +37,9 @@ class PSMNetSettings(MethodSettings):
         weigh_area: raise each prototype's part in the softmax by the log of its area while training.
         weigh_area_in_use: the same in evaluation.
         attention: form of cross attention: `text`, `release`, or `off`.
+        refine_in_use: side of the windows of a query's own background that join the support's in evaluation, with its
+            own foreground (`prototypes.query_prototypes`); 0 for none.
+        position_in_use: weight of a position code beside the features in evaluation (`position`); 0 for none.
     """
 
     alignment: float = 0.0
@@ -47,6 +51,8 @@ class PSMNetSettings(MethodSettings):
     weigh_area: bool = True
     weigh_area_in_use: bool = False
     attention: Literal["text", "release", "off"] = "text"
+    refine_in_use: int = 0
+    position_in_use: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,6 +64,14 @@ class PSMNetSettings(MethodSettings):
             self.attention in ("text", "release", "off"),
             f"attention is {self.attention!r}",
             "give text, release or off",
+        )
+        require(self.refine_in_use >= 0, f"refine_in_use is {self.refine_in_use}", "give 0 or more")
+        require(self.position_in_use >= 0, f"position_in_use is {self.position_in_use}", "give 0 or more")
+        require(
+            self.attention == "off" or not (self.position_in_use or self.refine_in_use),
+            f"position_in_use={self.position_in_use}, refine_in_use={self.refine_in_use} with "
+            f"attention={self.attention}, which gives each target features of its own",
+            "give 0 for both, or attention=off",
         )
 
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
@@ -72,6 +86,8 @@ class PSMNetSettings(MethodSettings):
             grid_in_use=self.grid_in_use,
             weigh_area=self.weigh_area,
             weigh_area_in_use=self.weigh_area_in_use,
+            refine_in_use=self.refine_in_use,
+            position_in_use=self.position_in_use,
         )
 
 
@@ -86,6 +102,7 @@ class PSMNet(nn.Module):
         minimal_area: feature positions below which a part stays with its sibling.
         grid, grid_in_use: side of the background's average-pooled windows in feature positions, 0 for none.
         weigh_area, weigh_area_in_use: raise each prototype's part in the softmax by the log of its area.
+        refine_in_use, position_in_use: see PSMNetSettings.
     """
 
     def __init__(
@@ -100,6 +117,8 @@ class PSMNet(nn.Module):
         grid_in_use: int = 0,
         weigh_area: bool = False,
         weigh_area_in_use: bool = False,
+        refine_in_use: int = 0,
+        position_in_use: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -111,10 +130,12 @@ class PSMNet(nn.Module):
         self.grid_in_use = grid_in_use
         self.weigh_area = weigh_area
         self.weigh_area_in_use = weigh_area_in_use
+        self.refine_in_use = refine_in_use
+        self.position_in_use = position_in_use
 
     def encode(self, images: Tensor) -> Features:
-        """Images (B, 1, H, W) to features: one map (B, C, h, w)."""
-        return Features((self.encoder(images),))
+        """Images (B, 1, H, W) to features: one map (B, C, h, w); C + 4 channels with a position code."""
+        return Features((with_position(self.encoder(images), images, 0 if self.training else self.position_in_use),))
 
     def describe(self, features: Features, masks: Tensor) -> Support:
         """Prototypes and guidance of labelled slices.
@@ -149,4 +170,5 @@ class PSMNet(nn.Module):
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
         weigh_area = self.weigh_area if self.training else self.weigh_area_in_use
-        return match_prototypes(enhanced, support, size, stride, weigh_area=weigh_area)
+        refine = 0 if self.training else self.refine_in_use
+        return match_prototypes(enhanced, support, size, stride, weigh_area=weigh_area, refine=refine)
