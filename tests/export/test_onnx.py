@@ -123,6 +123,16 @@ def test_command_writes_graphs_of_other_methods_by_prototypes(cli, tmp_path):
     assert (found - expected).abs().max() <= TOLERANCE
 
 
+def test_steps_that_settings_ask_for_and_graphs_lack_are_told(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("psmnet.export.onnx._write", lambda *_: "")
+    weights = save(tmp_path, "psmnet", "attention=off", "position_in_use=0.3", "refine_in_use=2")
+    outcome = cli("export", "--onnx", tmp_path / "out", "--weights", weights)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "note: position_in_use=0.3 is no part of the graphs" in outcome.out
+    record = read_json(tmp_path / "out" / "graphs.json")
+    assert record["not_in_graphs"] == {"position_in_use": 0.3, "refine_in_use": 2}
+
+
 @pytest.mark.parametrize(
     ("method", "changes", "told"),
     [("psmnet", ["attention=text"], "cross attention"), ("adnet", [], "adnet"), ("qnet", [], "qnet")],
