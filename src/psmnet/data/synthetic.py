@@ -18,6 +18,10 @@ from psmnet.types import Episode
 REGIONS = (6, 22)  # tissues behind the organs
 ORGANS = (3, 12)
 MIN_TARGET_PX_SHARE = 100 / 256**2
+# Share of label maps whose body is larger than the image, of organs with a shell, of organs bitten out, of pairs with
+# few levels of intensity, of pairs with coarse pixels.
+CROPPED, SHELLS, CRESCENTS, FEW_LEVELS, COARSE = 0.35, 0.35, 0.2, 0.4, 0.4
+VESSEL_LEVEL = 1.3
 
 
 class SyntheticEpisodes:
@@ -83,7 +87,9 @@ def random_label_map(size: int, generator: Generator) -> Tensor:
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     wobble = 0.06 * smooth_noise(1, 5, size, generator)[0]
-    radius_x, radius_y = uniform((0.65, 0.98), generator), uniform((0.45, 0.85), generator)
+    # Scans of the heart or the hip show a part of the body alone.
+    zoom = uniform((1.1, 2.0), generator) if _happens(CROPPED, generator) else torch.ones(())
+    radius_x, radius_y = uniform((0.65, 0.98), generator) * zoom, uniform((0.45, 0.85), generator) * zoom
     radius = torch.sqrt((x / radius_x) ** 2 + (y / radius_y) ** 2) + wobble
     rim = uniform((0.03, 0.25), generator)
 
@@ -96,15 +102,21 @@ def random_label_map(size: int, generator: Generator) -> Tensor:
     organs = int(torch.randint(ORGANS[0], ORGANS[1], (), generator=generator))
     shape = 0.25 * smooth_noise(organs, 6, size, generator)
     for organ in range(organs):
-        centre_x = uniform((-0.75, 0.75), generator) * radius_x
-        centre_y = uniform((-0.75, 0.75), generator) * radius_y
+        centre_x = uniform((-0.75, 0.75), generator) * radius_x.clamp(max=1)
+        centre_y = uniform((-0.75, 0.75), generator) * radius_y.clamp(max=1)
         angle = uniform((0, math.pi), generator)
         # Many small organs, few large ones.
         long = 0.07 * (7.0 ** torch.rand((), generator=generator))
         short = long * uniform((0.4, 1.0), generator)
-        u = (x - centre_x) * angle.cos() + (y - centre_y) * angle.sin()
-        v = (y - centre_y) * angle.cos() - (x - centre_x) * angle.sin()
-        labels[(u / long) ** 2 + (v / short) ** 2 + shape[organ] < 1] = 2 + count + organ
+        u = ((x - centre_x) * angle.cos() + (y - centre_y) * angle.sin()) / long
+        v = ((y - centre_y) * angle.cos() - (x - centre_x) * angle.sin()) / short
+        depth = 1 - (u**2 + v**2 + shape[organ])  # above 0 inside
+        label = 2 + count + 2 * organ
+        if _happens(CRESCENTS, generator):  # a spleen, a right ventricle
+            depth = torch.minimum(depth, (u - uniform((0.3, 1.0), generator)) ** 2 + v**2 - 1)
+        labels[depth > 0] = label
+        if _happens(SHELLS, generator):  # a ventricle in its muscle, a kidney in its cortex
+            labels[depth > uniform((0.25, 0.75), generator)] = label + 1
     labels[radius > 1 - rim] = 1
     labels[radius > 1] = 0
     return labels
@@ -115,6 +127,9 @@ def paint(pair: Tensor, generator: Generator) -> Tensor:
     count = int(pair.max()) + 1
     size = pair.shape[-1]
     mean = torch.rand(count, generator=generator)
+    if _happens(FEW_LEVELS, generator):  # CT without contrast medium: most organs are as bright as muscle
+        levels = torch.rand(int(torch.randint(3, 7, (), generator=generator)), generator=generator)
+        mean = levels[torch.randint(len(levels), (count,), generator=generator)] + 0.15 * (mean - 0.5)
     mean[0] = 0.05 * torch.rand((), generator=generator)
     texture = 0.12 * torch.rand(count, generator=generator) ** 2
     texture[0] = 0.01
@@ -127,11 +142,22 @@ def paint(pair: Tensor, generator: Generator) -> Tensor:
     )
     coarse_grained = torch.rand(count, generator=generator) < 0.5
     differs = 0.06 * torch.randn(2, count, generator=generator)  # the same organ in two patients
+    vessels = 0.5 * (torch.rand(count, generator=generator) - 0.5) * (torch.rand(count, generator=generator) < 0.3)
+    branches = torch.stack([smooth_noise(1, size // 8, size, generator)[0] > VESSEL_LEVEL for _ in range(2)])
     images = []
     for patient in range(2):
         ids = pair[patient]
         noise = torch.where(coarse_grained[ids], grain[patient, 0], grain[patient, 1])
-        images.append((mean + differs[patient])[ids] + texture[ids] * noise)
-    blur = functional.avg_pool2d(torch.stack(images)[:, None], 3, 1, 1, count_include_pad=False)
-    sharpness = torch.rand((), generator=generator)
-    return torch.lerp(blur, torch.stack(images)[:, None], sharpness).clamp(min=0)
+        images.append((mean + differs[patient])[ids] + texture[ids] * noise + vessels[ids] * branches[patient])
+    painted = torch.stack(images)[:, None]
+    blur = functional.avg_pool2d(painted, 3, 1, 1, count_include_pad=False)
+    painted = torch.lerp(blur, painted, torch.rand((), generator=generator))
+    if _happens(COARSE, generator):  # scanned with fewer pixels than shown
+        pixels = int(uniform((0.4, 1.0), generator) * size)
+        coarse = functional.interpolate(painted, size=(pixels, pixels), mode="bilinear", antialias=True)
+        painted = functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
+    return painted.clamp(min=0)
+
+
+def _happens(share: float, generator: Generator) -> bool:
+    return bool(torch.rand((), generator=generator) < share)
