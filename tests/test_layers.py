@@ -23,6 +23,7 @@ FLOORS = (
         "check",
         "run",
         "training",
+        "distributed",
         "evaluation",
         "predictors",
         "inference",

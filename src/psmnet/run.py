@@ -4,6 +4,7 @@ RUN holds `run.json` (what was asked for), `checkpoint.safetensors`, `metrics.js
 that were missing, and at the end `weights.safetensors`.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
 from psmnet.data.store import Case, choose, find_cases
 from psmnet.data.synthetic import SyntheticEpisodes
+from psmnet.distributed import ALONE, Ranks
 from psmnet.errors import ConfigError, InputError
 from psmnet.files import read_json, write_json
 from psmnet.lock import locked
@@ -106,6 +108,8 @@ def run_training(
     pseudolabels: Path | None = None,
     device: torch.device,
     jobs: int = 1,
+    accumulate: int = 1,
+    ranks: Ranks = ALONE,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
     report: Report | None = None,
@@ -119,6 +123,8 @@ def run_training(
         pseudolabels: where pseudo-labels lie, if not in `data`; missing ones are made in RUN.
         device: where to train.
         jobs: processes that make missing pseudo-labels.
+        accumulate: parts of a batch that a process takes one after another, for less memory.
+        ranks: the processes that train together; all of them call this and see `out`.
         resume: go on with a run that was cut short; begins anew where there is nothing to resume, and does nothing
             where the run is finished.
         say: told in one line what is being done.
@@ -132,10 +138,19 @@ def run_training(
         InputError: the data can't be used.
     """
     preset = spec.recipe()
-    if pseudolabels is not None and not pseudolabels.is_dir():
-        raise InputError(f"no folder {pseudolabels}", "make it with psmnet pseudolabel, or leave --pseudolabels out")
-    with locked(out):
-        asked = _claim(spec, preset, out, resume)
+    with contextlib.ExitStack() as held:
+
+        def claim() -> dict[str, Any]:
+            if pseudolabels is not None and not pseudolabels.is_dir():
+                raise InputError(
+                    f"no folder {pseudolabels}", "make it with psmnet pseudolabel, or leave --pseudolabels out"
+                )
+            if ranks.first:
+                held.enter_context(locked(out))
+                return _claim(spec, preset, out, resume)
+            return {}
+
+        asked = ranks.in_turn(claim)
         if (out / WEIGHTS_NAME).exists():
             say("this run is finished")
             return out / WEIGHTS_NAME
@@ -145,7 +160,7 @@ def run_training(
         licences = ["none: synthetic images only" if synthetic else dataset(spec.dataset).licence]
         before, init, seen = TrainingRecord("synthetic"), None, {}
         if spec.init is not None:
-            initial = _initial(spec, preset)
+            initial = ranks.in_turn(lambda: _initial(spec, preset))
             model.load_state_dict(initial.model.state_dict())
             before, init = initial.trained_on, initial.sha256
             # What the initial weights saw, these have seen.
@@ -153,11 +168,27 @@ def run_training(
             seen = {f"{prefix}{case_id}": checksum for case_id, checksum in before.cases.items()}
             licences += [before.licence] if before.licence not in (*licences, "") else []
         if spec.encoder_weights is not None:
-            say(load_torchvision(model, spec.encoder_weights, spec.encoder_sha256, out))
-        source, normalisation, checksums, faults = _source(spec, preset, out, data, pseudolabels, jobs, say)
-        write_json(out / RUN_NAME, asked)  # not before: a refused input leaves RUN free
+            path, checksum = spec.encoder_weights, spec.encoder_sha256
+            say(ranks.in_turn(lambda: load_torchvision(model, path, checksum, out)))
+        source, normalisation, checksums, faults = ranks.in_turn(
+            lambda: _source(spec, preset, out, data, pseudolabels, jobs, say)
+        )
+        if ranks.first:
+            write_json(out / RUN_NAME, asked)  # not before: a refused input leaves RUN free
         say(f"training {preset.train.steps} steps of {preset.train.pairs} image pairs")
-        train(model, source, preset.train, out, device=device, resume=resume, report=report)
+        train(
+            model,
+            source,
+            preset.train,
+            out,
+            device=device,
+            accumulate=accumulate,
+            ranks=ranks,
+            resume=resume,
+            report=report,
+        )
+        if not ranks.first:
+            return out / WEIGHTS_NAME
         record = TrainingRecord(
             dataset=spec.dataset,
             cases=seen | checksums,

@@ -38,7 +38,7 @@ def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str =
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+def progress(title: str, total: int | None, *, shown: bool = True) -> Iterator[Callable[..., None]]:
     """A bar with time left; yields `advance(done, note, total)`, the last two optional. Silent where nobody watches."""
     columns = (
         TextColumn("{task.description}"),
@@ -48,7 +48,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=err, disable=not err.is_terminal) as bar:
+    with Progress(*columns, console=err, disable=not (shown and err.is_terminal)) as bar:
         task = bar.add_task(title, total=total, note="")
 
         def advance(done: int, note: str = "", total: int | None = total) -> None:

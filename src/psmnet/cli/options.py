@@ -58,6 +58,13 @@ def run_options() -> Decorator:
         click.option("--precision", help="Of the encoder: float32 or bfloat16; the preset's by default."),
         click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
         click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
+        click.option(
+            "--accumulate",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Parts of a batch taken one after another, for less memory.",
+        ),
         device_option(),
         threads_option(),
     )

@@ -1,5 +1,6 @@
 """psmnet train and the part of it that psmnet pretrain shares."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from psmnet.cli.options import (
     set_threads,
     setting_options,
 )
+from psmnet.distributed import joined
 from psmnet.run import FAULTS_OF_TRAINING, RunSpec, run_training
 from psmnet.runtime import pick_device
 
@@ -50,18 +52,25 @@ def command(data: Path, pseudolabels: Path | None, out: Path, legacy: str | None
 def start(options: dict[str, object], out: Path, data: Path | None, pseudolabels: Path | None) -> None:
     """Run a training with options as the command line has them."""
     device, resume = pick_device(str(options.pop("device"))), bool(options.pop("resume"))
+    accumulate = int(options.pop("accumulate"))  # type: ignore[call-overload]  # click has checked it
     set_threads(options.pop("threads"))  # type: ignore[arg-type]  # click has checked it
     spec = RunSpec(**options)  # type: ignore[arg-type]  # click has checked them
-    with console.progress("training", spec.recipe().train.steps) as advance:
+    with contextlib.ExitStack() as opened:
+        ranks = opened.enter_context(joined(device))
+        steps = ranks.in_turn(spec.recipe).train.steps
+        advance = opened.enter_context(console.progress("training", steps, shown=ranks.first))
         weights = run_training(
             spec,
             out,
             data=data,
             pseudolabels=pseudolabels,
-            device=device,
+            device=ranks.device(device),
             jobs=os.cpu_count() or 1,
+            accumulate=accumulate,
+            ranks=ranks,
             resume=resume,
-            say=console.say,
+            say=console.say if ranks.first else lambda line: None,
             report=lambda step, losses: advance(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
         )
-    console.out.print(f"weights: {weights}")
+    if ranks.first:
+        console.out.print(f"weights: {weights}")

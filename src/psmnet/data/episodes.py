@@ -3,6 +3,7 @@
 Everything random in episode n depends on (seed, n) alone: never on a worker, a rank or what came before.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,8 +25,8 @@ ATTEMPTS = 8
 class EpisodeSource(Protocol):
     """Whatever training draws from: batch `step` is always the same batch."""
 
-    def batch(self, step: int) -> Episode:
-        """The episodes of one optimiser step."""
+    def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
+        """The episodes of one optimiser step, or one of the shares into which it is divided."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,9 @@ class SelfSupervisedEpisodes:
             raise InputError("no training slice has a usable target", "check the scans, the setting and the group")
         self._queries = [self._within(reach, number) for number in range(len(self._usable))]
 
-    def batch(self, step: int) -> Episode:
-        """Episodes step * pairs ... of the endless list."""
-        episodes = [self._episode(step * self.pairs + i) for i in range(self.pairs)]
-        return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
+    def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
+        """Episodes step * pairs ... of the endless list, or a share of them."""
+        return gathered(self._episode, step, self.pairs, share, shares)
 
     def _episode(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """One episode without its batch axis, in the order of Episode's fields."""
@@ -166,6 +166,13 @@ class SelfSupervisedEpisodes:
     def _shared(self, support: int, query: int) -> Tensor:
         usable = self._usable[support]
         return usable if support == query else usable[torch.isin(usable, self._usable[query])]
+
+
+def gathered(episode: Callable[[int], tuple[Tensor, ...]], step: int, pairs: int, share: int, shares: int) -> Episode:
+    """Stack the episodes of a batch's share; `episode(number)` gives one without its batch axis."""
+    first, last = pairs * share // shares, pairs * (share + 1) // shares
+    episodes = [episode(step * pairs + i) for i in range(first, last)]
+    return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
 
 
 def targets_of(ids: Tensor, chosen: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from psmnet.config import AugmentConfig
 from psmnet.data.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
-from psmnet.data.episodes import both_visible, targets_of
+from psmnet.data.episodes import both_visible, gathered, targets_of
 from psmnet.types import Episode
 
 REGIONS = (6, 22)  # tissues behind the organs
@@ -53,10 +53,9 @@ class SyntheticEpisodes:
         self.targets = targets
         self.seed = seed
 
-    def batch(self, step: int) -> Episode:
-        """Episodes step * pairs ... of the endless list."""
-        episodes = [self._episode(step * self.pairs + i) for i in range(self.pairs)]
-        return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
+    def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
+        """Episodes step * pairs ... of the endless list, or a share of them."""
+        return gathered(self._episode, step, self.pairs, share, shares)
 
     def _episode(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         attempt = 0

@@ -7,7 +7,13 @@ from torch.nn import functional
 IGNORE = 255
 
 
-def segmentation_loss(logits: Tensor, masks: Tensor, valid: Tensor, class_weights: tuple[float, float]) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    masks: Tensor,
+    valid: Tensor,
+    class_weights: tuple[float, float],
+    targets: Tensor | None = None,
+) -> Tensor:
     """Weighted cross-entropy: weighted mean per target, then mean over valid targets [ours; weights ALPNet].
 
     Args:
@@ -15,6 +21,7 @@ def segmentation_loss(logits: Tensor, masks: Tensor, valid: Tensor, class_weight
         masks: (B, K, H, W), 0 background, 1 foreground, 255 ignored.
         valid: (B, K) bool.
         class_weights: of background and foreground.
+        targets: scalar, how many the mean is over, where these are a share of a batch; those valid here by default.
     """
     # Two classes: the cross-entropy is a softplus of the logit difference, without a class axis.
     margin = logits[:, :, 1] - logits[:, :, 0]
@@ -23,4 +30,4 @@ def segmentation_loss(logits: Tensor, masks: Tensor, valid: Tensor, class_weight
     weight = class_weights[1] * foreground + class_weights[0] * background
     loss = functional.softplus(torch.where(foreground, -margin, margin))
     per_target = (loss * weight).sum(dim=(-2, -1)) / weight.sum(dim=(-2, -1)).clamp(min=1e-6)
-    return (per_target * valid).sum() / valid.sum().clamp(min=1)
+    return (per_target * valid).sum() / (valid.sum() if targets is None else targets).clamp(min=1)
