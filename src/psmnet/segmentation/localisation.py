@@ -179,19 +179,22 @@ def _correlate(here: Tensor, weights: npt.NDArray[np.float32], there: Tensor, ce
     """
     (box,) = ndimage.find_objects((weights > 0).view(np.uint8))
     weight = torch.from_numpy(weights[box]).to(here)
-    block = here.transpose(0, 1)[:, *box] * weight  # C d b b'
+    block = here[box[0], :, *box[1:]] * weight[:, None]  # d C b b'
     depth, *sides = weight.shape
     reach = round(REACH_MM / cell_mm)
     border = [reach + size for size in here.shape[2:]]
-    pad = (border[1], border[1], border[0], border[0], depth - 1, depth - 1)
-    inside = functional.pad(torch.ones_like(there[:, :1]).transpose(0, 1), pad)
-    query = functional.pad(there.transpose(0, 1), pad)
+    pad = (border[1], border[1], border[0], border[0])
+    inside = functional.pad(torch.ones_like(there[:1, :1]), pad)
+    query = functional.pad(there, pad)
     # Cells of the query over which the block is moved: about where it lies in the support, middles laid together.
     apart = [(there.shape[axis] - here.shape[axis]) / 2 for axis in (2, 3)]
     first = [border[i] + box[i + 1].start + int(np.floor(apart[i])) - reach for i in (0, 1)]
     rows, columns = (slice(start, start + side + 2 * reach) for start, side in zip(first, sides, strict=True))
-    total = functional.conv3d(query[None, ..., rows, columns], block[None])[0, 0]
-    covered = functional.conv3d(inside[None, ..., rows, columns], weight[None, None])[0, 0]
+    # Each slice of the query by each of the block, whose slices take the place of channels: five times as fast as a
+    # convolution in three dimensions.
+    total = _along_slices(functional.conv2d(query[..., rows, columns], block))
+    covered = functional.conv2d(inside[..., rows, columns], weight[:, None])
+    covered = _along_slices(covered.expand(len(there), -1, -1, -1))
     enough = covered >= LEAST_OVERLAP * float(weight.sum())
     score = torch.where(enough, total / covered.clamp(min=1e-6), -1.0).flatten(1)
     best, place = score.max(dim=1)
@@ -200,6 +203,14 @@ def _correlate(here: Tensor, weights: npt.NDArray[np.float32], there: Tensor, ce
     return _Scores(
         np.arange(len(best)) - (depth - 1) - box[0].start, within + fraction, best.cpu().numpy().astype(np.float64)
     )
+
+
+def _along_slices(pairs: Tensor) -> Tensor:
+    """Add what slices i of a query and j of a block have in common (m, d, h, w) by i - j: (m + d - 1, h, w)."""
+    count, depth = pairs.shape[:2]
+    pairs = functional.pad(pairs, (0, 0, 0, 0, 0, 0, depth - 1, depth - 1))
+    diagonals = [pairs[j : j + count + depth - 1, j] for j in range(depth)]
+    return torch.stack(diagonals).sum(dim=0)
 
 
 def _agreed(scores: Sequence[_Scores], bin_mm: float) -> list[int]:
