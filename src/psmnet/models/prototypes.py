@@ -158,7 +158,7 @@ def cosine_sums(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -
     for prototypes in sets:
         weights = prototypes.weights if weigh_area else prototypes.valid.to(features.dtype)
         compared.append((_scaled_units(prototypes.vectors), weights))
-    if features.device.type != "cpu":
+    if features.device.type != "cpu" or torch.compiler.is_compiling():  # a graph has one shape for all images
         return _sums(features, compared)
     # What is compared with one another is large, and a CPU three times as fast where it fits into its cache: image by
     # image, a block of positions at a time, without prototypes that are not there.
