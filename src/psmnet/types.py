@@ -6,11 +6,12 @@ training, organs in use), P prototypes, C channels, H x W image, h x w features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional
 
 from psmnet.errors import ConfigError
 
@@ -45,14 +46,18 @@ class Features:
     Attributes:
         maps: one or more (B, C, h, w) maps, the one that is matched first.
         code: (B, D), one vector an image, where a method needs it.
+        asked: (h, w) bool, positions of the first map whose scores are asked for, all by default; a method may leave
+            others out.
     """
 
     maps: tuple[Tensor, ...]
     code: Tensor | None = None
+    asked: Tensor | None = None
 
     def __getitem__(self, index: slice | Tensor) -> "Features":
         """The features of some of the images."""
-        return Features(tuple(m[index] for m in self.maps), None if self.code is None else self.code[index])
+        code = None if self.code is None else self.code[index]
+        return Features(tuple(m[index] for m in self.maps), code, self.asked)
 
     def window(self, rows: slice, columns: slice, size: tuple[int, int]) -> "Features":
         """The features of a part of the images.
@@ -67,6 +72,14 @@ class Features:
             return m[..., rows.start // down : rows.stop // down, columns.start // across : columns.stop // across]
 
         return Features(tuple(part(m) for m in self.maps), self.code)
+
+    def within(self, pixels: Tensor) -> "Features":
+        """The same, asked for at these pixels (H, W) bool, which the first map's positions divide."""
+        height, width = self.maps[0].shape[-2:]
+        side = (pixels.shape[0] // height, pixels.shape[1] // width)
+        shown = functional.max_pool2d(pixels[None].to(self.maps[0].dtype), side)
+        # Logits are enlarged bilinearly: a pixel takes from the positions next to its own, too.
+        return replace(self, asked=functional.max_pool2d(shown, 3, stride=1, padding=1)[0] > 0)
 
     def room_for(self, images: int) -> "Features":
         """Room for the features of so many images, like these."""

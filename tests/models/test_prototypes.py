@@ -5,6 +5,7 @@ import torch
 
 from psmnet.models.prototypes import (
     ABSENT_SCORE,
+    BLOCK,
     class_weights,
     cosine_score,
     cosine_sums,
@@ -12,9 +13,10 @@ from psmnet.models.prototypes import (
     grid_prototypes,
     masked_average,
     masks_at_features,
+    match_prototypes,
     query_prototypes,
 )
-from psmnet.types import Prototypes
+from psmnet.types import Features, Prototypes, Support
 
 
 def prototypes(vectors: list[list[float]], weights: list[float]) -> Prototypes:
@@ -168,3 +170,37 @@ def test_sums_of_sets_add_up():
     one, two = (Prototypes(torch.randn(2, 2, n, 3, generator=generator), torch.ones(2, 2, n)) for n in (2, 4))
     apart = cosine_sums(features, one) + cosine_sums(features, two)
     torch.testing.assert_close(apart.score(), cosine_score(features, one, two))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_score_is_the_softmax_weighted_mean_however_it_is_divided(shared: bool):
+    generator = torch.Generator().manual_seed(1)
+    places = BLOCK + 7  # two blocks on a CPU
+    features = torch.randn(2, 1, 3, places, generator=generator)
+    vectors = torch.randn(1, 1 if shared else 2, 4, 3, generator=generator)
+    weights = torch.tensor([[[1.0, 2.0, 0.0, 3.0], [0.0, 1.0, 0.0, 0.0]]])  # the third is nobody's
+    scores = cosine_score(features, Prototypes(vectors, weights), weigh_area=True)
+    for image, target, place in ((0, 0, 0), (1, 0, BLOCK), (1, 1, BLOCK + 6)):
+        at = vectors[0, 0 if shared else target]
+        cosines = 20 * torch.cosine_similarity(features[image, 0, :, place], at, dim=-1)
+        shares = weights[0, target] * cosines.exp()
+        expected = (shares * cosines).sum() / shares.sum()
+        torch.testing.assert_close(scores[image, target, place], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_asked_for_are_those_of_the_whole():
+    generator = torch.Generator().manual_seed(2)
+    features = Features((torch.randn(2, 8, 6, 6, generator=generator),))
+    pixels = torch.zeros(24, 24, dtype=torch.bool)
+    pixels[5:11, 13:14] = True
+    own = (Prototypes(torch.randn(1, 1, 3, 8, generator=generator), torch.ones(1, 1, 3)) for _ in range(2))
+    support = Support(*((one,) for one in own))
+    asked = features.within(pixels).asked
+    assert asked is not None
+    assert 0 < asked.sum() < asked.numel()
+    flat = features.maps[0].flatten(2)[:, None]
+    whole, part = (
+        match_prototypes(flat, support, (6, 6), 4, weigh_area=False, asked=where).logits for where in (None, asked)
+    )
+    torch.testing.assert_close(part[..., pixels], whole[..., pixels])
+    assert not torch.equal(part, whole)

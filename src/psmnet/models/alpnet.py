@@ -99,4 +99,6 @@ class ALPNet(nn.Module):
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
         weigh_area = self.weigh_area if self.training else self.weigh_area_in_use
-        return match_prototypes(maps.flatten(2)[:, None], support, size, stride, weigh_area=weigh_area)
+        return match_prototypes(
+            maps.flatten(2)[:, None], support, size, stride, weigh_area=weigh_area, asked=features.asked
+        )

@@ -75,4 +75,6 @@ class PANet(nn.Module):
         (maps,) = features.maps
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
-        return match_prototypes(maps.flatten(2)[:, None], support, size, stride, weigh_area=self.weigh_area)
+        return match_prototypes(
+            maps.flatten(2)[:, None], support, size, stride, weigh_area=self.weigh_area, asked=features.asked
+        )

@@ -157,9 +157,9 @@ def cosine_sums(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -
     compared = []
     for prototypes in sets:
         weights = prototypes.weights if weigh_area else prototypes.valid.to(features.dtype)
-        compared.append((_scaled_units(prototypes.vectors), weights))
+        compared.append((prototypes.vectors, weights))
     if features.device.type != "cpu" or torch.compiler.is_compiling():  # a graph has one shape for all images
-        return _sums(features, compared)
+        return _sums(features, [(_scaled_units(vectors), weights) for vectors, weights in compared])
     # What is compared with one another is large, and a CPU three times as fast where it fits into its cache: image by
     # image, a block of positions at a time, without prototypes that are not there.
     images = []
@@ -169,10 +169,10 @@ def cosine_sums(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -
     return _joined(images, 0)
 
 
-def _present(unit: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors (1, K or 1, P, C) and weights (1, K, P) of the prototypes that some target has."""
+def _present(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Scaled unit vectors (1, K or 1, P, C) and weights (1, K, P) of the prototypes that some target has."""
     there = (weights > 0).any(dim=1)[0]
-    return unit[:, :, there], weights[:, :, there]
+    return _scaled_units(vectors[:, :, there]), weights[:, :, there]
 
 
 def _sums(features: Tensor, compared: Sequence[tuple[Tensor, Tensor]]) -> Sums:
@@ -202,7 +202,14 @@ def image_logits(logits: Tensor, stride: int) -> Tensor:
 
 
 def match_prototypes(
-    features: Tensor, support: Support, size: tuple[int, int], stride: int, *, weigh_area: bool, refine: int = 0
+    features: Tensor,
+    support: Support,
+    size: tuple[int, int],
+    stride: int,
+    *,
+    weigh_area: bool,
+    refine: int = 0,
+    asked: Tensor | None = None,
 ) -> Prediction:
     """Score queries by both classes' prototypes.
 
@@ -214,8 +221,13 @@ def match_prototypes(
         weigh_area: see `cosine_score`.
         refine: side of the windows in which each query's own background joins the support's, and its foreground with
             them (`query_prototypes`); 0 for the support alone.
+        asked: (h, w) bool, where scores are asked for (all by default); elsewhere they are 0. A query is refined by
+            all of itself.
     """
-    classes = [cosine_sums(features, *sets, weigh_area=weigh_area) for sets in (support.background, support.foreground)]
+    places = None if asked is None or refine else asked.flatten()
+    looked_at = features if places is None else features[..., places]
+    sets = (support.background, support.foreground)
+    classes = [cosine_sums(looked_at, *of_class, weigh_area=weigh_area) for of_class in sets]
     if refine:
         margin = (classes[1].score() - classes[0].score()).unflatten(-1, size)
         own = query_prototypes(features[:, 0].unflatten(-1, size), margin.sigmoid(), refine)
@@ -224,6 +236,10 @@ def match_prototypes(
             for sums, prototypes in zip(classes, own, strict=True)
         ]
     scores = torch.stack([sums.score() for sums in classes], dim=2)
+    if places is not None:
+        everywhere = scores.new_zeros(*scores.shape[:3], len(places))
+        everywhere[..., places] = scores
+        scores = everywhere
     return Prediction(image_logits(scores.unflatten(-1, size), stride), {})
 
 

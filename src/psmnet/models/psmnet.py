@@ -171,4 +171,6 @@ class PSMNet(nn.Module):
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
         weigh_area = self.weigh_area if self.training else self.weigh_area_in_use
         refine = 0 if self.training else self.refine_in_use
-        return match_prototypes(enhanced, support, size, stride, weigh_area=weigh_area, refine=refine)
+        return match_prototypes(
+            enhanced, support, size, stride, weigh_area=weigh_area, refine=refine, asked=features.asked
+        )

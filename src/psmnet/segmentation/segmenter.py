@@ -15,7 +15,7 @@ from torch import Tensor
 
 from psmnet.checkpoint import Weights, load_weights
 from psmnet.errors import ConfigError, require
-from psmnet.inference import mask_tensor, match_slices
+from psmnet.inference import mask_tensor
 from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast, wanted_values
@@ -164,19 +164,19 @@ class Segmenter:
             _, rows, chosen = np.intersect1d(numbers, search.slices, return_indices=True)
             if len(rows) == 0:
                 continue
-            part = features[torch.from_numpy(rows).to(self.device)].window(search.rows, search.columns, grid.padded_yx)
-            outside = torch.from_numpy(~search.window[search.rows, search.columns]).to(self.device)
-            support = search.support(chosen)
-            for chunk, margin in match_slices(self.model, part, support, torch.arange(len(rows))):
-                whole = margin.new_full((len(margin), 1, *grid.padded_yx), NOWHERE)
-                whole[..., search.rows, search.columns] = margin.masked_fill(outside, NOWHERE)
-                probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
-                at = torch.from_numpy(rows[chunk])
-                wins = probability > best[at]
-                if value in each:
-                    each[value][rows[chunk]] = _levels(probability)
-                winner[at] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[at])
-                best[at] = torch.where(wins, probability, best[at])
+            wanted = torch.from_numpy(search.window[search.rows, search.columns]).to(self.device)
+            part = features[torch.from_numpy(rows).to(self.device)]
+            part = part.window(search.rows, search.columns, grid.padded_yx).within(wanted)
+            logits = self.model.match(part, search.support(chosen)).logits
+            margin = (logits[:, :, 1] - logits[:, :, 0]).masked_fill(~wanted, NOWHERE)
+            whole = margin.new_full((len(margin), 1, *grid.padded_yx), NOWHERE)
+            whole[..., search.rows, search.columns] = margin
+            probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
+            if value in each:
+                each[value][rows] = _levels(probability)
+            wins = probability > best[rows]
+            winner[rows] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[rows])
+            best[rows] = torch.where(wins, probability, best[rows])
         return winner, best
 
     def _describe(self, encoder: ScanEncoder, image: Volume, mask: Volume) -> LabelledScan:
