@@ -56,7 +56,7 @@ def episode_losses(
     half = torch.autocast(supports.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
     with half:  # the encoder alone: matching compares cosines, which need more digits
         features = model.encode(torch.cat([supports, episode.query_images])).float()
-    support_features, query_features = features[: batch * shots], features[batch * shots :]
+    support_features, query_features = features.divided(batch * shots)
     prediction = model.match(query_features, model.describe(support_features, masks).join(shots))
     losses = {
         "segmentation": segmentation_loss(

@@ -59,6 +59,13 @@ class Features:
         code = None if self.code is None else self.code[index]
         return Features(tuple(m[index] for m in self.maps), code, self.asked)
 
+    def divided(self, first: int) -> tuple["Features", "Features"]:
+        """The features of the first images and of the others; split, since the gradient of an index is mostly zeros."""
+        pairs = [m.split([first, len(m) - first]) for m in self.maps]
+        codes = (None, None) if self.code is None else self.code.split([first, len(self.code) - first])
+        one, other = (Features(tuple(pair[half] for pair in pairs), codes[half], self.asked) for half in (0, 1))
+        return one, other
+
     def window(self, rows: slice, columns: slice, size: tuple[int, int]) -> "Features":
         """The features of a part of the images.
 

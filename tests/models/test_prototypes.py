@@ -15,12 +15,18 @@ from psmnet.models.prototypes import (
     masks_at_features,
     match_prototypes,
     query_prototypes,
+    unit_features,
 )
 from psmnet.types import Features, Prototypes, Support
 
 
 def prototypes(vectors: list[list[float]], weights: list[float]) -> Prototypes:
     return Prototypes(torch.tensor([[vectors]]), torch.tensor([[weights]]))
+
+
+def units(features: torch.Tensor) -> torch.Tensor:
+    """Of length 1 over channels, the third axis; zero stays zero."""
+    return torch.nn.functional.normalize(features, dim=2, eps=1e-6)
 
 
 def test_masked_average_weighs_by_the_mask():
@@ -74,14 +80,14 @@ def test_masks_reach_the_feature_grid_with_their_mean():
 
 def test_cosine_score_of_one_prototype_is_twenty_cosines_whatever_the_lengths():
     features = torch.tensor([3.0, 4.0])[None, None, :, None]
-    score = cosine_score(features, prototypes([[10.0, 0.0]], [1.0]))
+    score = cosine_score(units(features), prototypes([[10.0, 0.0]], [1.0]))
     torch.testing.assert_close(score, torch.tensor([[[20 * 3 / 5]]]))
 
 
 def test_cosine_score_mixes_prototypes_by_softmax():
     # Cosines 0.6 and 0.8 are scores 12 and 16; softmax gives them 1 : e^4.
     features = torch.tensor([0.6, 0.8])[None, None, :, None]
-    score = cosine_score(features, prototypes([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0]))
+    score = cosine_score(units(features), prototypes([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0]))
     expected = (12 + 16 * math.exp(4)) / (1 + math.exp(4))
     assert score.item() == pytest.approx(expected, rel=1e-5)
 
@@ -90,18 +96,19 @@ def test_weigh_area_multiplies_each_part_by_its_area():
     features = torch.tensor([0.6, 0.8])[None, None, :, None]
     both = prototypes([[1.0, 0.0], [0.0, 1.0]], [90.0, 2.0])
     expected = (90 * 12 + 2 * 16 * math.exp(4)) / (90 + 2 * math.exp(4))
-    assert cosine_score(features, both, weigh_area=True).item() == pytest.approx(expected, rel=1e-5)
+    assert cosine_score(units(features), both, weigh_area=True).item() == pytest.approx(expected, rel=1e-5)
     unweighted = (12 + 16 * math.exp(4)) / (1 + math.exp(4))
-    assert cosine_score(features, both).item() == pytest.approx(unweighted, rel=1e-5)
+    assert cosine_score(units(features), both).item() == pytest.approx(unweighted, rel=1e-5)
 
 
 @pytest.mark.parametrize("weigh_area", [False, True])
 def test_a_prototype_that_is_not_there_has_no_part(weigh_area: bool):
-    features = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    features = units(torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0)))
     alone = prototypes([[1.0, 0.0, 2.0, 0.0]], [3.0])
     padded = prototypes([[1.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 0.0]], [3.0, 0.0])
     torch.testing.assert_close(
-        cosine_score(features, padded, weigh_area=weigh_area), cosine_score(features, alone, weigh_area=weigh_area)
+        cosine_score(units(features), padded, weigh_area=weigh_area),
+        cosine_score(units(features), alone, weigh_area=weigh_area),
     )
 
 
@@ -109,7 +116,7 @@ def test_a_prototype_that_is_not_there_has_no_part(weigh_area: bool):
 def test_an_absent_class_scores_the_lowest_with_finite_gradients(weigh_area: bool):
     features = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     maps = torch.zeros(1, 4, 2, 2, requires_grad=True)
-    score = cosine_score(features, masked_average(maps, torch.zeros(1, 1, 2, 2, 2)), weigh_area=weigh_area)
+    score = cosine_score(units(features), masked_average(maps, torch.zeros(1, 1, 2, 2, 2)), weigh_area=weigh_area)
     assert (score == ABSENT_SCORE).all()
     assert ABSENT_SCORE == -20
     score.sum().backward()
@@ -121,7 +128,7 @@ def test_an_absent_class_scores_the_lowest_with_finite_gradients(weigh_area: boo
 
 def test_zero_features_score_zero_with_finite_gradients():
     features = torch.zeros(1, 1, 2, 3, requires_grad=True)
-    score = cosine_score(features, prototypes([[1.0, 0.0]], [1.0]))
+    score = cosine_score(units(features), prototypes([[1.0, 0.0]], [1.0]))
     assert (score == 0).all()
     score.sum().backward()
     assert features.grad is not None
@@ -168,8 +175,13 @@ def test_sums_of_sets_add_up():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2, 1, 3, 5, generator=generator)
     one, two = (Prototypes(torch.randn(2, 2, n, 3, generator=generator), torch.ones(2, 2, n)) for n in (2, 4))
-    apart = cosine_sums(features, one) + cosine_sums(features, two)
-    torch.testing.assert_close(apart.score(), cosine_score(features, one, two))
+    apart = cosine_sums(units(features), one) + cosine_sums(units(features), two)
+    torch.testing.assert_close(apart.score(), cosine_score(units(features), one, two))
+
+
+def test_unit_features_are_of_length_one_and_flat():
+    maps = torch.tensor([[[[3.0, 0.0]], [[4.0, 2.0]]]])  # N=1 C=2 h=1 w=2: (3, 4) and (0, 2)
+    assert unit_features(maps).tolist() == [[[pytest.approx([0.6, 0.0]), pytest.approx([0.8, 1.0])]]]
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -179,7 +191,7 @@ def test_a_score_is_the_softmax_weighted_mean_however_it_is_divided(shared: bool
     features = torch.randn(2, 1, 3, places, generator=generator)
     vectors = torch.randn(1, 1 if shared else 2, 4, 3, generator=generator)
     weights = torch.tensor([[[1.0, 2.0, 0.0, 3.0], [0.0, 1.0, 0.0, 0.0]]])  # the third is nobody's
-    scores = cosine_score(features, Prototypes(vectors, weights), weigh_area=True)
+    scores = cosine_score(units(features), Prototypes(vectors, weights), weigh_area=True)
     for image, target, place in ((0, 0, 0), (1, 0, BLOCK), (1, 1, BLOCK + 6)):
         at = vectors[0, 0 if shared else target]
         cosines = 20 * torch.cosine_similarity(features[image, 0, :, place], at, dim=-1)

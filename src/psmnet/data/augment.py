@@ -5,6 +5,7 @@ Lengths in `AugmentConfig` are pixels of a 256 pixel slice and are scaled to the
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Generator, Tensor
@@ -56,20 +57,35 @@ def random_intensities(images: Tensor, config: AugmentConfig, generators: Sequen
 
 def smooth(fields: Tensor, sigma_px: float) -> Tensor:
     """Gaussian smoothing of (N, D, H, W), zero outside."""
-    radius = max(1, math.ceil(3 * sigma_px))
-    positions = torch.arange(-radius, radius + 1, dtype=fields.dtype, device=fields.device)
-    kernel = torch.exp(-0.5 * (positions / sigma_px) ** 2)
-    kernel = (kernel / kernel.sum())[None, None]
-    n, d, h, w = fields.shape
-    rows = functional.conv1d(fields.reshape(-1, 1, w), kernel, padding=radius)
-    columns = rows.reshape(n, d, h, w).transpose(-2, -1).reshape(-1, 1, h)
-    return functional.conv1d(columns, kernel, padding=radius).reshape(n, d, w, h).transpose(-2, -1)
+    rows, columns = (_gaussian(fields.shape[axis], sigma_px).to(fields) for axis in (-2, -1))
+    return rows @ fields @ columns
 
 
 def smooth_noise(channels: int, cells: int, size: int, generator: Generator) -> Tensor:
-    """Standard normal noise on a `cells` x `cells` grid, interpolated to (channels, size, size)."""
-    coarse = torch.randn(1, channels, cells, cells, generator=generator)
-    return functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)[0]
+    """Standard normal noise on a `cells` x `cells` grid, interpolated bicubically to (channels, size, size)."""
+    coarse = torch.randn(channels, cells, cells, generator=generator)
+    enlarge = _enlargement(cells, size)
+    return enlarge @ coarse @ enlarge.T
+
+
+# Both are linear along each axis, and a product of matrices takes a tenth of a convolution's or interpolation's time.
+@lru_cache(maxsize=64)
+def _gaussian(size: int, sigma_px: float) -> Tensor:
+    """(size, size), symmetric: a Gaussian cut off at three sigma about each position."""
+    positions = torch.arange(size, dtype=torch.float32)
+    apart = (positions[:, None] - positions).abs()
+    radius = max(1, math.ceil(3 * sigma_px))
+    reach = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (apart / sigma_px) ** 2) * (apart <= radius)
+    return kernel / torch.exp(-0.5 * (reach / sigma_px) ** 2).sum()
+
+
+@lru_cache(maxsize=256)
+def _enlargement(cells: int, size: int) -> Tensor:
+    """(size, cells): bicubic interpolation along one axis."""
+    identity = torch.eye(cells)[:, None, None]
+    along = functional.interpolate(identity, size=(1, size), mode="bicubic", align_corners=False)
+    return along[:, 0, 0].T.contiguous()
 
 
 def uniform(bounds: tuple[float, float], generator: Generator) -> Tensor:

@@ -24,10 +24,9 @@ def segmentation_loss(
         targets: scalar, how many the mean is over, where these are a share of a batch; those valid here by default.
     """
     # Two classes: the cross-entropy is a softplus of the logit difference, without a class axis.
-    margin = logits[:, :, 1] - logits[:, :, 0]
-    foreground = masks == 1
-    background = masks == 0
-    weight = class_weights[1] * foreground + class_weights[0] * background
-    loss = functional.softplus(torch.where(foreground, -margin, margin))
+    background, foreground = logits.unbind(2)
+    is_foreground = masks == 1
+    weight = torch.where(is_foreground, class_weights[1], class_weights[0] * (masks == 0))
+    loss = functional.softplus((foreground - background) * torch.where(is_foreground, -1.0, 1.0))
     per_target = (loss * weight).sum(dim=(-2, -1)) / weight.sum(dim=(-2, -1)).clamp(min=1e-6)
     return (per_target * valid).sum() / (valid.sum() if targets is None else targets).clamp(min=1)

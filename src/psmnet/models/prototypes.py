@@ -101,9 +101,18 @@ def windows_inside(masks: Tensor, side: int) -> Tensor:
     return inside
 
 
+def unit_features(maps: Tensor) -> Tensor:
+    """Feature maps (N, C, h, w), that all targets share, as unit vectors (N, 1, C, h w)."""
+    return _units(maps.flatten(2)[:, None])
+
+
 def similarities(features: Tensor, vectors: Tensor) -> Tensor:
     """20 cos between features (N, K or 1, C, s) and prototypes (N or 1, K, P, C): (N, K, P, s)."""
-    return _scaled_units(vectors) @ functional.normalize(features, dim=2, eps=1e-6)
+    return _scaled_units(vectors) @ _units(features)
+
+
+def _units(features: Tensor) -> Tensor:
+    return functional.normalize(features, dim=2, eps=1e-6)
 
 
 def _scaled_units(vectors: Tensor) -> Tensor:
@@ -131,57 +140,63 @@ class Sums:
         return torch.where(there, self.numerator / torch.where(there, self.denominator, 1.0), ABSENT_SCORE)
 
 
-def cosine_score(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Tensor:
+def cosine_score(units: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Tensor:
     """Score of one class at each position: a softmax-weighted mean of 20 cos over its prototypes [ALPNet].
 
     Args:
-        features: (N, K, C, s), or (N, 1, C, s) where the targets share them.
+        units: features of unit length (N, K, C, s), or (N, 1, C, s) where the targets share them (`unit_features`).
         sets: the class' prototypes, see `cosine_sums`.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
 
     Returns:
         (N, K, s); `ABSENT_SCORE` where the class has no prototype.
     """
-    return cosine_sums(features, *sets, weigh_area=weigh_area).score()
+    return cosine_sums(units, *sets, weigh_area=weigh_area).score()
 
 
-def cosine_sums(features: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Sums:
+def cosine_sums(units: Tensor, *sets: Prototypes, weigh_area: bool = False) -> Sums:
     """What `cosine_score` divides.
 
     Args:
-        features: (N, K, C, s), or (N, 1, C, s) where the targets share them.
+        units: features of unit length (N, K, C, s), or (N, 1, C, s) where the targets share them.
         sets: the class' prototypes, of N slices or of one that serves all. A set whose vectors the targets share
             (K = 1) is compared with shared features only once, which is why sets are not merged.
         weigh_area: raise each prototype's part in the softmax by the log of its area.
     """
     compared = []
     for prototypes in sets:
-        weights = prototypes.weights if weigh_area else prototypes.valid.to(features.dtype)
+        weights = prototypes.weights if weigh_area else prototypes.valid.to(units.dtype)
         compared.append((prototypes.vectors, weights))
-    if features.device.type != "cpu" or torch.compiler.is_compiling():  # a graph has one shape for all images
-        return _sums(features, [(_scaled_units(vectors), weights) for vectors, weights in compared])
+    if units.device.type != "cpu" or torch.compiler.is_compiling():  # a graph has one shape for all images
+        return _sums(units, [(_scaled_units(vectors), weights) for vectors, weights in compared])
     # What is compared with one another is large, and a CPU three times as fast where it fits into its cache: image by
-    # image, a block of positions at a time, without prototypes that are not there.
+    # image, a block of positions at a time, without prototypes that are not there. Split, not indexed: the gradient of
+    # an index is as large as the whole, and mostly zeros.
+    apart = [tuple(part.split(1) for part in pair) for pair in compared]
     images = []
-    for n in range(len(features)):
-        own = [_present(*(part[min(n, len(part) - 1)][None] for part in pair)) for pair in compared]
-        images.append(_joined([_sums(block, own) for block in features[n : n + 1].split(BLOCK, dim=-1)], -1))
+    for n, image in enumerate(units.split(1)):
+        own = [_present(*(part[min(n, len(part) - 1)] for part in pair)) for pair in apart]
+        images.append(_joined([_sums(block, own) for block in image.split(BLOCK, dim=-1)], -1))
     return _joined(images, 0)
 
 
 def _present(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled unit vectors (1, K or 1, P, C) and weights (1, K, P) of the prototypes that some target has."""
     there = (weights > 0).any(dim=1)[0]
+    if there.all():
+        return _scaled_units(vectors), weights
     return _scaled_units(vectors[:, :, there]), weights[:, :, there]
 
 
-def _sums(features: Tensor, compared: Sequence[tuple[Tensor, Tensor]]) -> Sums:
+def _sums(units: Tensor, compared: Sequence[tuple[Tensor, Tensor]]) -> Sums:
     """Of features (N, K or 1, C, s) and sets of scaled unit vectors (N or 1, K or 1, P, C), weights (N or 1, K, P)."""
-    features = functional.normalize(features, dim=2, eps=1e-6)
-    zero = torch.zeros((), device=features.device)
+    zero = torch.zeros((), device=units.device)
     total = Sums(zero, zero)
-    for unit, weights in compared:
-        similarity = unit @ features
+    for vectors, weights in compared:
+        if units.shape[1] == 1:  # one product for all targets
+            similarity = (vectors.flatten(1, 2) @ units.squeeze(1)).unflatten(1, vectors.shape[1:3])
+        else:
+            similarity = vectors @ units
         # A softmax without its maximum: scores lie in -20..20, so exp(s - 20) neither overflows nor vanishes, and
         # a sum over prototypes is a product with their weights.
         power = (similarity - TEMPERATURE).exp()
@@ -225,14 +240,14 @@ def match_prototypes(
             all of itself.
     """
     places = None if asked is None or refine else asked.flatten()
-    looked_at = features if places is None else features[..., places]
+    units = _units(features if places is None else features[..., places])
     sets = (support.background, support.foreground)
-    classes = [cosine_sums(looked_at, *of_class, weigh_area=weigh_area) for of_class in sets]
+    classes = [cosine_sums(units, *of_class, weigh_area=weigh_area) for of_class in sets]
     if refine:
         margin = (classes[1].score() - classes[0].score()).unflatten(-1, size)
         own = query_prototypes(features[:, 0].unflatten(-1, size), margin.sigmoid(), refine)
         classes = [
-            sums + cosine_sums(features, prototypes, weigh_area=weigh_area)
+            sums + cosine_sums(units, prototypes, weigh_area=weigh_area)
             for sums, prototypes in zip(classes, own, strict=True)
         ]
     scores = torch.stack([sums.score() for sums in classes], dim=2)
@@ -271,5 +286,5 @@ def query_prototypes(features: Tensor, probability: Tensor, side: int) -> tuple[
 def _weighted_sum(weights: Tensor, terms: Tensor) -> Tensor:
     """Sum terms (N or 1, K or 1, P, s) under weights (N or 1, K, P): (N, K, s)."""
     if terms.shape[1] == 1:
-        return weights @ terms[:, 0]
-    return (weights[:, :, None] @ terms)[:, :, 0]
+        return weights @ terms.squeeze(1)
+    return (weights[:, :, None] @ terms).squeeze(2)

@@ -9,7 +9,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from psmnet.models.prototypes import class_weights, cosine_score, foreground_members, masked_average
+from psmnet.models.prototypes import (
+    class_weights,
+    cosine_score,
+    foreground_members,
+    masked_average,
+    unit_features,
+)
 
 
 @torch.no_grad()
@@ -26,7 +32,7 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         (N, K, h, w) long: the number of each position's sub-mask within its own class, 0 .. 2 ** T - 1. The
         sub-masks of a class are disjoint and their union is the class.
     """
-    flat = features.flatten(-2)[:, None]
+    units = unit_features(features)
     foreground = foreground_members(masks)
     background_weights, foreground_weights = class_weights(masks)
     part = torch.zeros_like(masks, dtype=torch.long)
@@ -34,7 +40,7 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         count = 2**done
         background = masked_average(features, sub_masks(part, background_weights, count))
         own = masked_average(features, sub_masks(part, foreground_weights, count))
-        predicted = cosine_score(flat, own) > cosine_score(flat, background)
+        predicted = cosine_score(units, own) > cosine_score(units, background)
         missed = (rearrange(predicted, "n k (h w) -> n k h w", h=masks.shape[-2]) != foreground).long()
         if not missed.any():
             break
