@@ -22,7 +22,7 @@ def organ(first: int, last: int, *, rows: slice = slice(20, 30), columns: slice 
     prototypes = Prototypes(numbers, torch.ones_like(numbers)[..., 0])
     outline = np.zeros(SIZE, dtype=bool)
     outline[rows, columns] = True
-    return Organ(Support((prototypes,), (prototypes,)), slices, outline, torch.ones(20, 8, 10), 1)
+    return Organ(Support((prototypes,), (prototypes,)), slices, outline, torch.ones(20, 8, 10), 1, 0, ())
 
 
 def place(slices: int, yx: tuple[int, int] = (0, 0)) -> Place:

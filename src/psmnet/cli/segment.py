@@ -46,7 +46,11 @@ MINUTES = 30.0  # that a scan may take
 @click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
 @overwrite_option("masks")
 @click.option("--format", "ending", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of masks.")
-@click.option("--save", metavar="WHAT,...", help="Write beside masks: probabilities (of each organ), uncertainty.")
+@click.option(
+    "--save",
+    metavar="WHAT,...",
+    help="Write beside masks: probabilities (of each organ), uncertainty, matches (of slices).",
+)
 @click.option("--anonymise", is_flag=True, help="Call outputs by checksums in place of file names; no DICOM SEG.")
 @click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
 @click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")

@@ -19,7 +19,7 @@ from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.supports import Supports, read_supports
 
 FORMATS = ("nii.gz", "nrrd")
-EXTRAS = ("probabilities", "uncertainty")
+EXTRAS = ("probabilities", "uncertainty", "matches")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Outputs:
     def remove(self) -> None:
         """Take away what is there of them."""
         probabilities = self.folder.glob(f"{glob.escape(self.name)}_prob_*.{self.ending}")
-        for path in (self.mask, self.dicom, self.overlay, self.uncertainty, *probabilities, self.record):
+        for path in (self.mask, self.dicom, self.overlay, self.uncertainty, self.matches, *probabilities, self.record):
             path.unlink(missing_ok=True)
 
     def probability(self, value: int) -> Path:
@@ -64,6 +64,11 @@ class Outputs:
     def uncertainty(self) -> Path:
         """The map of doubt."""
         return self.folder / f"{self.name}_uncertainty.{self.ending}"
+
+    @property
+    def matches(self) -> Path:
+        """Which labelled slices served which slice."""
+        return self.folder / f"{self.name}_matches.json"
 
 
 @dataclass(frozen=True)

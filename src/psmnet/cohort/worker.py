@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +79,12 @@ class Worker:
             for value in _at_an_end(slice_first(image).apply_array(labels.array_zyx))
         }
 
-    def __call__(self, query: Query) -> Done:
+    def __call__(self, query: Query, report: Callable[[float], None] = lambda done: None) -> Done:
         """Segment a scan, unless this was done by the same inputs and settings.
+
+        Args:
+            query: the scan.
+            report: told the share of the segmentation that is done, 0..1, by methods that can tell.
 
         Raises:
             PsmnetError: the scan or the labelled ones can't be used, a mask of another scan is there, or an output
@@ -104,7 +108,7 @@ class Worker:
         others = self._loaded.supports.modalities
         if scan.modality and others and not others & {scan.modality, ""}:
             notes.append(f"this scan is {scan.modality}, the labelled ones are {', '.join(sorted(others))}")
-        result = self._examine(scan.volume)
+        result = self._examine(scan.volume, report)
         write_json(outputs.record, record)  # without an entry: if this ends here, what lies beside it is ours
         try:
             entry = self._write(query, outputs, scan, result, notes)
@@ -133,9 +137,9 @@ class Worker:
         write_json(outputs.record, record)
         return Done(entry, kept=True)
 
-    def _examine(self, scan: Volume) -> Segmentation:
+    def _examine(self, scan: Volume, report: Callable[[float], None]) -> Segmentation:
         if isinstance(self._segmenter, Segmenter):
-            return self._segmenter.examine(scan, probabilities="probabilities" in self.job.save)
+            return self._segmenter.examine(scan, probabilities="probabilities" in self.job.save, report=report)
         return self._segmenter.examine(scan)
 
     def _write(self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]) -> Entry:
@@ -147,6 +151,9 @@ class Worker:
                 write_volume(result.probability(value), outputs.probability(value))
         if "uncertainty" in self.job.save:
             write_volume(result.uncertainty(), outputs.uncertainty)
+        if "matches" in self.job.save:
+            found = {str(value): [match.as_json() for match in matches] for value, matches in result.matches.items()}
+            write_json(outputs.matches, found)
         called = {value: organ.name for value, organ in self._loaded.called.items()}
         seen = result.view.apply_array(result.labels.array_zyx)
         draw_overlay(result.view.apply(scan.volume), seen, called, outputs.overlay, title=query.name)

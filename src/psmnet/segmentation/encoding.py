@@ -1,6 +1,6 @@
 """Scans as the network sees them: turned alike, at one size of pixels, each slice encoded once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,14 +82,15 @@ class ScanEncoder:
         batches = tuple(slice(start, min(start + step, count)) for start in range(0, count, step))
         return View(turn, tuple(notes), seen, grid, batches)
 
-    def encode(self, view: View) -> tuple[Features, CoarseScan]:
-        """Every slice once: features in half precision, and coarse ones."""
+    def encode(self, view: View, report: Callable[[int], None] = lambda done: None) -> tuple[Features, CoarseScan]:
+        """Every slice once: features in half precision, and coarse ones; `report` is told how many batches are done."""
         kept: Features | None = None
         cells: list[CoarseScan] = []
         for batch, features, coarse in self._encoded(view):
             kept = kept or features.half().room_for(len(view.seen.array_zyx))  # joined in the end: there twice
             kept.put(batch, features)
             cells.append(coarse)
+            report(len(cells))
         assert kept is not None
         return kept, _joined(cells)
 

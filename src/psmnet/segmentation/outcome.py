@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.geometry import Reorientation
+from psmnet.segmentation.matches import Match
 from psmnet.volume import Volume
 
 LEVELS = 255  # of a probability kept in 8 bits
@@ -24,6 +25,8 @@ class Segmentation:
         foreground: highest probability of any label in each voxel, as 0..LEVELS; 0 where none was looked for, a half
             where clean-up overruled it. None from a method that has none.
         probabilities: of each label, alike, before labels compete and clean-up; empty unless asked for.
+        matches: of each label that could be located, the slices where it was looked for and what served them; empty
+            from a method without such.
     """
 
     labels: Volume
@@ -32,6 +35,7 @@ class Segmentation:
     notes: tuple[str, ...]
     foreground: npt.NDArray[np.uint8] | None = None
     probabilities: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    matches: Mapping[int, tuple[Match, ...]] = field(default_factory=dict)
 
     def probability(self, value: int) -> Volume:
         """Of a label in each voxel, 0..1."""

@@ -10,6 +10,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from psmnet.segmentation.localisation import CoarseScan, Place, locate
+from psmnet.segmentation.places import SlicePlace
 from psmnet.types import Support, concatenate
 
 NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice
@@ -26,6 +27,8 @@ class Organ:
         outline: (H, W) at the network's pixels, all slices together.
         cells: (n, h, w), share of each coarse cell that it fills.
         parts: how many it consists of.
+        scan: number of the scan, in the order given.
+        places: of its slices, to be told of.
     """
 
     support: Support
@@ -33,6 +36,8 @@ class Organ:
     outline: npt.NDArray[np.bool_]
     cells: Tensor
     parts: int
+    scan: int
+    places: tuple[SlicePlace, ...]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Support and query reach the network at the same mm per pixel, padded and never s
 query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,8 +21,10 @@ from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts, parts
 from psmnet.segmentation.encoding import PRECISIONS, ScanEncoder
+from psmnet.segmentation.matches import matches_of
 from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.outcome import LEVELS, Segmentation
+from psmnet.segmentation.places import organ_places
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
 from psmnet.types import Features
 from psmnet.volume import Array, Volume
@@ -89,7 +91,7 @@ class Segmenter:
         self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
         images = [image for image, _ in supports]
         self._encoder = encoder = ScanEncoder(self.weights, self.device, images, self.precision)
-        scans = [self._describe(encoder, image, mask) for image, mask in supports]
+        scans = [self._describe(encoder, number, *support) for number, support in enumerate(supports)]
         self._scans = [scan for scan in scans if scan.organs]
 
     def segment(self, query: Volume) -> Volume:
@@ -97,12 +99,15 @@ class Segmenter:
         return self.examine(query).labels
 
     @torch.no_grad()
-    def examine(self, query: Volume, *, probabilities: bool = False) -> Segmentation:
+    def examine(
+        self, query: Volume, *, probabilities: bool = False, report: Callable[[float], None] = lambda done: None
+    ) -> Segmentation:
         """Segment a query and say how sure that is.
 
         Args:
             query: a scan.
             probabilities: keep each label's, too: a byte a voxel and label.
+            report: told the share of the work that is done, 0..1, now and then.
 
         Raises:
             ConfigError: no support has been set.
@@ -114,18 +119,20 @@ class Segmenter:
         notes = modality_notes(self._ct, query.array_zyx)
         view = self._encoder.view(query)
         grid, turn = view.grid, view.turn
-        features, coarse = self._encoder.encode(view)
+        parts_of_work = 2 * len(view.batches)  # to encode and to match
+        features, coarse = self._encoder.encode(view, lambda done: report(done / parts_of_work))
         searches = plan(self._scans, coarse, grid.padded_yx, self._encoder.multiple)
         values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
         ranks = np.zeros(view.seen.array_zyx.shape, dtype=np.min_scalar_type(len(self._values)))
         foreground = np.zeros(ranks.shape, dtype=np.uint8)
         each = {value: np.zeros_like(foreground) for value in self._values if probabilities}
-        for batch in view.batches:
+        for done, batch in enumerate(view.batches, start=1):
             winner, best = self._compete(
                 features[batch].float(), batch, searches, grid, {value: levels[batch] for value, levels in each.items()}
             )
             ranks[batch] = winner.numpy()
             foreground[batch] = _levels(best)
+            report(0.5 + done / parts_of_work)
         keep_largest_parts(ranks, {1 + self._values.index(value): search.parts for value, search in searches.items()})
         confidence = dict(zip(self._values, _confidence(ranks, foreground, len(self._values)), strict=True))
         np.minimum(foreground, EVEN, out=foreground, where=ranks == 0)
@@ -136,6 +143,7 @@ class Segmenter:
             (*view.notes, *notes),
             turn.undo(foreground),
             {value: turn.undo(levels) for value, levels in each.items()},
+            matches_of(searches, view.seen, turn, ranks, self._values),
         )
 
     def _compete(
@@ -179,8 +187,8 @@ class Segmenter:
             best[rows] = torch.where(wins, probability, best[rows])
         return winner, best
 
-    def _describe(self, encoder: ScanEncoder, image: Volume, mask: Volume) -> LabelledScan:
-        """A labelled scan: each slice encoded once, each label described in its slices."""
+    def _describe(self, encoder: ScanEncoder, number: int, image: Volume, mask: Volume) -> LabelledScan:
+        """Labelled scan `number`: each slice encoded once, each label described in its slices."""
         view = encoder.view(image)
         labels = view.turn.apply_array(mask.array_zyx)
         features, coarse = encoder.encode(view)
@@ -197,7 +205,8 @@ class Segmenter:
             outline = (masks > 0).any(dim=0)[0].numpy()
             shares = coarse.masks(masks)[:, 0]
             cells = shares.new_zeros(len(labels), *shares.shape[1:]).index_copy(0, shown, shares)
-            organs[value] = Organ(support, slices, outline, cells, parts(inside))
+            places = organ_places(view.seen, view.turn, slices, inside)
+            organs[value] = Organ(support, slices, outline, cells, parts(inside), number, places)
         return LabelledScan(coarse, organs)
 
 
