@@ -14,6 +14,7 @@ COMMANDS = {
     "segment": "Segment scans from one or more labelled ones.",
     "suggest": "Say which scans to label first.",
     "volumes": "Volumes and shape measures of masks.",
+    "serve": "Open a page to segment, look and correct in the browser.",
     "download": "Fetch a free data set, or say where to register.",
     "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",
     "check": "Tell what is wrong with prepared data.",

@@ -49,6 +49,11 @@ def colour_of(value: int) -> Colour:
     return PALETTE[(value - 1) % len(PALETTE)]
 
 
+def css_colour(value: int) -> str:
+    """The same as style sheets have it, #rrggbb."""
+    return "#{:02x}{:02x}{:02x}".format(*colour_of(value))
+
+
 def draw_overlay(
     image: Volume,
     labels_zyx: Array,

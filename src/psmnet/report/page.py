@@ -16,19 +16,10 @@ from psmnet.errors import InputError
 from psmnet.files import write_text
 from psmnet.runtime import package_version
 
+LOOK = Path(__file__).with_name("look.css")  # what pages of the viewer share
+
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --paper: #fbfbfc; --raised: #ffffff; --ink: #1b1f24; --dim: #59626d; --line: #d9dde2;
-}
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #0e1114; --raised: #161a1f; --ink: #e3e7eb; --dim: #98a2ad; --line: #2c333b; }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 2rem 1.25rem; max-width: 82rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-}
+body { margin: 0 auto; padding: 2rem 1.25rem; max-width: 82rem; }
 h1 { margin: 0 0 .75rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { margin: 2.25rem 0 .9rem; font-size: 1.2rem; }
 p { margin: 0 0 .75rem; max-width: 46rem; overflow-wrap: anywhere; }
@@ -124,7 +115,7 @@ def write_document(path: Path, *, title: str, intro: str, body: Sequence[str], s
     Raises:
         InputError: the page can't be written.
     """
-    style = _STYLE + style
+    style = LOOK.read_text(encoding="utf-8") + _STYLE + style
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # The policy names this very style by its hash: a style or script that slipped in through a name would not run.
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

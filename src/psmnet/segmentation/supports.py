@@ -32,7 +32,7 @@ class Supports:
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class Labelled:
     """One labelled scan before all agree on values.
 
     Attributes:
@@ -74,9 +74,19 @@ def read_supports(
         InputError: a file can't be used, or labels lie elsewhere than their image.
     """
     remarks: list[str] = []
-    found = [_read(image, labels, series, trust_grid, remarks) for image, labels in pairs]
+    found = [read_labelled(image, labels, series, trust_grid, remarks) for image, labels in pairs]
     if notes is not None:
         notes += remarks
+    return agreed_on(found, names)
+
+
+def agreed_on(found: Sequence[Labelled], names: Mapping[int, OrganName] | None = None) -> Supports:
+    """Let labelled scans agree on label values, as `read_supports` says.
+
+    Args:
+        found: the scans.
+        names: what label values are called.
+    """
     known = dict(names or {})
     plain = {int(v) for one in found if not one.names for v in np.unique(one.labels.array_zyx)} - {0}
     agreed = {value: known.get(value, unnamed(value)) for value in plain}
@@ -104,7 +114,12 @@ def _renumbered(labels: Volume, moves: Mapping[int, int]) -> Volume:
     return labels.with_array(narrowed(table[labels.array_zyx]))
 
 
-def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, notes: list[str]) -> _Labelled:
+def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid: bool, notes: list[str]) -> Labelled:
+    """Read one labelled scan; the arguments are those of `read_supports`.
+
+    Raises:
+        InputError: a file can't be used, or labels lie elsewhere than their image.
+    """
     if image.resolve() == labels.resolve():
         raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
     remarks: list[str] = []
@@ -121,7 +136,7 @@ def _read(image: Path, labels: Path, series: Collection[str], trust_grid: bool, 
         volume, names = laid(segments.volume, labels), segments.names
         remarks += segments.notes
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
-    return _Labelled(scan, volume, names, read.modality)
+    return Labelled(scan, volume, names, read.modality)
 
 
 def _masks(

@@ -1,0 +1,88 @@
+"""The web application: routes of the API, the page, and what stands before them."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp
+
+from psmnet.errors import PsmnetError
+from psmnet.runtime import package_version
+from psmnet.viewer import events, routes
+from psmnet.viewer.guard import Guard
+from psmnet.viewer.refusals import STATUS, UNUSABLE
+from psmnet.viewer.studio import Studio
+
+PACKAGE = Path(__file__).parents[1]
+STATIC, LOOK = PACKAGE / "viewer" / "static", PACKAGE / "report" / "look.css"
+
+
+def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
+    """A viewer's page and API.
+
+    Args:
+        studio: what it shows and does; it is started and stopped with the application.
+        token: what `/api` wants.
+        hosts: values of Host that are this server's, with the port.
+    """
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        studio.start()
+        try:
+            yield
+        finally:
+            studio.stop()
+
+    app = FastAPI(
+        title="psmnet",
+        version=package_version(),
+        summary="Few-shot medical image segmentation: labelled scans in, the same organs out in other scans.",
+        description="Every request needs the header `Authorization: Bearer TOKEN`, with the token that "
+        '`psmnet serve` printed. Errors are `{"detail": "what is wrong; what to do"}`.',
+        lifespan=living,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.studio = studio
+    app.include_router(routes.router, prefix="/api")
+    app.include_router(events.router, prefix="/api")
+    app.add_exception_handler(PsmnetError, _unusable)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(OSError, _unwritable)
+
+    @app.get("/static/look.css", include_in_schema=False)
+    def look() -> FileResponse:
+        return FileResponse(LOOK, media_type="text/css")
+
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=STATIC), minimum_size=1000))
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    return Guard(app, token, hosts)
+
+
+def _unusable(_: Request, error: Exception) -> JSONResponse:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), UNUSABLE)
+    return JSONResponse({"detail": str(error)}, status)
+
+
+def _unwritable(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    return JSONResponse({"detail": f"can't write ({error.strerror or error}); free space on the server"}, 507)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"detail": f"{where}: {first['msg']}; see /api/openapi.json"}, UNUSABLE)

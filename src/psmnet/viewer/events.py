@@ -1,0 +1,32 @@
+"""Jobs as they change, for whoever keeps watching."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from psmnet.viewer.routes import REFUSALS, The
+
+router = APIRouter(responses=REFUSALS)
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def events(studio: The) -> AsyncIterator[ServerSentEvent]:
+    """`job` events: every job as it is, then each again when it changes; `gone` with its id when one is deleted."""
+    known: set[str] = set()
+    revision = 0
+    with studio.changes.watched() as changed:
+        while True:
+            changed.clear()
+            newest = studio.database.revision
+            fresh = await asyncio.to_thread(studio.jobs, revision)
+            there = await asyncio.to_thread(studio.database.job_ids)
+            revision = newest
+            for job in fresh:
+                known.add(job.id)
+                yield ServerSentEvent(event="job", data=job)
+            for job_id in known - there:
+                yield ServerSentEvent(event="gone", data={"id": job_id})
+            known &= there
+            await changed.wait()

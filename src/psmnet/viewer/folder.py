@@ -1,0 +1,107 @@
+"""Where a viewer keeps what it was given and what it made: private, and under names of its own.
+
+Layout: `scans/<id>/` (source, view.nii, its labels under `labels/<id>/`), `jobs/<id>/`, `incoming/`, `viewer.sqlite3`.
+No name that came from outside is ever part of a path.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+from psmnet.errors import InputError
+from psmnet.lock import LOCK_NAME
+
+ID = re.compile(r"[0-9a-f]{16}")
+MARK = "psmnet-viewer"  # a file that says whose folder this is: --purge empties no other
+
+
+def new_id() -> str:
+    """A name that says nothing and can't be guessed."""
+    return secrets.token_hex(8)
+
+
+def default_folder() -> Path:
+    """Where a user's programs keep data."""
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Application Support"
+    else:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "psmnet" / "viewer"
+
+
+class DataFolder:
+    """A viewer's folder, made if missing, readable by its user alone.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        InputError: it can't be made, or holds something else.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            inside = {path.name for path in self.root.iterdir()} - {LOCK_NAME}
+            if inside and MARK not in inside:
+                raise InputError(f"{root} holds something else than a viewer's data", "choose another --data")
+            self.root.chmod(0o700)
+            (self.root / MARK).touch()
+            for name in ("scans", "jobs", "incoming"):
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"can't write {root} ({error.strerror or error})", "choose another --data") from error
+
+    @property
+    def database(self) -> Path:
+        """The file of the database."""
+        return self.root / "viewer.sqlite3"
+
+    def scan(self, scan_id: str) -> Path:
+        """A scan's folder."""
+        return self.root / "scans" / _checked(scan_id)
+
+    def labels(self, scan_id: str, labels_id: str) -> Path:
+        """The folder of a scan's label set."""
+        return self.scan(scan_id) / "labels" / _checked(labels_id)
+
+    def job(self, job_id: str) -> Path:
+        """A job's folder."""
+        return self.root / "jobs" / _checked(job_id)
+
+    def incoming(self) -> Path:
+        """A new place for what is being received."""
+        return self.root / "incoming" / new_id()
+
+    def purge(self) -> int:
+        """Delete everything; returns how many bytes that were. The caller holds the lock."""
+        freed = size_of(self.root)
+        for path in self.root.iterdir():
+            if path.name in (LOCK_NAME, MARK):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return freed
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder; of what goes away meanwhile, none."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
+
+
+def _checked(name: str) -> str:
+    """An id, which alone may become part of a path."""
+    if not ID.fullmatch(name):
+        raise InputError("that is no id", "give one that the server named")
+    return name

@@ -1,0 +1,78 @@
+"""What stands before every request: who asks, from where, and what a page may do.
+
+A page of another site can make a browser send requests here (CSRF), or by DNS rebinding pass for this site. So the
+Host must be one that this server has, an Origin must be this server's own, and `/api` wants a token that no other page
+knows and no cookie carries.
+"""
+
+import hmac
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'self'; worker-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data: blob:; "
+    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole application.
+
+    Args:
+        app: the application.
+        token: what `/api` wants as `Authorization: Bearer`.
+        hosts: values of Host, with the port, that are this server's.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, hosts: Collection[str]) -> None:
+        self._app = app
+        self._wanted = f"Bearer {token}".encode()
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                # The page itself may be kept only as long as it is asked for anew: versions of its parts must fit.
+                headers["Cache-Control"] = "no-store" if scope["path"].startswith("/api") else "no-cache"
+            await send(message)
+
+        refusal = self._refusal(scope)
+        await (refusal or self._app)(scope, receive, dressed)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        if host not in self._hosts:
+            return _refused(403, "this server has another name; open the address that psmnet serve printed")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}:
+            return _refused(403, "a page of another site asked; open the address that psmnet serve printed")
+        if scope["path"].startswith("/api") and not hmac.compare_digest(
+            headers.get("authorization", "").encode(), self._wanted
+        ):
+            return _refused(401, "the token is missing or wrong; open the address that psmnet serve printed")
+        return None
+
+
+def _refused(status: int, why: str) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse({"detail": why}, status, headers)

@@ -1,0 +1,202 @@
+"""What becomes of an upload, in a process of its own: it is checked, and laid out as jobs and the page need it.
+
+Nothing that comes from outside is read in the server's own process: what hangs or bursts there ends there.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from psmnet.catalog import dataset
+from psmnet.data.phantom import draw_patient
+from psmnet.errors import InputError
+from psmnet.io import read_scan, write_volume
+from psmnet.io.names import stem
+from psmnet.io.organ_names import unnamed
+from psmnet.io.voxels import narrowed
+from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.modality import is_ct
+from psmnet.segmentation.supports import read_labelled
+from psmnet.viewer.limits import Limits
+from psmnet.viewer.unzip import unzip
+from psmnet.volume import Volume
+
+SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
+LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")
+VIEW_NAME, LABELS_NAME = "view.nii", "labels.nii.gz"
+SLICES, MASKS, SOURCE = "slices", "masks", "source"
+LEAST_ROOM = 2**31  # bytes of address space for Python and its libraries, beside what is read
+
+Facts = dict[str, Any]
+Ask = Callable[[], Facts]
+
+
+def setup(limits: Limits) -> Callable[[Ask], Facts]:
+    """The process' work: it answers what is asked, within a bounded memory where the system can bound it."""
+    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has none
+        import resource
+
+        room = LEAST_ROOM + 4 * limits.decoded_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    return _answer
+
+
+def _answer(ask: Ask) -> Facts:
+    return ask()
+
+
+def suffix_of(name: str, known: tuple[str, ...]) -> str:
+    """The format that an upload's name tells.
+
+    Raises:
+        InputError: none that is known.
+    """
+    found = next((suffix for suffix in known if name.lower().endswith(suffix)), None)
+    if found is None:
+        raise InputError(f"{name!r} is of no known format", f"send {', '.join(known)}")
+    return found
+
+
+@dataclass(frozen=True)
+class TakeScan:
+    """Check an uploaded scan; the folder gets its source and what the page shows.
+
+    Attributes:
+        received: the upload, which goes.
+        name: what it is called outside.
+        folder: of the scan.
+        limits: of a zip.
+    """
+
+    received: Path
+    name: str
+    folder: Path
+    limits: Limits
+
+    def __call__(self) -> Facts:
+        """Facts of the scan, `source` being the name of what is to be segmented in its folder."""
+        source = self._laid_out(suffix_of(self.name, SCAN_SUFFIXES))
+        notes: list[str] = []
+        scan = read_scan(source, notes=notes)
+        require_contrast(scan.volume, "the scan")
+        _write_view(scan.volume, self.folder)
+        return _facts(scan.volume, self.name, source, scan.modality)
+
+    def _laid_out(self, suffix: str) -> Path:
+        """The scan's source, of a zip its slices or the one scan in it."""
+        if suffix != ".zip":
+            return self.received.rename(self.folder / f"{SOURCE}{suffix}")
+        found = unzip(self.received, self.folder / SLICES, self.limits.zip_files, self.limits.decoded_bytes)
+        self.received.unlink()
+        if len(found) == 1 and found[0][0].suffix:
+            ((only, _),) = found
+            return only
+        return self.folder / SLICES
+
+
+@dataclass(frozen=True)
+class TakeLabels:
+    """Check uploaded labels and lay them on their scan's grid.
+
+    Attributes:
+        received: the upload, which goes.
+        name: what it is called outside.
+        scan: the source of the scan.
+        folder: of the label set.
+        limits: of a zip.
+        values: label value of each voxel value from 1 on, of a mask that was drawn in the page; None of other files.
+        names: of those values.
+    """
+
+    received: Path
+    name: str
+    scan: Path
+    folder: Path
+    limits: Limits
+    values: tuple[int, ...] | None = None
+    names: Mapping[int, str] | None = None
+
+    def __call__(self) -> Facts:
+        """Facts of the label set."""
+        source, called = self._laid_out(suffix_of(self.name, LABEL_SUFFIXES))
+        found = read_labelled(self.scan, source, (), False, [])
+        labels, names = found.labels, {v: called.get(o.name, o.name) for v, o in found.names.items()}
+        if self.values is not None:
+            labels, names = _valued(labels, self.values), dict(self.names or {})
+        present = wanted_values([(found.image, labels)], None)
+        write_volume(labels, self.folder / LABELS_NAME)
+        shutil.rmtree(source) if source.is_dir() else source.unlink()
+        organs = [{"value": v, "name": names.get(v, unnamed(v).name)} for v in present]
+        return {"name": self.name, "named": bool(names), "organs": organs}
+
+    def _laid_out(self, suffix: str) -> tuple[Path, dict[str, str]]:
+        """The labels' source, and what its files' names stand for."""
+        if suffix != ".zip":
+            ending = ".seg.nrrd" if self.name.lower().endswith(".seg.nrrd") else suffix
+            return self.received.rename(self.folder / f"{SOURCE}{ending}"), {}
+        found = unzip(self.received, self.folder / MASKS, self.limits.zip_files, self.limits.decoded_bytes)
+        self.received.unlink()
+        if len(found) == 1:
+            return found[0][0], {}
+        return self.folder / MASKS, {stem(path): printable(stem(inside)) for path, inside in found}
+
+
+@dataclass(frozen=True)
+class DrawSample:
+    """Draw a synthetic patient.
+
+    Attributes:
+        number: of the patient; its seed.
+        name: what it is called.
+        folder, labels_folder: of the scan and of its label set.
+    """
+
+    number: int
+    name: str
+    folder: Path
+    labels_folder: Path
+
+    def __call__(self) -> Facts:
+        """Facts of the scan, with those of its labels."""
+        image, labels = draw_patient(self.number)
+        source = self.folder / f"{SOURCE}.nii.gz"
+        write_volume(image, source)
+        write_volume(labels, self.labels_folder / LABELS_NAME)
+        _write_view(image, self.folder)
+        organs = [{"value": value, "name": name} for value, name in dataset("phantom").names().items()]
+        own = {"name": "as drawn", "named": True, "organs": organs}
+        return _facts(image, self.name, source, "") | {"labels": own}
+
+
+def printable(name: str) -> str:
+    """A name to show: without its folders and what no screen shows, and not too long."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return "".join(c for c in last if c.isprintable())[:120].strip() or "unnamed"
+
+
+def _facts(volume: Volume, name: str, source: Path, modality: str) -> Facts:
+    return {
+        "name": name,
+        "size": list(volume.size_xyz),
+        "spacing_mm": [round(s, 4) for s in volume.spacing_mm],
+        "modality": modality or ("CT" if is_ct(volume.array_zyx) else ""),
+        "source": source.relative_to(source.parents[1 if source.parent.name == SLICES else 0]).as_posix(),
+    }
+
+
+def _write_view(volume: Volume, folder: Path) -> None:
+    """The scan as the page's viewer takes it: NIfTI, unpacked, since it travels within this machine."""
+    write_volume(volume, folder / VIEW_NAME)
+
+
+def _valued(labels: Volume, values: tuple[int, ...]) -> Volume:
+    highest = int(labels.array_zyx.max())
+    if highest > len(values):
+        raise InputError(f"voxels of {highest} in a mask of {len(values)} organs", "send as many values as were drawn")
+    table = np.array([0, *values], dtype=np.int64)
+    return labels.with_array(narrowed(table[labels.array_zyx]))

@@ -1,0 +1,171 @@
+"""The queue: one job at a time in a process of its own; what is queued outlives the server."""
+
+import contextlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from psmnet.errors import InputError, PsmnetError
+from psmnet.files import read_json
+from psmnet.isolated import Isolated
+from psmnet.viewer.database import Database, Row
+from psmnet.viewer.folder import DataFolder
+from psmnet.viewer.intake import LABELS_NAME
+from psmnet.viewer.limits import Limits
+from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Ticket
+
+IDLE_S = 30.0  # after which housekeeping is due, if nothing else happens
+LOOK_S = 0.2  # between looks at how far a job is
+OPEN = ("waiting", "running")
+
+
+class JobQueue:
+    """Does jobs in the order in which they came.
+
+    Args:
+        database, folder, limits: the viewer's.
+        engine: how jobs are done.
+        announce: called after every change of a job.
+        housekeeping: called now and then, and after every job.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        folder: DataFolder,
+        limits: Limits,
+        engine: Engine,
+        announce: Callable[[], None],
+        housekeeping: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._limits = limits
+        self._announce = announce
+        self._housekeeping = housekeeping
+        self._worker: Isolated[Ticket, dict[str, Any]] = Isolated(engine.runner)
+        self._current: str | None = None
+        self._cancelled: set[str] = set()
+        self._turn = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with what an earlier server left undone first."""
+        for row in self._database.jobs():
+            if row["state"] == "running":
+                self._change(row["id"], state="waiting", started=None, progress=0.0, stage="")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End at once; the job at work is done again by the next server."""
+        self._stopping = True
+        self._wake.set()
+        self._worker.close()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._wake.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Give a job up, whether it waits or is at work; one that is over stays as it is."""
+        over = {"state": "cancelled", "finished": time.time(), "stage": ""}
+        if self._change(job_id, only_if=("waiting",), **over):
+            return
+        with self._turn:
+            if self._current != job_id:
+                return
+            self._cancelled.add(job_id)
+            self._worker.close()
+
+    def _work(self) -> None:
+        while not self._stopping:
+            row = self._database.next_job()
+            if row is None:
+                self._housekeeping()
+                self._wake.wait(IDLE_S)
+                self._wake.clear()
+                continue
+            if self._change(row["id"], only_if=("waiting",), state="running", started=time.time(), stage="starting"):
+                self._do(row)
+                self._housekeeping()
+
+    def _do(self, row: Row) -> None:
+        job_id = row["id"]
+        with self._turn:
+            self._current = job_id
+        try:
+            ticket = self._ticket(job_id, json.loads(row["request"]))
+            with self._followed(job_id):
+                result = self._worker.run(ticket, self._limits.job_s)
+            outcome: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
+        except PsmnetError as error:
+            outcome = {"state": "failed", "error": str(error).replace(str(self._folder.root), "")}
+        with self._turn:
+            self._current = None
+            given_up = job_id in self._cancelled
+            self._cancelled.discard(job_id)
+        if self._stopping:
+            return  # it stays "running", and the next server does it again
+        if given_up:
+            outcome = {"state": "cancelled"}
+        if outcome["state"] != "done":
+            shutil.rmtree(self._folder.job(job_id), ignore_errors=True)
+        self._change(job_id, stage="", finished=time.time(), **outcome)
+
+    def _ticket(self, job_id: str, request: Row) -> Ticket:
+        return Ticket(
+            supports=tuple(self._labelled(labels_id) for labels_id in request["supports"]),
+            organs=tuple(request["organs"]) if request["organs"] else None,
+            query=self._source(request["query"]),
+            reference=self._labelled(request["reference"]).labels if request["reference"] else None,
+            out=self._folder.job(job_id),
+        )
+
+    def _labelled(self, labels_id: str) -> LabelledPaths:
+        facts = self._database.labels(labels_id)
+        if facts is None:
+            raise InputError("its labelled scan has been deleted", "choose another one")
+        names = {organ["value"]: organ["name"] for organ in facts["organs"]} if facts["named"] else {}
+        labels = self._folder.labels(facts["scan"], labels_id) / LABELS_NAME
+        return LabelledPaths(self._source(facts["scan"]), labels, names)
+
+    def _source(self, scan_id: str) -> Any:
+        facts = self._database.scan(scan_id)
+        if facts is None:
+            raise InputError("its scan has been deleted", "upload it again")
+        return self._folder.scan(scan_id) / facts["source"]
+
+    @contextlib.contextmanager
+    def _followed(self, job_id: str) -> Iterator[None]:
+        """Pass on how far a job is while it is at work."""
+        over = threading.Event()
+        path = self._folder.job(job_id) / PROGRESS
+
+        def follow() -> None:
+            before = None
+            while not over.wait(LOOK_S):
+                with contextlib.suppress(InputError):  # not there yet
+                    found = read_json(path)
+                    if found != before:
+                        self._change(job_id, only_if=("running",), **found)
+                        before = found
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _change(self, job_id: str, *, only_if: tuple[str, ...] = (), **changes: Any) -> bool:
+        changed = self._database.change_job(job_id, only_if=only_if, **changes)
+        if changed:
+            self._announce()
+        return changed

@@ -1,0 +1,161 @@
+"""The API, a few lines a request: what is asked is handed to the studio."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse
+
+from psmnet.errors import InputError
+from psmnet.viewer.receiving import received
+from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, NewJob, Problem, Scan
+from psmnet.viewer.studio import Studio
+
+REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404, 409, 413, 422, 429)}
+BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+BINARY: dict[int | str, dict[str, Any]] = {200: {"content": BYTES}}
+UPLOAD = {"requestBody": {"required": True, "content": BYTES}}
+Id = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
+Name = Annotated[str, Query(min_length=1, max_length=1000, description="the file's name: its ending tells the format")]
+
+MOST_DRAWN = 255  # the page draws in bytes
+
+router = APIRouter(responses=REFUSALS)
+
+
+def studio_of(request: Request) -> Studio:
+    """The application's."""
+    studio: Studio = request.app.state.studio
+    return studio
+
+
+The = Annotated[Studio, Depends(studio_of)]
+
+
+@router.get("/health")
+def health(studio: The) -> Health:
+    """How the server is."""
+    return studio.health()
+
+
+@router.get("/scans")
+def scans(studio: The) -> list[Scan]:
+    """All scans, the oldest first."""
+    return studio.scans()
+
+
+@router.post("/scans", status_code=201, openapi_extra=UPLOAD)
+async def add_scan(request: Request, studio: The, name: Name) -> Scan:
+    """Upload a scan: .nii, .nii.gz, .nrrd, .mha, or a .zip of DICOM slices, as the request's body."""
+    await asyncio.to_thread(studio.require_room)
+    async with received(request, studio.folder.incoming(), studio.limits) as file:
+        return await asyncio.to_thread(studio.add_scan, file, name)
+
+
+@router.post("/samples", status_code=201)
+def samples(studio: The) -> list[Scan]:
+    """Draw synthetic patients with labels, to try things out."""
+    return studio.add_samples()
+
+
+@router.get("/scans/{scan}")
+def scan(studio: The, scan: Id) -> Scan:
+    """One scan."""
+    return studio.scan(scan)
+
+
+@router.delete("/scans/{scan}", status_code=204)
+def remove_scan(studio: The, scan: Id) -> Response:
+    """Delete a scan and its labels."""
+    studio.remove_scan(scan)
+    return Response(status_code=204)
+
+
+@router.get("/scans/{scan}/volume", response_class=FileResponse, responses=BINARY)
+def volume(studio: The, scan: Id) -> FileResponse:
+    """The scan as NIfTI, on its own grid."""
+    return FileResponse(studio.view(scan), media_type="application/octet-stream")
+
+
+@router.post("/scans/{scan}/labels", status_code=201, openapi_extra=UPLOAD)
+async def add_labels(
+    request: Request,
+    studio: The,
+    scan: Id,
+    name: Name,
+    corrects: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{16}$", description="the job whose mask was drawn over")
+    ] = None,
+    values: Annotated[
+        str, Query(pattern="^[0-9,]*$", max_length=2800, description="label values of the drawn mask's 1, 2, ...")
+    ] = "",
+) -> LabelSet:
+    """Upload labels: a label map, .seg.nrrd, DICOM Segmentation (.dcm), or a .zip of one mask an organ."""
+    drawn = tuple(int(value) for value in values.split(",") if value)
+    if (corrects is None) != (not drawn) or len(drawn) > MOST_DRAWN:
+        raise InputError("corrects and values go together", f"give both, with {MOST_DRAWN} values at most, or neither")
+    async with received(request, studio.folder.incoming(), studio.limits) as file:
+        return await asyncio.to_thread(studio.add_labels, scan, file, name, corrects, drawn)
+
+
+@router.get("/labels/{labels}")
+def label_set(studio: The, labels: Id) -> LabelSet:
+    """One label set."""
+    return studio.labels(labels)
+
+
+@router.get("/labels/{labels}/volume", response_class=FileResponse, responses=BINARY)
+def labels_volume(studio: The, labels: Id) -> FileResponse:
+    """The label map as .nii.gz, on its scan's grid."""
+    return FileResponse(studio.labels_file(labels), media_type="application/octet-stream")
+
+
+@router.delete("/labels/{labels}", status_code=204)
+def remove_labels(studio: The, labels: Id) -> Response:
+    """Delete a label set."""
+    studio.remove_labels(labels)
+    return Response(status_code=204)
+
+
+@router.get("/jobs")
+def jobs(studio: The) -> list[Job]:
+    """All jobs, the newest first."""
+    return studio.jobs()[::-1]
+
+
+@router.post("/jobs", status_code=202)
+def add_job(studio: The, asked: NewJob) -> Job:
+    """Have a scan segmented from labelled ones."""
+    return studio.add_job(asked)
+
+
+@router.get("/jobs/{job}")
+def job(studio: The, job: Id) -> Job:
+    """One job."""
+    return studio.job(job)
+
+
+@router.post("/jobs/{job}/cancel")
+def cancel(studio: The, job: Id) -> Job:
+    """Give a job up."""
+    return studio.cancel(job)
+
+
+@router.delete("/jobs/{job}", status_code=204)
+def remove_job(studio: The, job: Id) -> Response:
+    """Delete a job and what it made."""
+    studio.remove_job(job)
+    return Response(status_code=204)
+
+
+@router.get("/jobs/{job}/files/{name}", response_class=FileResponse, responses=BINARY)
+def file(studio: The, job: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
+    """A file of `result.files`."""
+    return FileResponse(studio.file(job, name), media_type="application/octet-stream", filename=name)
+
+
+@router.get("/jobs/{job}/matches")
+def matches(studio: The, job: Id) -> Matches:
+    """Which labelled slices served which slice of the scan."""
+    return studio.matches(job)

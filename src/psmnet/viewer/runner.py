@@ -1,0 +1,193 @@
+"""A job's work, in a process of its own that keeps the network and the labelled scans it met last."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psmnet.cohort import quality
+from psmnet.cohort.job import Job, Loaded, Outputs
+from psmnet.cohort.queries import Query
+from psmnet.cohort.worker import Worker
+from psmnet.files import read_json, write_json
+from psmnet.io import read_labels, read_scan
+from psmnet.io.organ_names import OrganName
+from psmnet.metrics import Scores, score
+from psmnet.predictors import load_method
+from psmnet.report.overlay import css_colour
+from psmnet.segmentation.accepted import wanted_values
+from psmnet.segmentation.supports import Labelled, agreed_on
+
+KEPT = 2  # sets of labelled scans that stay described
+QUERY = "query"  # what outputs' names begin with
+PROGRESS = "progress"
+SAVED = frozenset({"uncertainty", "matches"})
+METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
+
+
+@dataclass(frozen=True)
+class LabelledPaths:
+    """A labelled scan.
+
+    Attributes:
+        image, labels: its files, the labels on the image's grid.
+        names: of label values; none where nobody named them.
+    """
+
+    image: Path
+    labels: Path
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a job asks of the process.
+
+    Attributes:
+        supports: labelled scans.
+        organs: label values; None for all.
+        query: the scan.
+        reference: labels of the query to compare with.
+        out: folder of the outputs.
+    """
+
+    supports: tuple[LabelledPaths, ...]
+    organs: tuple[int, ...] | None
+    query: Path
+    reference: Path | None
+    out: Path
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How every job is done.
+
+    Attributes:
+        weights: a run, a file, or `bundled`.
+        device: by name.
+        threads: of torch; None for all cores.
+    """
+
+    weights: str = "bundled"
+    device: str = "auto"
+    threads: int | None = None
+
+    def runner(self) -> "Runner":
+        """For `Isolated`."""
+        return Runner(self)
+
+
+class Runner:
+    """Does one ticket after another."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._workers: OrderedDict[object, Worker] = OrderedDict()
+
+    def __call__(self, ticket: Ticket) -> dict[str, Any]:
+        """The result as the API gives it.
+
+        Raises:
+            PsmnetError: a file can't be used, or an output not written.
+        """
+        ticket.out.mkdir(mode=0o700, exist_ok=True)
+        tell = _told(ticket.out / PROGRESS)
+        tell(0.0, "reading")
+        worker = self._worker(ticket)
+        tell(0.1, "comparing slices")
+        entry = worker(Query(ticket.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
+        tell(0.9, "measuring")
+        outputs = worker.job.outputs(QUERY)
+        values = {facts["value"] for facts in entry["labels"].values()}
+        metrics = _metrics(outputs.mask, ticket.reference, values) if ticket.reference else {}
+        flags = quality.flags([entry])[QUERY]
+        organs = [
+            {
+                "value": facts["value"],
+                "name": name,
+                "colour": css_colour(facts["value"]),
+                "volume_ml": facts["volume_ml"],
+                "confidence": facts["confidence"],
+                "flags": flags[name],
+                "metrics": metrics.get(facts["value"]),
+            }
+            for name, facts in entry["labels"].items()
+        ]
+        files = [name for name, path in files_of(ticket.out).items() if path.exists()]
+        return {"organs": organs, "notes": entry["notes"], "seconds": entry["seconds"], "files": files}
+
+    def _worker(self, ticket: Ticket) -> Worker:
+        """One that has described these labelled scans, or will."""
+        key = (tuple((s.image, s.labels) for s in ticket.supports), ticket.organs)
+        if key not in self._workers:
+            self._workers[key] = self._new_worker(ticket)
+        self._workers.move_to_end(key)
+        while len(self._workers) > KEPT:
+            self._workers.popitem(last=False)
+        worker = self._workers[key]
+        worker.job = replace(worker.job, out=ticket.out)
+        return worker
+
+    def _new_worker(self, ticket: Ticket) -> Worker:
+        job = Job(
+            supports=tuple((support.image, support.labels) for support in ticket.supports),
+            out=ticket.out,
+            labels=ticket.organs,
+            weights=self._engine.weights,
+            device=self._engine.device,
+            threads=self._engine.threads,
+            save=SAVED,
+            overwrite=True,
+        )
+        found = []
+        for support in ticket.supports:
+            scan = read_scan(support.image)
+            names = {value: OrganName(name) for value, name in support.names.items()}
+            found.append(Labelled(scan.volume, read_labels(support.labels), names, scan.modality))
+        supports = agreed_on(found)
+        values = tuple(wanted_values(supports.pairs, ticket.organs))
+        loaded = Loaded(supports, values, load_method(None, self._engine.weights), ())
+        return Worker(job.with_key(loaded), loaded)
+
+
+def files_of(out: Path) -> dict[str, Path]:
+    """Names of a job's files as the API has them, and where they lie, whether they are there or not."""
+    outputs = Outputs(out, QUERY, "nii.gz")
+    return {
+        "mask.nii.gz": outputs.mask,
+        "mask.dcm": outputs.dicom,
+        "uncertainty.nii.gz": outputs.uncertainty,
+        "overlay.png": outputs.overlay,
+    }
+
+
+def matches_of(out: Path, supports: list[str]) -> dict[str, Any]:
+    """A job's matches, with label sets in place of numbers."""
+    found = read_json(Outputs(out, QUERY, "nii.gz").matches)
+    for slices in found.values():
+        for one in slices:
+            for served in one["served"]:
+                served["labels"] = supports[served.pop("support")]
+    return {"organs": found}
+
+
+def _metrics(mask: Path, reference: Path, values: set[int]) -> dict[int, dict[str, float | None]]:
+    """Of each label value that the reference has too."""
+    found, truth = read_labels(mask), read_labels(reference)
+    metrics = {}
+    for value in values:
+        inside = truth.array_zyx == value
+        if inside.any():
+            scores: Scores = score(found.array_zyx == value, inside, found.spacing_mm)
+            metrics[value] = {name: one for name, one in asdict(scores).items() if name in METRICS}
+    return metrics
+
+
+def _told(path: Path) -> Callable[[float, str], None]:
+    """Tells how far it is in a file that the server looks at."""
+
+    def tell(share: float, stage: str) -> None:
+        write_json(path, {"progress": round(share, 3), "stage": stage})
+
+    return tell

@@ -1,0 +1,144 @@
+"""What the API takes and gives."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Origin = Literal["upload", "corrected", "sample"]
+Triple = tuple[float, float, float]
+
+
+class Organ(BaseModel):
+    """A label value, what it is called and shown in."""
+
+    value: int
+    name: str
+    colour: str = Field(description="as in CSS, #rrggbb")
+
+
+class LabelSet(BaseModel):
+    """Organs that are labelled in a scan."""
+
+    id: Id
+    scan: Id
+    name: str
+    origin: Origin
+    organs: list[Organ]
+    created: str
+
+
+class Scan(BaseModel):
+    """A scan that was uploaded or drawn."""
+
+    id: Id
+    name: str
+    size: tuple[int, int, int] = Field(description="voxels along the stored axes, x y z")
+    spacing_mm: Triple
+    modality: str = Field(description="as DICOM names it, CT where the values say so, else empty")
+    sample: bool
+    created: str
+    expires: str | None
+    labels: list[LabelSet]
+
+
+class Metrics(BaseModel):
+    """Overlap and surface metrics against a reference; null where undefined."""
+
+    dice: float | None
+    iou: float | None
+    precision: float | None
+    recall: float | None
+    hd95_mm: float | None
+    assd_mm: float | None
+    nsd_2mm: float | None
+
+
+class FoundOrgan(Organ):
+    """An organ of a result."""
+
+    volume_ml: float
+    confidence: float = Field(description="mean probability over its voxels, 0..1; 0 where nothing was found")
+    flags: list[str]
+    metrics: Metrics | None
+
+
+class Result(BaseModel):
+    """What a job made."""
+
+    organs: list[FoundOrgan]
+    notes: list[str]
+    seconds: float
+    files: list[str]
+
+
+class Job(BaseModel):
+    """A scan to be segmented from labelled ones."""
+
+    id: Id
+    state: State
+    supports: list[Id]
+    query: Id
+    reference: Id | None
+    organs: list[int] | None
+    created: str
+    started: str | None
+    finished: str | None
+    progress: float
+    stage: str
+    error: str | None
+    result: Result | None
+
+
+class NewJob(BaseModel):
+    """What is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    supports: list[Id] = Field(min_length=1, max_length=20, description="label sets")
+    query: Id = Field(description="a scan")
+    reference: Id | None = Field(None, description="a label set of the query to compare with")
+    organs: list[Annotated[int, Field(ge=1, le=2**31 - 1)]] | None = Field(
+        None, min_length=1, max_length=255, description="label values to segment; all by default"
+    )
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    status: Literal["ok"]
+    version: str
+    device: str
+    waiting: int
+    running: int
+    stored_bytes: int
+    limit_bytes: int
+
+
+class ServedSlice(BaseModel):
+    """A labelled slice that served a query's."""
+
+    labels: Id
+    slice: int
+    mm: Triple
+
+
+class MatchedSlice(BaseModel):
+    """A query's slice in which an organ was looked for; `slice` from 1, `mm` as NIfTI has it (RAS)."""
+
+    slice: int
+    mm: Triple
+    served: list[ServedSlice]
+
+
+class Matches(BaseModel):
+    """For each label value, its slices."""
+
+    organs: dict[str, list[MatchedSlice]]
+
+
+class Problem(BaseModel):
+    """Why a request was refused, and what to do."""
+
+    detail: str

@@ -1,0 +1,122 @@
+"""A viewer as a process: its address, its token, and the server that runs it."""
+
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psmnet.errors import InputError
+from psmnet.viewer.studio import Studio
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+CONNECTIONS = 500
+CLOSING_S = 2  # for watchers to be let go of
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a viewer listens.
+
+    Attributes:
+        host: a name or number of this machine.
+        port: free, or 0 for any.
+        names: other names by which browsers on other machines may call it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    names: Sequence[str] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no other machine can reach it."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
+
+    def bound(self) -> socket.socket:
+        """A socket that listens there.
+
+        Raises:
+            InputError: the port is taken, or the host is not of this machine.
+        """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listening = socket.socket(family)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((self.host, self.port))
+        except OSError as error:
+            listening.close()
+            raise InputError(
+                f"can't listen on {self.host}, port {self.port} ({error.strerror or error})", "choose another --port"
+            ) from error
+        return listening
+
+    def hosts(self, port: int) -> list[str]:
+        """Values of Host that are this server's."""
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return [f"{name}:{port}" for name in (*LOOPBACK, own, *self.names)]
+
+    def url(self, port: int, token: str) -> str:
+        """What a person opens. The fragment stays in the browser: no server, proxy or log sees it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{port}/#token={token}"
+
+
+def serve(
+    studio: Studio,
+    address: Address,
+    *,
+    open_browser: bool = False,
+    token: str | None = None,
+    say: Callable[[str], None],
+) -> None:
+    """Run a viewer until it is told to end (Ctrl-C, SIGTERM).
+
+    Args:
+        studio: what it shows; the caller holds its folder.
+        address: where it listens.
+        open_browser: open the page in this machine's browser.
+        token: what `/api` wants; a random one by default.
+        say: told the page's address, once, when the page can be opened.
+
+    Raises:
+        InputError: it can't listen there, or the extra `web` is missing.
+    """
+    try:
+        import uvicorn
+
+        from psmnet.viewer.app import create_app
+    except ImportError as error:
+        raise InputError(f"psmnet serve needs {error.name}, which is missing", "pip install 'psmnet[web]'") from error
+    token = token or secrets.token_urlsafe(32)
+    listening = address.bound()
+    port = listening.getsockname()[1]
+    url = address.url(port, token)
+    config = uvicorn.Config(
+        create_app(studio, token, address.hosts(port)),
+        log_level="warning",
+        access_log=False,  # names of uploads would be in it
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=CLOSING_S,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    threading.Thread(target=_announce, args=(server, url, open_browser, say), daemon=True).start()
+    with listening:
+        server.run(sockets=[listening])
+
+
+def _announce(server: "Server", url: str, open_browser: bool, say: Callable[[str], None]) -> None:
+    """Tell the address as soon as somebody answers there."""
+    while not server.started:
+        if server.should_exit:
+            return
+        threading.Event().wait(0.02)
+    say(f"open {url}")
+    if open_browser:
+        webbrowser.open(url)

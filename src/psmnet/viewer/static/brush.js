@@ -1,0 +1,118 @@
+/** Correct a result with a brush, and teach with what was corrected. */
+
+import * as api from "./api.js";
+import { $, make, swatch } from "./dom.js";
+import { words } from "./format.js";
+import { MOST_ORGANS } from "./labelmap.js";
+import { attempt, complain, say } from "./notices.js";
+import { putScan, scanOf, set, shownJob, state, watch } from "./state.js";
+import { queryViewer } from "./viewers.js";
+
+/** @type {?import("./state.js").Job} */
+let job = null;
+let pen = 1;
+
+export function startBrush() {
+  $("#correct").addEventListener("click", start);
+  $("#leave-correction").addEventListener("click", leave);
+  $("#undo").addEventListener("click", undo);
+  $("#use-correction").addEventListener("click", (event) => attempt(use, event.currentTarget));
+  $("#brush-size").addEventListener("input", hold);
+  $("#brush-fill").addEventListener("change", hold);
+  watch(["jobs", "shownJob", "mask", "correcting"], render);
+  render();
+}
+
+function render() {
+  $("#correct").hidden = state.correcting || !shownJob()?.result;
+  $("#brush").hidden = !state.correcting;
+}
+
+function start() {
+  job = shownJob();
+  const { nv, layers } = queryViewer();
+  if (state.mask !== "result" || !layers.labels) return complain("Choose the result above the query first: it is what is corrected.");
+  if (layers.organs.length > MOST_ORGANS) return complain(`A drawing has room for ${MOST_ORGANS} organs; segment fewer.`);
+  set({ correcting: true });
+  // Slices are corrected one by one; colours that bleed into each other would hide where an organ ends.
+  nv.loadDrawing(layers.labels);
+  nv.setDrawingEnabled(true);
+  queryViewer().stack();
+  pen = 1;
+  renderPens();
+  hold();
+  say("Draw on the query's slices. Undo takes back a stroke.");
+}
+
+function renderPens() {
+  const pens = [...job.result.organs.map(({ colour, name }) => [swatch(colour), words(name)]), [make("span", { className: "swatch rubber" }), "Eraser"]];
+  const radios = pens.map(([mark, name], place) => {
+    const value = place < job.result.organs.length ? place + 1 : 0;
+    const radio = make("input", {
+      type: "radio",
+      name: "pen",
+      checked: value === pen,
+      "data-pen": value,
+      onchange: () => choosePen(value),
+    });
+    return make("label", { className: "choice" }, radio, mark, name);
+  });
+  $("#pens").replaceChildren(...radios);
+}
+
+/** @param {number} value an organ's rank, 0 for the eraser */
+export function choosePen(value) {
+  pen = value;
+  const radio = $(`[data-pen="${value}"]`);
+  if (radio) radio.checked = true;
+  hold();
+}
+
+export function resizeBrush(by) {
+  $("#brush-size").valueAsNumber += by;
+  hold();
+}
+
+/** Give NiiVue the pen as it is set. */
+function hold() {
+  const { nv } = queryViewer();
+  const size = $("#brush-size").valueAsNumber;
+  $("#brush-size-text").textContent = `${size} px`;
+  nv.opts.penSize = size;
+  nv.setPenValue(pen, $("#brush-fill").checked && pen > 0);
+}
+
+export function undo() {
+  queryViewer().nv.drawUndo();
+}
+
+function leave() {
+  close();
+  say("Left the correction; the result is as it was.");
+}
+
+function close() {
+  const { nv } = queryViewer();
+  nv.setDrawingEnabled(false);
+  nv.closeDrawing();
+  queryViewer().stack();
+  set({ correcting: false });
+}
+
+/** Make the corrected mask a labelled scan, and a support of what is segmented next. */
+async function use() {
+  const values = job.result.organs.map((organ) => organ.value);
+  const file = await drawing();
+  const labels = await api.addCorrection(job.query, file, job.id, values);
+  close();
+  putScan(await api.scan(job.query));
+  set({ supports: [...state.supports, labels.id], mask: labels.id });
+  say(`The corrected ${scanOf(job.query).name} is a support now. Choose the next scan and press Segment.`);
+}
+
+/** The drawing as NIfTI, on the grid and in the order of the stored scan. */
+async function drawing() {
+  const bytes = await queryViewer().nv.saveImage({ filename: "", isSaveDrawing: true, volumeByIndex: 0 });
+  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new File([await new Response(packed).blob()], "corrected.nii.gz");
+}

@@ -1,0 +1,45 @@
+/** A result's files, for the user to keep. */
+
+import * as api from "./api.js";
+import { $, make, refill } from "./dom.js";
+import { attempt, say } from "./notices.js";
+import { scanOf, shownJob, watch } from "./state.js";
+
+const NAMES = {
+  "mask.nii.gz": "Mask",
+  "uncertainty.nii.gz": "Uncertainty",
+  "overlay.png": "Overlay picture",
+  "mask.dcm": "DICOM SEG",
+};
+
+export function startDownloads() {
+  watch(["jobs", "scans", "shownJob"], render);
+  render();
+}
+
+function render() {
+  const job = shownJob();
+  $("#downloads").hidden = !job?.result;
+  const files = job?.result?.files ?? [];
+  refill($("#download-buttons"), [job?.id, files], () => files.map((name) => buttonOf(job, name)));
+}
+
+function buttonOf(job, name) {
+  const [stem, ending] = name.split(".");
+  return make("button", {
+    type: "button",
+    id: ending === "dcm" ? "download-dicom" : `download-${stem}`,
+    "data-focus": name,
+    "aria-label": `Download ${NAMES[name] ?? name}`,
+    onclick: (event) => attempt(() => download(job, name), event.currentTarget),
+  }, NAMES[name] ?? name);
+}
+
+async function download(job, name) {
+  const scan = (scanOf(job.query)?.name ?? "scan").replace(/\.(nii|nii\.gz|nrrd|mha|zip)$/i, "");
+  // A link can't carry the token: the bytes are fetched, and the link leads to them.
+  const url = URL.createObjectURL(new Blob([await api.jobFile(job.id, name)], { type: "application/octet-stream" }));
+  make("a", { href: url, download: `${scan}_${name}` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  say(`${NAMES[name] ?? name} downloaded.`);
+}

@@ -1,0 +1,21 @@
+/** Numbers and times as people read them. */
+
+const round = (number, digits) => String(Number(number.toFixed(digits)));
+
+export const size = (scan) => scan.size.join("×");
+export const spacing = (scan) => `${scan.spacing_mm.map((mm) => round(mm, 2)).join("×")} mm`;
+
+export const millilitres = (ml) => (ml >= 100 ? ml.toFixed(0) : ml.toFixed(1));
+export const percent = (fraction) => `${Math.round(100 * fraction)} %`;
+
+export function duration(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${round(seconds / 3600, 1)} h`;
+}
+
+export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+/** "right_kidney" reads better as "right kidney". */
+export const words = (name) => name.replaceAll("_", " ");

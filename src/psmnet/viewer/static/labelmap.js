@@ -1,0 +1,77 @@
+/**
+ * Label maps for drawing. Label values reach 65535, a drawing has room for 255 and a colour table grows with the
+ * largest value: voxels hold the organ's rank 1..n in a list of organs instead.
+ */
+
+const NIFTI_UINT8 = 2;
+const NIFTI_INTENT_LABEL = 1002;
+export const MOST_ORGANS = 255;
+
+/**
+ * @param {object} image a NiiVue image whose voxels are label values; afterwards they are ranks
+ * @param {import("./state.js").Organ[]} organs those beyond MOST_ORGANS are left out
+ */
+export function toRanks(image, organs) {
+  const ranks = new Uint8Array(65536);
+  organs.slice(0, MOST_ORGANS).forEach((organ, place) => (ranks[organ.value] = place + 1));
+  const voxels = new Uint8Array(image.img.length);
+  for (let i = 0; i < voxels.length; i++) voxels[i] = ranks[image.img[i]];
+  image.img = voxels;
+  Object.assign(image.hdr, {
+    datatypeCode: NIFTI_UINT8,
+    numBitsPerVoxel: 8,
+    scl_slope: 1,
+    scl_inter: 0,
+    intent_code: NIFTI_INTENT_LABEL,
+  });
+}
+
+/**
+ * NiiVue's colour table of ranks.
+ *
+ * @param {import("./state.js").Organ[]} organs
+ * @param {Set<number>} hidden values that stay clear
+ */
+export function colourTable(organs, hidden) {
+  const shown = organs.slice(0, MOST_ORGANS);
+  const channel = (start) => [0, ...shown.map((organ) => parseInt(organ.colour.slice(start, start + 2), 16))];
+  return {
+    R: channel(1),
+    G: channel(3),
+    B: channel(5),
+    A: [0, ...shown.map((organ) => (hidden.has(organ.value) ? 0 : 255))],
+    I: [0, ...shown.keys()].map((_, rank) => rank),
+    labels: ["", ...shown.map((organ) => organ.name)],
+  };
+}
+
+/**
+ * A voxel (x, y, z, stored order) well inside an organ: in the stored plane with most of it, nearest to its middle.
+ *
+ * @returns {?number[]} null where the organ has no voxel
+ */
+export function placeOf(image, rank) {
+  const [, width, height, depth] = image.hdr.dims;
+  const area = width * height;
+  let best = { count: 0, plane: 0, x: 0, y: 0 };
+  for (let plane = 0; plane < depth; plane++) {
+    const sum = { count: 0, plane, x: 0, y: 0 };
+    for (let i = 0; i < area; i++) {
+      if (image.img[plane * area + i] !== rank) continue;
+      sum.count += 1;
+      sum.x += i % width;
+      sum.y += Math.floor(i / width);
+    }
+    if (sum.count > best.count) best = sum;
+  }
+  if (!best.count) return null;
+  const middle = [best.x / best.count, best.y / best.count];
+  let [nearest, place] = [Infinity, null];
+  for (let i = 0; i < area; i++) {
+    if (image.img[best.plane * area + i] !== rank) continue;
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const distance = Math.hypot(x - middle[0], y - middle[1]);
+    if (distance < nearest) [nearest, place] = [distance, [x, y, best.plane]];
+  }
+  return place;
+}

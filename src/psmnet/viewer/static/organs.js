@@ -1,0 +1,87 @@
+/** The organs in view: their colours, what was found of them, and whether they are drawn. */
+
+import { $, make, refill, swatch } from "./dom.js";
+import { millilitres, percent, words } from "./format.js";
+import { organsOf, set, shownJob, state, supportsInView, toggled, watch } from "./state.js";
+import { goToOrgan } from "./viewers.js";
+
+const METRICS = {
+  dice: ["Dice", (x) => x.toFixed(3)],
+  nsd_2mm: ["NSD 2 mm", (x) => x.toFixed(3)],
+  hd95_mm: ["HD95, mm", (x) => x.toFixed(1)],
+  assd_mm: ["ASSD, mm", (x) => x.toFixed(1)],
+  precision: ["Precision", (x) => x.toFixed(3)],
+  recall: ["Recall", (x) => x.toFixed(3)],
+  iou: ["IoU", (x) => x.toFixed(3)],
+};
+
+export function startOrgans() {
+  watch(["scans", "jobs", "supports", "shownJob", "hidden"], render);
+  $("#all-organs").addEventListener("click", () => set({ hidden: new Set() }));
+  render();
+}
+
+function render() {
+  const result = shownJob()?.result;
+  const organs = result?.organs ?? organsOf(supportsInView());
+  const metrics = Object.keys(METRICS).filter((key) => organs.some((organ) => typeof organ.metrics?.[key] === "number"));
+  $("#organs-card").hidden = !organs.length;
+  $("#all-organs").hidden = !state.hidden.size;
+  refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(result, metrics)]);
+  refill($("#organs tbody"), [Boolean(result), organs], () => organs.map((organ) => rowOf(organ, result, metrics)));
+  for (const box of document.querySelectorAll("#organs input")) box.checked = !state.hidden.has(Number(box.value));
+  const notes = result?.notes ?? [];
+  $("#notes").hidden = !notes.length;
+  refill($("#notes"), notes, () => notes.map((note) => make("li", {}, note)));
+}
+
+function headOf(result, metrics) {
+  const numbers = result ? ["Volume, ml", "Confidence", ...metrics.map((key) => METRICS[key][0])] : [];
+  return make(
+    "tr",
+    {},
+    make("th", { scope: "col" }, make("span", { className: "for-readers" }, "Shown")),
+    make("th", { scope: "col" }, "Organ"),
+    ...numbers.map((text) => make("th", { scope: "col", className: "number" }, text)),
+  );
+}
+
+function rowOf(organ, result, metrics) {
+  const name = words(organ.name);
+  const box = make("input", {
+    type: "checkbox",
+    value: organ.value,
+    "aria-label": `Show ${name}`,
+    "data-focus": `show ${organ.value}`,
+    onchange: () => set({ hidden: toggled(state.hidden, organ.value) }),
+  });
+  const go = make("button", {
+    type: "button",
+    className: "link",
+    title: "Move the cross-hair there",
+    "data-focus": `go ${organ.value}`,
+    onclick: () => goToOrgan(organ.value),
+  }, swatch(organ.colour), name);
+  const flags = (organ.flags ?? []).map((flag) => make("span", { className: "flag" }, flag));
+  const cells = result ? [volumeOf(organ), confidenceOf(organ), ...metrics.map((key) => metricOf(organ, key))] : [];
+  return make(
+    "tr",
+    { "data-organ": organ.value },
+    make("td", {}, box),
+    make("th", { scope: "row" }, go, ...flags),
+    ...cells.map((content) => make("td", { className: "number" }, content)),
+  );
+}
+
+const volumeOf = (organ) => millilitres(organ.volume_ml);
+
+function confidenceOf({ confidence }) {
+  const bar = make("span", { className: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", confidence);
+  return make("span", { className: "confidence" }, bar, percent(confidence));
+}
+
+function metricOf({ metrics }, key) {
+  const value = metrics?.[key];
+  return typeof value === "number" ? METRICS[key][1](value) : "–";
+}

@@ -1,0 +1,135 @@
+/** The list of scans: which is the query, and which label sets are supports. */
+
+import * as api from "./api.js";
+import { $, keepRows, make, refill, swatch } from "./dom.js";
+import { plural, size, spacing, words } from "./format.js";
+import { takeIn, takeInLabels } from "./intake.js";
+import { attempt, say } from "./notices.js";
+import { dropLostChoices, scanOf, set, state, watch } from "./state.js";
+
+const FILES = ".nii,.gz,.nrrd,.mha,.zip,.dcm";
+
+export function startScans() {
+  const files = $("#files");
+  files.addEventListener("change", async () => {
+    await takeIn([...files.files]);
+    files.value = "";
+  });
+  $("#sample").addEventListener("click", (event) => attempt(loadSamples, event.currentTarget));
+  watch(["scans", "query", "supports"], render);
+  render();
+}
+
+/** Ask the server what scans there are. */
+export async function refreshScans() {
+  set({ scans: await api.scans() });
+  dropLostChoices();
+}
+
+async function loadSamples() {
+  say("Drawing three patients …");
+  const [first, second, ...others] = await api.addSamples();
+  const fresh = [first, second, ...others];
+  set({
+    scans: [...state.scans.filter((scan) => !fresh.some(({ id }) => id === scan.id)), ...fresh],
+    supports: [first.labels[0].id],
+    query: second.id,
+    reference: second.labels[0].id,
+    shownJob: null,
+    mask: "",
+  });
+  say("Samples loaded: patient 1 teaches, patient 2 is to be segmented. Press Segment.");
+}
+
+function render() {
+  $("#no-scans").hidden = state.scans.length > 0;
+  keepRows($("#scans"), state.scans, (scan) => scan.id, makeRow);
+}
+
+function makeRow({ id }) {
+  const node = make("li", { className: "scan", "data-scan": id });
+  const update = (scan) => {
+    refill(node, scan, () => partsOf(scan));
+    node.classList.toggle("chosen", state.query === id);
+    $("[type=radio]", node).checked = state.query === id;
+    for (const box of node.querySelectorAll("[type=checkbox]")) box.checked = state.supports.includes(box.value);
+  };
+  return { node, update };
+}
+
+function partsOf(scan) {
+  const facts = [size(scan), spacing(scan), scan.modality].filter(Boolean).join(" · ");
+  const head = make("div", { className: "scan-head" }, choiceOf(scan), toolsOf(scan));
+  return [head, make("small", { className: "facts" }, facts), ...scan.labels.map(labelSetOf)];
+}
+
+function choiceOf(scan) {
+  const radio = make("input", {
+    type: "radio",
+    name: "query",
+    "data-testid": `query-${scan.id}`,
+    "data-focus": "query",
+    onchange: () => chooseQuery(scan.id),
+  });
+  return make("label", { className: "choice", title: "Segment this scan" }, radio, make("strong", {}, scan.name));
+}
+
+function labelSetOf(labels) {
+  const box = make("input", {
+    type: "checkbox",
+    value: labels.id,
+    "data-testid": `support-${labels.id}`,
+    "data-focus": `support ${labels.id}`,
+    onchange: (event) => chooseSupport(labels.id, event.currentTarget.checked),
+  });
+  const facts = [plural(labels.organs.length, "organ"), labels.origin === "corrected" && "corrected"].filter(Boolean);
+  const colours = labels.organs.slice(0, 8).map((organ) => swatch(organ.colour));
+  return make(
+    "div",
+    { className: "label-set", "data-labels": labels.id },
+    make(
+      "label",
+      { className: "choice", title: labels.organs.map((organ) => words(organ.name)).join(", ") },
+      box,
+      make("span", {}, labels.name, make("small", {}, ...colours, facts.join(" · "))),
+    ),
+    removal(`Remove the labels ${labels.name}`, `remove ${labels.id}`, () => api.removeLabels(labels.id)),
+  );
+}
+
+function toolsOf(scan) {
+  const input = make("input", {
+    type: "file",
+    accept: FILES,
+    className: "hidden-input",
+    "data-focus": "labels",
+    "aria-label": `Add labels of ${scan.name}`,
+    onchange: () => takeInLabels(scan.id, input.files[0]),
+  });
+  return make(
+    "div",
+    { className: "tools" },
+    make("label", { className: "button quiet", title: `Add labels of ${scan.name}` }, input, "+ labels"),
+    removal(`Remove the scan ${scan.name} and its labels`, "remove", () => api.removeScan(scan.id)),
+  );
+}
+
+function removal(label, focus, act) {
+  const ask = async (event) => {
+    if (!confirm(`${label}?`)) return;
+    await attempt(act, event.currentTarget);
+    await attempt(refreshScans);
+  };
+  return make("button", { type: "button", className: "quiet", title: label, "aria-label": label, "data-focus": focus, onclick: ask }, "×");
+}
+
+/** Take a scan as the query; what it was segmented into before can be looked at from the list of jobs. */
+function chooseQuery(id) {
+  const reference = scanOf(id).labels.find((labels) => labels.origin !== "corrected" && !state.supports.includes(labels.id));
+  set({ query: id, reference: reference?.id ?? null, shownJob: null, mask: "" });
+}
+
+function chooseSupport(id, chosen) {
+  const supports = chosen ? [...state.supports, id] : state.supports.filter((other) => other !== id);
+  set({ supports, shownSupport: chosen ? id : state.shownSupport, shownJob: null });
+}

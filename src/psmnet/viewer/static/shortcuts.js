@@ -1,0 +1,76 @@
+/** Keys: single letters for what is often done, arrows on a viewer. */
+
+import { choosePen, resizeBrush, undo } from "./brush.js";
+import { $ } from "./dom.js";
+import { set, state } from "./state.js";
+import { queryViewer, supportViewer } from "./viewers.js";
+
+const ANYWHERE = {
+  1: () => set({ view: "axial" }),
+  2: () => set({ view: "coronal" }),
+  3: () => set({ view: "sagittal" }),
+  4: () => set({ view: "multi" }),
+  5: () => set({ view: "render" }),
+  l: () => set({ linked: !state.linked }),
+  o: () => set({ outline: !state.outline }),
+  u: () => $("#uncertainty").disabled || set({ uncertainty: !state.uncertainty }),
+  s: () => $("#segment").click(),
+  c: () => $("#correct").hidden || $("#correct").click(),
+  "?": () => $("#help-dialog").showModal(),
+};
+const CORRECTING = {
+  e: () => choosePen(0),
+  b: () => choosePen(1),
+  "[": () => resizeBrush(-1),
+  "]": () => resizeBrush(1),
+};
+
+/** What is to the right, above and behind on the screen: in steps towards the patient's right, front and head. */
+const PLANES = {
+  axial: { right: [-1, 0, 0], up: [0, 1, 0], through: [0, 0, 1] },
+  coronal: { right: [-1, 0, 0], up: [0, 0, 1], through: [0, 1, 0] },
+  sagittal: { right: [0, 1, 0], up: [0, 0, 1], through: [1, 0, 0] },
+};
+const ARROWS = {
+  ArrowRight: ["right", 1],
+  ArrowLeft: ["right", -1],
+  ArrowUp: ["up", 1],
+  ArrowDown: ["up", -1],
+  PageUp: ["through", 1],
+  PageDown: ["through", -1],
+};
+const ZOOMS = { "+": 1.25, "=": 1.25, "-": 0.8, 0: 0 };
+
+export function startShortcuts() {
+  $("#help").addEventListener("click", () => $("#help-dialog").showModal());
+  const useKeys = $("#use-keys");
+  useKeys.checked = localStorage.getItem("psmnet-keys") !== "off";
+  useKeys.addEventListener("change", () => localStorage.setItem("psmnet-keys", useKeys.checked ? "on" : "off"));
+  // In the capturing phase: NiiVue's canvases have keys of their own, which are not these.
+  for (const type of ["keydown", "keyup"]) document.addEventListener(type, onKey, true);
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const viewer = [queryViewer(), supportViewer()].find(({ canvas }) => canvas === event.target);
+  if (viewer) event.stopPropagation();
+  if (event.type === "keyup" || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+  const act = actionOf(event, viewer);
+  if (!act) return;
+  event.preventDefault();
+  act();
+}
+
+function actionOf(event, viewer) {
+  const isTyping = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=file]), select, textarea");
+  if (isTyping) return undefined;
+  if (event.ctrlKey) return event.key === "z" && state.correcting ? undo : undefined;
+  if (viewer && event.key in ARROWS) {
+    const [direction, by] = ARROWS[event.key];
+    const step = (PLANES[state.view] ?? PLANES.axial)[direction];
+    return () => viewer.step(...step.map((part) => part * by));
+  }
+  if (viewer && event.key in ZOOMS) return () => viewer.zoom(ZOOMS[event.key]);
+  if (!$("#use-keys").checked) return undefined;
+  return (state.correcting && CORRECTING[event.key]) || ANYWHERE[event.key];
+}

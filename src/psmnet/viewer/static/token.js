@@ -1,0 +1,19 @@
+/** Ask for the server's token when the page has none that it takes. */
+
+import { $ } from "./dom.js";
+
+/** @returns {Promise<string>} */
+export function askForToken() {
+  const dialog = $("#token-dialog");
+  const field = $("#token");
+  field.value = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(tokenIn(field.value)), { once: true });
+  });
+}
+
+/** People paste the whole address as often as the token. */
+function tokenIn(text) {
+  return text.match(/token=([^&\s]+)/)?.[1] ?? text.trim();
+}

@@ -1,0 +1,195 @@
+/** One NiiVue canvas: a scan, a label map over it, and how uncertain that is. */
+
+import { colourTable, placeOf } from "./labelmap.js";
+import { windowOf } from "./windows.js";
+
+const { Niivue, SLICE_TYPE, SHOW_RENDER, MULTIPLANAR_TYPE, DRAG_MODE } = window.niivue;
+
+const VIEWS = {
+  axial: SLICE_TYPE.AXIAL,
+  coronal: SLICE_TYPE.CORONAL,
+  sagittal: SLICE_TYPE.SAGITTAL,
+  multi: SLICE_TYPE.MULTIPLANAR,
+  render: SLICE_TYPE.RENDER,
+};
+
+const NOTHING = { scan: null, image: null, labels: null, organs: [], uncertainty: null };
+
+/**
+ * @typedef {{scan: ?import("./state.js").Scan, image: ?object, labels: ?object,
+ *   organs: import("./state.js").Organ[], uncertainty: ?object}} Layers images of pictures.js and what they show
+ */
+
+export class Viewer {
+  /** @type {Layers} */
+  layers = NOTHING;
+  /** Told when the user moves the cross-hair. */
+  onmove = () => {};
+  /** Told when the user turns the 3D view. */
+  onturn = () => {};
+  hidden = new Set();
+  opacity = 0.5;
+  #window = "auto";
+  #frame = null;
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.nv = new Niivue({
+      // The page takes files itself: NiiVue's way leads past the server.
+      dragAndDropEnabled: false,
+      isRadiologicalConvention: true,
+      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
+      multiplanarShowRender: SHOW_RENDER.ALWAYS,
+      multiplanarPadPixels: 4,
+      dragMode: DRAG_MODE.windowing,
+      crosshairColor: [0.36, 0.78, 1, 0.8],
+      crosshairWidth: 1,
+      crosshairWidthUnit: "mm",
+      crosshairGap: 8,
+      fontColor: [0.8, 0.84, 0.88, 1],
+      maxDrawUndoBitmaps: 32,
+      loadingText: "",
+      logLevel: "error",
+    });
+    this.nv.onLocationChange = () => this.onmove();
+    this.nv.onAzimuthElevationChange = () => this.onturn();
+  }
+
+  async start() {
+    await this.nv.attachToCanvas(this.canvas);
+    this.#matchTheme();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#matchTheme());
+  }
+
+  #matchTheme() {
+    const parts = getComputedStyle(this.canvas).getPropertyValue("--canvas").match(/[0-9a-f]{2}/gi);
+    this.nv.opts.backColor = [...parts.map((part) => parseInt(part, 16) / 255), 1];
+    this.canvas.parentElement.style.backgroundColor = "";
+    this.nv.drawScene();
+  }
+
+  /** Show these layers; the cross-hair stays where it is as long as the scan does. @param {Partial<Layers>} layers */
+  show(layers) {
+    const isNew = layers.image !== this.layers.image;
+    this.layers = { ...NOTHING, ...layers, organs: layers.organs ?? [] };
+    if (isNew) {
+      this.nv.scene.crosshairPos = [0.5, 0.5, 0.5];
+      this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
+      this.#applyWindow();
+    }
+    this.stack();
+  }
+
+  /** Hand NiiVue the layers. While a drawing is open it stands for the label map. */
+  stack() {
+    const { image, labels, uncertainty } = this.layers;
+    this.nv.volumes = [image, this.nv.drawBitmap ? null : labels, uncertainty].filter(Boolean);
+    this.nv.back = image;
+    this.nv.overlays = this.nv.volumes.slice(1);
+    // At once: NiiVue knows where voxels of a scan lie only when it has drawn it.
+    this.#draw();
+  }
+
+  /** Draw anew after a change of colours, window or opacity; the changes of a moment are drawn once. */
+  refresh() {
+    this.#frame ??= requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    const { image, labels, organs } = this.layers;
+    if (!image) return this.nv.drawScene();
+    const table = colourTable(organs, this.hidden);
+    labels?.setColormapLabel(table);
+    if (labels) labels.opacity = this.opacity;
+    this.nv.drawOpacity = this.opacity;
+    if (this.nv.drawBitmap) this.nv.setDrawColormap(table);
+    else this.nv.updateGLVolume();
+  }
+
+  /** @param {{view: string, window: string, opacity: number, outline: boolean, hidden: Set<number>}} look */
+  look({ view, window, opacity, outline, hidden }) {
+    Object.assign(this, { opacity, hidden });
+    this.nv.opts.atlasOutline = outline ? 1 : 0;
+    this.nv.opts.sliceType = VIEWS[view];
+    // The user may have dragged another window: only a new choice takes it back.
+    if (window !== this.#window) {
+      this.#window = window;
+      this.#applyWindow();
+    }
+    this.refresh();
+  }
+
+  #applyWindow() {
+    const { image, scan } = this.layers;
+    if (image) [image.cal_min, image.cal_max] = windowOf(this.#window, image, scan.modality);
+  }
+
+  /** Where the cross-hair is: fractions of the volume towards the patient's right, front and head. */
+  get place() {
+    return [...this.nv.scene.crosshairPos];
+  }
+
+  set place(fractions) {
+    if (!this.layers.image) return;
+    this.nv.scene.crosshairPos = fractions;
+    this.nv.drawScene();
+  }
+
+  get turn() {
+    return [this.nv.scene.renderAzimuth, this.nv.scene.renderElevation];
+  }
+
+  set turn([azimuth, elevation]) {
+    Object.assign(this.nv.scene, { renderAzimuth: azimuth, renderElevation: elevation });
+    this.nv.drawScene();
+  }
+
+  /** @param {number[]} mm a point in NIfTI's world */
+  moveTo(mm) {
+    if (this.layers.image) this.place = this.nv.mm2frac(mm, 0, true);
+  }
+
+  /** Move the cross-hair into an organ. @returns {boolean} whether the scan has it */
+  moveInto(value) {
+    const { image, labels, organs } = this.layers;
+    const voxel = labels && placeOf(labels, organs.findIndex((organ) => organ.value === value) + 1);
+    if (!voxel) return false;
+    this.moveTo(image.hdr.affine.slice(0, 3).map(([x, y, z, at]) => x * voxel[0] + y * voxel[1] + z * voxel[2] + at));
+    return true;
+  }
+
+  /** Move the cross-hair by whole voxels towards the patient's right, front and head. */
+  step(right, front, head) {
+    if (this.layers.image) this.nv.moveCrosshairInVox(right, front, head);
+  }
+
+  /** Enlarge the slices about the cross-hair; a factor of 0 shows them whole again. */
+  zoom(factor) {
+    if (!this.layers.image) return;
+    const enlarged = Math.min(Math.max(this.nv.scene.pan2Dxyzmm[3] * factor, 1), 16);
+    const centre = this.nv.frac2mm(this.nv.scene.crosshairPos);
+    const shift = enlarged > 1 ? [...centre].slice(0, 3).map((mm) => -mm * (1 - 1 / enlarged)) : [0, 0, 0];
+    this.nv.setPan2Dxyzmm([...shift, enlarged]);
+  }
+
+  /** The voxel (x, y, z in stored order, counted from 0) under the cross-hair or at a point of the world. */
+  voxelAt(mm = null) {
+    const fractions = mm ? this.nv.mm2frac(mm, 0, true) : this.nv.scene.crosshairPos;
+    const { hdr, img2RASstart: start, img2RASstep: step } = this.layers.image;
+    const [, width, height] = hdr.dims;
+    const index = [...this.nv.frac2vox(fractions)].reduce((sum, at, axis) => sum + start[axis] + at * step[axis], 0);
+    return [index % width, Math.floor(index / width) % height, Math.floor(index / (width * height))];
+  }
+
+  /** What is under the cross-hair. */
+  probe() {
+    const { image, labels, organs } = this.layers;
+    const [x, y, z] = this.voxelAt();
+    const { dims, scl_slope: slope, scl_inter: inter } = image.hdr;
+    const index = x + dims[1] * (y + dims[2] * z);
+    return { voxel: [x, y, z], value: image.img[index] * (slope || 1) + inter, organ: organs[labels?.img[index] - 1] };
+  }
+}

@@ -1,0 +1,21 @@
+/** Grey windows by name. Those in Hounsfield units are for CT alone. */
+
+export const WINDOWS = {
+  auto: { label: "Auto" },
+  soft: { label: "Soft tissue (CT)", hounsfield: [-160, 240] },
+  lung: { label: "Lung (CT)", hounsfield: [-1350, 150] },
+  bone: { label: "Bone (CT)", hounsfield: [-450, 1050] },
+  full: { label: "Full range" },
+};
+
+/**
+ * @param {string} name
+ * @param {object} image a NiiVue image
+ * @param {string} modality
+ * @returns {number[]} darkest and brightest value
+ */
+export function windowOf(name, image, modality) {
+  if (name === "full") return [image.global_min, image.global_max];
+  const { hounsfield } = WINDOWS[name];
+  return hounsfield && modality === "CT" ? hounsfield : [image.robust_min, image.robust_max];
+}

@@ -1,0 +1,330 @@
+"""The viewer itself, without HTTP: scans, labels and jobs, what becomes of them, and when they go."""
+
+import json
+import re
+import shutil
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psmnet.errors import InputError
+from psmnet.isolated import Isolated
+from psmnet.report.overlay import css_colour
+from psmnet.runtime import package_version
+from psmnet.viewer import intake, schemas
+from psmnet.viewer.changes import Changes
+from psmnet.viewer.database import Database, Row, iso
+from psmnet.viewer.folder import DataFolder, new_id, size_of
+from psmnet.viewer.jobs import OPEN, JobQueue
+from psmnet.viewer.limits import Limits
+from psmnet.viewer.refusals import InUse, NotHere, TooMany
+from psmnet.viewer.runner import Engine, files_of, matches_of
+
+SAMPLES = 3
+SAMPLE_SEED = 2026
+
+
+class Studio:
+    """What a viewer holds and does; its methods may be called from any thread.
+
+    Args:
+        folder: where it keeps everything; the caller holds its lock.
+        limits: of what it takes in.
+        engine: how jobs are done.
+    """
+
+    def __init__(self, folder: DataFolder, limits: Limits, engine: Engine) -> None:
+        self.folder = folder
+        self.limits = limits
+        self.engine = engine
+        self.changes = Changes()
+        self.database = Database(folder.database)
+        self._intake: Isolated[intake.Ask, intake.Facts] = Isolated(partial(intake.setup, limits))
+        self._intake_turn = threading.Lock()
+        self._queue = JobQueue(self.database, folder, limits, engine, self.changes.announce, self.tidy)
+
+    def start(self) -> None:
+        """Begin to work."""
+        for leftover in (self.folder.root / "incoming").iterdir():
+            leftover.unlink()
+        self._sweep()
+        self._queue.start()
+
+    def stop(self) -> None:
+        """End work; nothing is lost."""
+        self._queue.stop()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._intake.close()
+        self.database.close()
+
+    # ---- scans ---------------------------------------------------------------------------------------------------
+
+    def scans(self) -> list[schemas.Scan]:
+        """All scans, the oldest first."""
+        return [self._shown(row) for row in self.database.scans()]
+
+    def scan(self, scan_id: str) -> schemas.Scan:
+        """One scan."""
+        return self._shown(self._scan(scan_id))
+
+    def require_room(self) -> None:
+        """Refuse an upload where there is no room for it.
+
+        Raises:
+            TooMany: scans or bytes.
+        """
+        if len(self.database.scans()) >= self.limits.scans:
+            raise TooMany(f"{self.limits.scans} scans are here already", "delete some")
+        if size_of(self.folder.root / "scans") > self.limits.stored_bytes:
+            raise TooMany(f"uploads fill {self.limits.stored_bytes >> 30} GiB", "delete some scans")
+
+    def add_scan(self, received: Path, name: str) -> schemas.Scan:
+        """Take a scan in.
+
+        Raises:
+            PsmnetError: it can't be used.
+        """
+        scan_id = new_id()
+        folder = self.folder.scan(scan_id)
+        name = intake.printable(name)
+        facts = self._taken(intake.TakeScan(received, name, folder, self.limits), folder)
+        self.database.add_scan(scan_id, time.time(), facts | {"sample": False})
+        return self.scan(scan_id)
+
+    def add_labels(
+        self, scan_id: str, received: Path, name: str, corrects: str | None = None, values: tuple[int, ...] = ()
+    ) -> schemas.LabelSet:
+        """Take labels of a scan in.
+
+        Args:
+            scan_id: the scan.
+            received: the file.
+            name: what it is called.
+            corrects: the job whose mask was drawn over, if one was.
+            values: label values of the drawn mask's voxels from 1 on.
+
+        Raises:
+            PsmnetError: they can't be used.
+        """
+        scan = self._scan(scan_id)
+        if len(self.database.labels_of(scan_id)) >= self.limits.label_sets:
+            raise TooMany(f"the scan has {self.limits.label_sets} label sets", "delete some")
+        names: dict[int, str] = {}
+        if corrects is not None:
+            job = self.job(corrects)
+            if job.query != scan_id or job.result is None:
+                raise InputError("that job has no mask of this scan", "correct a finished job of it")
+            names = {organ.value: organ.name for organ in job.result.organs}
+            if not set(values) <= names.keys():
+                raise InputError(f"values {sorted(set(values) - names.keys())} are no organs of that job", "leave them")
+        labels_id = new_id()
+        folder = self.folder.labels(scan_id, labels_id)
+        source = self.folder.scan(scan_id) / scan["source"]
+        ask = intake.TakeLabels(
+            received, intake.printable(name), source, folder, self.limits, values if corrects else None, names
+        )
+        facts = self._taken(ask, folder) | {"origin": "corrected" if corrects else "upload"}
+        if not self.database.add_labels(labels_id, scan_id, time.time(), facts):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise NotHere("the scan has been deleted meanwhile", "upload it again")
+        return self.labels(labels_id)
+
+    def add_samples(self) -> list[schemas.Scan]:
+        """Drawn patients; those that are there already are not drawn again."""
+        there = [row["id"] for row in self.database.scans() if row["sample"]]
+        for number in range(len(there), SAMPLES):
+            scan_id, labels_id = new_id(), new_id()
+            folder, labels_folder = self.folder.scan(scan_id), self.folder.labels(scan_id, labels_id)
+            ask = intake.DrawSample(SAMPLE_SEED + number, f"patient {number + 1}", folder, labels_folder)
+            facts = self._taken(ask, folder, labels_folder)
+            labels, now = facts.pop("labels"), time.time()
+            self.database.add_scan(scan_id, now, facts | {"sample": True})
+            self.database.add_labels(labels_id, scan_id, now, labels | {"origin": "sample"})
+            there.append(scan_id)
+        return [self.scan(scan_id) for scan_id in there]
+
+    def labels(self, labels_id: str) -> schemas.LabelSet:
+        """One label set."""
+        row = self.database.labels(labels_id)
+        if row is None:
+            raise NotHere(f"no label set {labels_id}", "it may have been deleted")
+        return _label_set(row)
+
+    def remove_scan(self, scan_id: str) -> None:
+        """Delete a scan and its labels, unless a job still needs it."""
+        self._scan(scan_id)
+        if scan_id in self.database.scans_in_use():
+            raise InUse("a job still needs this scan", "wait for it, or cancel it")
+        self.database.remove_scan(scan_id)
+        shutil.rmtree(self.folder.scan(scan_id), ignore_errors=True)
+
+    def remove_labels(self, labels_id: str) -> None:
+        """Delete a label set, unless a job still needs its scan."""
+        labels = self.labels(labels_id)
+        if labels.scan in self.database.scans_in_use():
+            raise InUse("a job still needs these labels", "wait for it, or cancel it")
+        self.database.remove_labels(labels_id)
+        shutil.rmtree(self.folder.labels(labels.scan, labels_id), ignore_errors=True)
+
+    def view(self, scan_id: str) -> Path:
+        """The file in which the page sees a scan."""
+        self._scan(scan_id)
+        return self.folder.scan(scan_id) / intake.VIEW_NAME
+
+    def labels_file(self, labels_id: str) -> Path:
+        """The file of a label set."""
+        return self.folder.labels(self.labels(labels_id).scan, labels_id) / intake.LABELS_NAME
+
+    # ---- jobs ----------------------------------------------------------------------------------------------------
+
+    def jobs(self, newer_than: int = 0) -> list[schemas.Job]:
+        """Jobs that were changed after a revision, the oldest first."""
+        return [_job(row) for row in self.database.jobs(newer_than)]
+
+    def job(self, job_id: str) -> schemas.Job:
+        """One job."""
+        row = self.database.job(job_id)
+        if row is None:
+            raise NotHere(f"no job {job_id}", "it may have been deleted")
+        return _job(row)
+
+    def add_job(self, asked: schemas.NewJob) -> schemas.Job:
+        """Let a job wait.
+
+        Raises:
+            NotHere: a scan or label set that is not there.
+            InputError: a support that is the query's own, or a reference of another scan.
+            TooMany: jobs.
+        """
+        self._scan(asked.query)
+        for labels_id in asked.supports:
+            if self.labels(labels_id).scan == asked.query:
+                raise InputError("the scan can't be segmented from its own labels", "choose another scan")
+        if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
+            raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
+        job_id = new_id()
+        if not self.database.add_job(job_id, time.time(), asked.model_dump(), self.limits.waiting):
+            raise TooMany(f"{self.limits.waiting} jobs wait already", "wait for some, or cancel them")
+        self.changes.announce()
+        self._queue.wake()
+        return self.job(job_id)
+
+    def cancel(self, job_id: str) -> schemas.Job:
+        """Give a job up."""
+        self.job(job_id)
+        self._queue.cancel(job_id)
+        return self.job(job_id)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a job and what it made."""
+        self.cancel(job_id)
+        self.database.remove_job(job_id)
+        shutil.rmtree(self.folder.job(job_id), ignore_errors=True)
+        self.changes.announce()
+
+    def file(self, job_id: str, name: str) -> Path:
+        """A file that a job made.
+
+        Raises:
+            NotHere: the job made none of that name.
+        """
+        job = self.job(job_id)
+        if job.result is None or name not in job.result.files:
+            raise NotHere("the job has no such file", "see result.files")
+        return files_of(self.folder.job(job_id))[name]
+
+    def matches(self, job_id: str) -> schemas.Matches:
+        """Which labelled slices served which."""
+        job = self.job(job_id)
+        if job.result is None:
+            raise NotHere(f"the job is {job.state}", "wait until it is done")
+        return schemas.Matches.model_validate(matches_of(self.folder.job(job_id), job.supports))
+
+    def health(self) -> schemas.Health:
+        """How it is."""
+        counts = self.database.counts()
+        return schemas.Health(
+            status="ok",
+            version=package_version(),
+            device=self.engine.device,
+            waiting=counts.get("waiting", 0),
+            running=counts.get("running", 0),
+            stored_bytes=size_of(self.folder.root),
+            limit_bytes=2 * self.limits.stored_bytes,
+        )
+
+    # ---- what goes -----------------------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Delete uploads that are too old, and the oldest results where they take too much room."""
+        oldest, needed = time.time() - 3600 * self.limits.keep_hours, self.database.scans_in_use()
+        for row in self.database.scans():
+            if row["created"] < oldest and row["id"] not in needed:
+                self.database.remove_scan(row["id"])
+                shutil.rmtree(self.folder.scan(row["id"]), ignore_errors=True)
+        over = [row for row in self.database.jobs() if row["state"] not in OPEN]
+        sizes = {row["id"]: size_of(self.folder.job(row["id"])) for row in over}
+        total = sum(sizes.values())
+        for row in over[:-1]:  # the newest stays, however large
+            if total <= self.limits.stored_bytes:
+                break
+            total -= sizes[row["id"]]
+            self.remove_job(row["id"])
+
+    def _sweep(self) -> None:
+        """Remove folders that a killed server left without a row."""
+        for kind, known in (("scans", self.database.scans()), ("jobs", self.database.jobs())):
+            ids = {row["id"] for row in known}
+            for path in (self.folder.root / kind).iterdir():
+                if path.name not in ids:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def _taken(self, ask: intake.Ask, *folders: Path) -> Row:
+        """Let the intake do something into new folders; they go again if it fails."""
+        try:
+            for folder in folders:
+                folder.mkdir(parents=True, mode=0o700)
+            with self._intake_turn:
+                return self._intake.run(ask, self.limits.intake_s)
+        except BaseException as error:
+            shutil.rmtree(folders[0], ignore_errors=True)
+            if isinstance(error, InputError):
+                raise InputError(_discreet(error.what, self.folder.root), error.remedy) from error
+            raise
+
+    def _scan(self, scan_id: str) -> Row:
+        row = self.database.scan(scan_id)
+        if row is None:
+            raise NotHere(f"no scan {scan_id}", "it may have been deleted")
+        return row
+
+    def _shown(self, row: Row) -> schemas.Scan:
+        return schemas.Scan(
+            **{name: row[name] for name in ("id", "name", "size", "spacing_mm", "modality", "sample")},
+            created=str(iso(row["created"])),
+            expires=iso(row["created"] + 3600 * self.limits.keep_hours),
+            labels=[_label_set(labels) for labels in self.database.labels_of(row["id"])],
+        )
+
+
+def _label_set(row: Row) -> schemas.LabelSet:
+    organs = [schemas.Organ(**organ, colour=css_colour(organ["value"])) for organ in row["organs"]]
+    facts: dict[str, Any] = {name: row[name] for name in ("id", "scan", "name", "origin")}
+    return schemas.LabelSet(**facts, organs=organs, created=str(iso(row["created"])))
+
+
+def _job(row: Row) -> schemas.Job:
+    facts: dict[str, Any] = {name: row[name] for name in ("id", "state", "progress", "stage", "error")}
+    times: dict[str, Any] = {name: iso(row[name]) for name in ("created", "started", "finished")}
+    result = None if row["result"] is None else schemas.Result.model_validate_json(row["result"])
+    return schemas.Job(**facts, **times, **json.loads(row["request"]), result=result)
+
+
+def _discreet(text: str, root: Path) -> str:
+    """An error that tells no folder of the server's, nor the names that it gives to files."""
+    text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", "the file", text)
+    return re.sub(r"\b(source|view|labels)\.(nii\.gz|nii|nrrd|seg\.nrrd|mha|dcm)\b", "the file", text)

@@ -1,0 +1,73 @@
+"""A viewer that listens, for tests: in a thread of this process, with a client that knows its token."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from psmnet.viewer.app import create_app
+from psmnet.viewer.folder import DataFolder
+from psmnet.viewer.limits import Limits
+from psmnet.viewer.runner import Engine
+from psmnet.viewer.server import Address
+from psmnet.viewer.studio import Studio
+
+TOKEN = "a-token-for-tests"
+PATIENCE_S = 120.0
+
+
+@contextlib.contextmanager
+def listening(root: Path, weights: str, limits: Limits | None = None) -> Iterator[httpx.Client]:
+    """A server and a client of it."""
+    studio = Studio(DataFolder(root), limits or Limits(), Engine(weights, threads=1))
+    address = Address(port=0)
+    socket = address.bound()
+    port = socket.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(studio, TOKEN, address.hosts(port)), log_level="error", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", headers=headers, timeout=PATIENCE_S) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        socket.close()
+        studio.close()
+
+
+def upload(client: httpx.Client, path: Path, name: str | None = None) -> Any:
+    """A scan."""
+    answer = client.post("/scans", params={"name": name or path.name}, content=path.read_bytes())
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def upload_labels(client: httpx.Client, scan: str, path: Path, name: str | None = None, **more: str) -> Any:
+    """Labels of a scan."""
+    answer = client.post(f"/scans/{scan}/labels", params={"name": name or path.name, **more}, content=path.read_bytes())
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def finished(client: httpx.Client, job: str, wanted: str = "done") -> Any:
+    """A job when it is over."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        found = client.get(f"/jobs/{job}").json()
+        if found["state"] not in ("waiting", "running"):
+            assert found["state"] == wanted, found
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"job {job} is not over after {PATIENCE_S} s")

@@ -1,0 +1,71 @@
+"""Who is let in, and what every answer carries."""
+
+import httpx
+import pytest
+
+from psmnet.viewer.guard import HEADERS
+
+
+def bare(room, path, **headers):
+    """A request without the client's own headers."""
+    return httpx.get(str(room.client.base_url).removesuffix("/api/") + path, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "token", [None, "", "Bearer", "Bearer wrong", "Basic YTpi", "bearer a-token-for-tests", "Bearer \x80"]
+)
+def test_the_api_wants_the_token(room, token):
+    answer = bare(room, "/api/health", **({} if token is None else {"Authorization": token.encode("latin-1")}))
+    assert answer.status_code == 401
+    assert "token is missing or wrong" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/scans", "/api/nothing", "/api", "/api/events"])
+def test_all_of_the_api_wants_it(room, path):
+    assert bare(room, path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/static/look.css", "/static/index.html"])
+def test_the_page_alone_is_free(room, path):
+    assert bare(room, path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static//etc/passwd", "/docs", "/redoc"],
+)
+def test_nothing_else_is(room, path):
+    assert bare(room, path).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:80", ""])
+def test_another_host_is_refused_as_dns_rebinding_would_send_it(room, host):
+    for path in ("/", "/api/health"):
+        assert bare(room, path, Host=host).status_code in (400, 403)
+
+
+def test_localhost_is_this_host_too(room):
+    port = room.client.base_url.port
+    assert bare(room, "/", Host=f"localhost:{port}").status_code == 200
+    assert bare(room, "/", Host=f"LOCALHOST:{port}").status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1", "https://127.0.0.1:1"])
+def test_another_origin_is_refused_even_with_the_token(room, origin):
+    answer = room.client.post("/samples", headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert "another site" in answer.json()["detail"]
+
+
+def test_the_own_origin_is_let_in(room):
+    port = room.client.base_url.port
+    assert room.client.get("/health", headers={"Origin": f"http://127.0.0.1:{port}"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api/health", "/nothing"])
+def test_every_answer_carries_the_policy(room, path):
+    headers = bare(room, path).headers
+    assert HEADERS.items() <= {name: headers.get(name) for name in HEADERS}.items()
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe-inline" not in headers["content-security-policy"]
+    assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
