@@ -18,7 +18,7 @@ from psmnet.viewer.server import Address
 from psmnet.viewer.studio import Studio
 
 TOKEN = "a-token-for-tests"
-PATIENCE_S = 120.0
+PATIENCE_S = 900.0
 
 
 @contextlib.contextmanager

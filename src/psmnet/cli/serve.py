@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet import runtime
+from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, threads_option, weights_option
 from psmnet.lock import locked
@@ -66,12 +67,18 @@ def command(
             console.out.print(f"deleted: {folder.purge() / MIB:.1f} MiB in {root}")
             return
         runtime.pick_device(device)
+        if weights is not None:
+            load_weights(weights)  # a job would only fail later
         limits = Limits(keep_hours=keep_hours, upload_bytes=max_upload * MIB, stored_bytes=max_stored * MIB)
         address = Address(host, port, names)
-        if not address.is_local:
-            console.err.print(f"note: other machines can reach {host}; without TLS they can read along, too")
+
+        def say(line: str) -> None:
+            console.out.print(line)
+            if not address.is_local:
+                console.err.print(f"note: other machines can reach {host}, and without TLS they can read along")
+
         studio = Studio(folder, limits, Engine(weights or "bundled", device, threads))
         with closing(studio):
             if demo:
                 studio.add_samples()
-            serve(studio, address, open_browser=open_browser, say=console.out.print)
+            serve(studio, address, open_browser=open_browser, say=say)

@@ -18,12 +18,17 @@ export function onMissingToken(ask) {
   askForToken = ask;
 }
 
-/** Keep the token of the address out of sight and out of the history. */
+/**
+ * Keep the token of the address out of sight and out of the history.
+ *
+ * @returns {?string} the token, if there was one
+ */
 export function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
+  if (!token) return null;
   sessionStorage.setItem(KEPT, token);
   history.replaceState(null, "", location.pathname + location.search);
+  return token;
 }
 
 async function newToken() {

@@ -19,6 +19,7 @@ export function startBrush() {
   $("#use-correction").addEventListener("click", (event) => attempt(use, event.currentTarget));
   $("#brush-size").addEventListener("input", hold);
   $("#brush-fill").addEventListener("change", hold);
+  addEventListener("beforeunload", (event) => state.correcting && event.preventDefault());
   watch(["jobs", "shownJob", "mask", "correcting"], render);
   render();
 }
@@ -30,14 +31,13 @@ function render() {
 
 function start() {
   job = shownJob();
-  const { nv, layers } = queryViewer();
-  if (state.mask !== "result" || !layers.labels) return complain("Choose the result above the query first: it is what is corrected.");
-  if (layers.organs.length > MOST_ORGANS) return complain(`A drawing has room for ${MOST_ORGANS} organs; segment fewer.`);
-  set({ correcting: true });
-  // Slices are corrected one by one; colours that bleed into each other would hide where an organ ends.
-  nv.loadDrawing(layers.labels);
-  nv.setDrawingEnabled(true);
-  queryViewer().stack();
+  const isInView = $("#query").dataset.shown === job.id;
+  if (!isInView) return complain("Lay the result over the query first: it is what is corrected.");
+  const hasRoom = job.result.organs.length <= MOST_ORGANS;
+  if (!hasRoom) return complain(`A drawing has room for ${MOST_ORGANS} organs; segment fewer.`);
+  // Whatever is hidden would be drawn over unseen.
+  set({ correcting: true, hidden: new Set() });
+  queryViewer().openDrawing();
   pen = 1;
   renderPens();
   hold();
@@ -45,19 +45,20 @@ function start() {
 }
 
 function renderPens() {
-  const pens = [...job.result.organs.map(({ colour, name }) => [swatch(colour), words(name)]), [make("span", { className: "swatch rubber" }), "Eraser"]];
-  const radios = pens.map(([mark, name], place) => {
-    const value = place < job.result.organs.length ? place + 1 : 0;
-    const radio = make("input", {
-      type: "radio",
-      name: "pen",
-      checked: value === pen,
-      "data-pen": value,
-      onchange: () => choosePen(value),
-    });
-    return make("label", { className: "choice" }, radio, mark, name);
+  const organs = job.result.organs.map(({ colour, name }, place) => penOf(place + 1, swatch(colour), words(name)));
+  const eraser = penOf(0, make("span", { className: "swatch rubber" }), "Eraser");
+  $("#pens").replaceChildren(...organs, eraser);
+}
+
+function penOf(value, mark, name) {
+  const radio = make("input", {
+    type: "radio",
+    name: "pen",
+    checked: value === pen,
+    "data-pen": value,
+    onchange: () => choosePen(value),
   });
-  $("#pens").replaceChildren(...radios);
+  return make("label", { className: "choice" }, radio, mark, name);
 }
 
 /** @param {number} value an organ's rank, 0 for the eraser */
@@ -92,10 +93,7 @@ function leave() {
 }
 
 function close() {
-  const { nv } = queryViewer();
-  nv.setDrawingEnabled(false);
-  nv.closeDrawing();
-  queryViewer().stack();
+  queryViewer().closeDrawing();
   set({ correcting: false });
 }
 
@@ -114,5 +112,6 @@ async function use() {
 async function drawing() {
   const bytes = await queryViewer().nv.saveImage({ filename: "", isSaveDrawing: true, volumeByIndex: 0 });
   const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
-  return new File([await new Response(packed).blob()], "corrected.nii.gz");
+  const earlier = scanOf(job.query).labels.filter(({ origin }) => origin === "corrected").length;
+  return new File([await new Response(packed).blob()], `correction ${earlier + 1}.nii.gz`);
 }

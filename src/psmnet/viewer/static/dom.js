@@ -10,7 +10,7 @@ export function make(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(props)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key in node && key !== "list") node[key] = value;
+    else if (key in node) node[key] = value;
     else if (value !== null && value !== false) node.setAttribute(key, value);
   }
   node.append(...children.flat().filter((child) => child !== null && child !== false && child !== undefined));

@@ -15,6 +15,8 @@ export function duration(seconds) {
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${round(seconds / 3600, 1)} h`;
 }
 
+export const room = (bytes) =>
+  bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${round(bytes / 2 ** 30, 1)} GiB`;
 export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 /** "right_kidney" reads better as "right kidney". */

@@ -1,21 +1,29 @@
 /** Files that the user gives: which are scans, which are labels, and of which scan. */
 
 import * as api from "./api.js";
-import { $, make } from "./dom.js";
+import { bundled, filesOf } from "./folders.js";
 import { plural } from "./format.js";
 import { attempt, say } from "./notices.js";
+import { ask } from "./question.js";
 import { putScan, set, state } from "./state.js";
 
-const LABEL_WORD = /(^|[^a-z])(labels?|labelmap|seg(mentation)?s?|masks?|gt|truth|annotations?|rois?|contours?)(?=[^a-z]|$)/gi;
+const LABEL_WORD =
+  /(^|[^a-z])(labels?|labelmap|seg(mentation)?s?|masks?|gt|truth|annotations?|rois?|contours?)(?=[^a-z]|$)/gi;
 const SCAN_WORD = /(^|[^a-z])(image|img|scan|volume|vol|ct|mri?)(?=[^a-z]|$)|_0000(?=\.|$)/gi;
 const ENDING = /\.(nii|nii\.gz|seg\.nrrd|nrrd|mha|zip|dcm)$/i;
+
+/** Whether `name` and a scan called as nnU-Net calls them belong together: case_0000.nii.gz and case.nii.gz. */
+const isBesideChannel = (name, names) => names.includes(name.replace(ENDING, "_0000$&"));
 
 /** A lone DICOM file holds a segmentation: scans of many slices come zipped. */
 const looksLikeLabels = (name) => name.search(LABEL_WORD) >= 0 || /\.dcm$/i.test(name);
 
 /** What a file's name says of the patient, once what it says of the file is gone. */
 const patient = (name) =>
-  name.replace(ENDING, "").replace(LABEL_WORD, " ").replace(SCAN_WORD, " ").replace(/[^a-z0-9]+/gi, " ").trim().toLowerCase();
+  [ENDING, LABEL_WORD, SCAN_WORD, /[^a-z0-9]+/gi]
+    .reduce((rest, told) => rest.replace(told, " "), name)
+    .trim()
+    .toLowerCase();
 
 /**
  * Guess what files are from their names.
@@ -26,7 +34,7 @@ const patient = (name) =>
  *   scan (its id), or null where that is anyone's guess
  */
 export function guess(names, known) {
-  const isLabels = names.map(looksLikeLabels);
+  const isLabels = names.map((name) => looksLikeLabels(name) || isBesideChannel(name, names));
   const fresh = names.map((name, place) => ({ id: place, name })).filter(({ id }) => !isLabels[id]);
   const candidates = fresh.length ? fresh : known;
   return names.map((name, place) => {
@@ -37,8 +45,9 @@ export function guess(names, known) {
   });
 }
 
-/** Upload files; where their names leave it open what they are, ask. @param {File[]} files */
-export async function takeIn(files) {
+/** Upload files; where their names leave it open what they are, ask. @param {File[]} given */
+export async function takeIn(given) {
+  const files = await bundled(given);
   if (!files.length) return;
   let plan = guess(files.map((file) => file.name), state.scans);
   if (plan.some(({ labels, of }) => labels && of === null)) plan = await ask(files, plan);
@@ -57,12 +66,17 @@ export async function takeIn(files) {
     if (!state.query) set({ query: scan.id });
   }
   for (const [place, file] of files.entries()) {
-    if (plan[place].labels && ids.has(plan[place].of)) taken += await takeInLabels(ids.get(plan[place].of), file);
+    const { labels, of } = plan[place];
+    if (labels && ids.has(of)) taken += await takeInLabels(ids.get(of), file);
   }
   say(taken === files.length ? `${plural(taken, "file")} read.` : `${taken} of ${plural(files.length, "file")} read.`);
 }
 
-/** Upload a label file of a scan; the first label set becomes the support. @returns {Promise<boolean>} whether it is there */
+/**
+ * Upload a label file of a scan; the first label set becomes the support.
+ *
+ * @returns {Promise<boolean>} whether it is there
+ */
 export async function takeInLabels(scanId, file) {
   say(`Reading ${file.name} …`);
   const labels = await attempt(() => api.addLabels(scanId, file));
@@ -74,32 +88,6 @@ export async function takeInLabels(scanId, file) {
   const unlabelled = state.scans.find((scan) => !scan.labels.length);
   set({ supports: [labels.id], query: state.query === scanId ? (unlabelled?.id ?? null) : state.query });
   return true;
-}
-
-/** @returns {Promise<?ReturnType<typeof guess>>} null when the user thinks better of it */
-function ask(files, plan) {
-  const dialog = $("#intake");
-  const scans = [...files.entries()].filter(([place]) => !plan[place].labels);
-  const targets = [...scans.map(([place, file]) => [`new ${place}`, file.name]), ...state.scans.map((s) => [s.id, s.name])];
-  const selects = files.map((file, place) => {
-    const options = [["", "Scan"], ...targets.filter(([value]) => value !== `new ${place}`).map(([value, name]) => [value, `Labels of ${name}`])];
-    const select = make("select", { "aria-label": file.name }, ...options.map(([value, text]) => make("option", { value }, text)));
-    const { labels, of } = plan[place];
-    if (labels) select.value = typeof of === "number" ? `new ${of}` : (of ?? options[1]?.[0] ?? "");
-    return select;
-  });
-  $("tbody", dialog).replaceChildren(
-    ...files.map((file, place) => make("tr", {}, make("th", { scope: "row" }, file.name), make("td", {}, selects[place]))),
-  );
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "take" ? selects.map(chosen) : null), { once: true });
-  });
-}
-
-function chosen({ value }) {
-  return { labels: Boolean(value), of: value.startsWith("new ") ? Number(value.slice(4)) : value || null };
 }
 
 /** Files dropped anywhere on the page. */
@@ -119,6 +107,7 @@ export function acceptDrops() {
     event.preventDefault();
     event.stopPropagation();
     mark(0);
-    void takeIn([...event.dataTransfer.files]);
+    const files = filesOf(event.dataTransfer);
+    void attempt(async () => takeIn(await files));
   });
 }

@@ -35,6 +35,7 @@ export function dropJob(id) {
 export async function refreshJobs() {
   const jobs = new Map((await api.jobs()).map((job) => [job.id, job]));
   set({ jobs, shownJob: jobs.has(state.shownJob) ? state.shownJob : null });
+  if (jobs.get(state.awaited)?.state === "done") showJob(state.awaited);
 }
 
 /** Bring a job's result into view. */
@@ -67,7 +68,8 @@ function makeRow({ id }) {
     className: "quiet",
     onclick: (event) => attempt(async () => (await api.removeJob(id), dropJob(id)), event.currentTarget),
   }, "Remove");
-  const node = make("li", { className: "job", "data-job": id }, make("div", { className: "job-line" }, show, cancel, remove), bar, error);
+  const line = make("div", { className: "job-line" }, show, cancel, remove);
+  const node = make("li", { className: "job", "data-job": id }, line, bar, error);
 
   function update(job) {
     const isOpen = OPEN.has(job.state);

@@ -1,5 +1,5 @@
 /**
- * Label maps for drawing. Label values reach 65535, a drawing has room for 255 and a colour table grows with the
+ * Label maps as they are drawn. Label values reach 65535, a drawing has room for 255 and a colour table grows with the
  * largest value: voxels hold the organ's rank 1..n in a list of organs instead.
  */
 
@@ -8,15 +8,14 @@ const NIFTI_INTENT_LABEL = 1002;
 export const MOST_ORGANS = 255;
 
 /**
- * @param {object} image a NiiVue image whose voxels are label values; afterwards they are ranks
+ * @param {object} image a NiiVue image whose voxels are label values; afterwards they are ranks, kept as `ranks`
  * @param {import("./state.js").Organ[]} organs those beyond MOST_ORGANS are left out
  */
 export function toRanks(image, organs) {
   const ranks = new Uint8Array(65536);
   organs.slice(0, MOST_ORGANS).forEach((organ, place) => (ranks[organ.value] = place + 1));
-  const voxels = new Uint8Array(image.img.length);
-  for (let i = 0; i < voxels.length; i++) voxels[i] = ranks[image.img[i]];
-  image.img = voxels;
+  image.ranks = translated(image.img, ranks);
+  image.img = image.ranks;
   Object.assign(image.hdr, {
     datatypeCode: NIFTI_UINT8,
     numBitsPerVoxel: 8,
@@ -24,6 +23,26 @@ export function toRanks(image, organs) {
     scl_inter: 0,
     intent_code: NIFTI_INTENT_LABEL,
   });
+}
+
+function translated(voxels, table) {
+  const others = new Uint8Array(voxels.length);
+  for (let i = 0; i < others.length; i++) others[i] = table[voxels[i]];
+  return others;
+}
+
+/**
+ * Leave hidden organs out of the voxels that are drawn: a clear colour would not do, they would keep their outlines.
+ *
+ * @param {object} image
+ * @param {import("./state.js").Organ[]} organs
+ * @param {Set<number>} hidden values
+ */
+export function leaveOut(image, organs, hidden) {
+  if (image.leftOut === hidden) return;
+  image.leftOut = hidden;
+  const kept = Uint8Array.from({ length: 256 }, (_, rank) => (hidden.has(organs[rank - 1]?.value) ? 0 : rank));
+  image.img = hidden.size ? translated(image.ranks, kept) : image.ranks;
 }
 
 /**
@@ -57,7 +76,7 @@ export function placeOf(image, rank) {
   for (let plane = 0; plane < depth; plane++) {
     const sum = { count: 0, plane, x: 0, y: 0 };
     for (let i = 0; i < area; i++) {
-      if (image.img[plane * area + i] !== rank) continue;
+      if (image.ranks[plane * area + i] !== rank) continue;
       sum.count += 1;
       sum.x += i % width;
       sum.y += Math.floor(i / width);
@@ -68,7 +87,7 @@ export function placeOf(image, rank) {
   const middle = [best.x / best.count, best.y / best.count];
   let [nearest, place] = [Infinity, null];
   for (let i = 0; i < area; i++) {
-    if (image.img[best.plane * area + i] !== rank) continue;
+    if (image.ranks[best.plane * area + i] !== rank) continue;
     const [x, y] = [i % width, Math.floor(i / width)];
     const distance = Math.hypot(x - middle[0], y - middle[1]);
     if (distance < nearest) [nearest, place] = [distance, [x, y, best.plane]];

@@ -1,29 +1,40 @@
-/** The page: every part is started, then the server is followed for good. */
+/** The page: every part is started, then the server is followed for as long as the page lives. */
 
-import { onMissingToken, takeTokenFromAddress } from "./api.js";
+import { health, onMissingToken, takeTokenFromAddress } from "./api.js";
 import { startBrush } from "./brush.js";
 import { $ } from "./dom.js";
 import { startDownloads } from "./downloads.js";
 import { follow } from "./events.js";
+import { room } from "./format.js";
 import { acceptDrops } from "./intake.js";
 import { dropJob, putJob, refreshJobs, startJobs } from "./jobs.js";
 import { startMatches } from "./matches.js";
-import { complain } from "./notices.js";
+import { attempt, complain } from "./notices.js";
 import { startOrgans } from "./organs.js";
 import { refreshScans, startScans } from "./scans.js";
 import { startSetup } from "./setup.js";
 import { startShortcuts } from "./shortcuts.js";
-import { recallChoices } from "./state.js";
-import { askForToken } from "./token.js";
+import { recallChoices, scanOf } from "./state.js";
+import { answer, askForToken } from "./token.js";
 import { startToolbar } from "./toolbar.js";
 import { startViewers } from "./viewers.js";
 
 async function start() {
   onMissingToken(askForToken);
   takeTokenFromAddress();
+  addEventListener("hashchange", () => answer(takeTokenFromAddress()));
   recallChoices();
   await startViewers();
-  for (const part of [startToolbar, startScans, startSetup, startJobs, startOrgans, startMatches, startDownloads, startBrush, startShortcuts, acceptDrops]) part();
+  startToolbar();
+  startScans();
+  startSetup();
+  startJobs();
+  startOrgans();
+  startMatches();
+  startDownloads();
+  startBrush();
+  startShortcuts();
+  acceptDrops();
   void follow({ opened, event, lost: () => showConnection(false) });
 }
 
@@ -31,12 +42,20 @@ async function opened() {
   await refreshScans();
   await refreshJobs();
   showConnection(true);
+  await showServer();
   document.documentElement.dataset.ready = "true";
+}
+
+async function showServer() {
+  const { version, device, stored_bytes: stored, limit_bytes: limit } = await health();
+  $("#server").textContent = `psmnet ${version} on ${device}, ${room(stored)} of ${room(limit)} used`;
 }
 
 function event(name, data) {
   if (name === "job") putJob(data);
   if (name === "gone") dropJob(data.id);
+  // Another window of this page has brought in a scan.
+  if (name === "job" && !scanOf(data.query) && data.state === "waiting") void attempt(refreshScans);
 }
 
 function showConnection(isThere) {

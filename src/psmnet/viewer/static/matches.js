@@ -45,12 +45,13 @@ function render() {
   $("#matches-card").hidden = !isShown;
   if (!isShown || !asked.organs) return;
   asked.axis ??= slicingAxis(asked.organs);
-  const slice = queryViewer().voxelAt()[asked.axis] + 1;
+  const slice = queryViewer().probe().voxel[asked.axis] + 1;
   const served = job.result.organs.map((organ) => [organ, matchOf(organ, slice)]).filter(([, match]) => match);
   $("#matches-slice").textContent = `Slice ${slice} of the query was compared with these slices:`;
   $("#no-matches").hidden = served.length > 0;
   const titles = job.supports.map((id) => titleOf(labelsOf(id)));
-  refill($("#matches"), [job.id, slice, titles], () => served.map(([organ, match]) => rowOf(organ, match, titles.length > 1)));
+  const rows = () => served.map(([organ, match]) => rowOf(organ, match, titles.length > 1));
+  refill($("#matches"), [job.id, slice, titles], rows);
 }
 
 const matchOf = ({ value }, slice) => asked.organs[value]?.find((one) => one.slice === slice && one.served.length);
@@ -71,5 +72,6 @@ function rowOf(organ, match, areSeveral) {
     );
     return make("div", { className: "served" }, areSeveral && make("small", {}, title), ...buttons);
   });
-  return make("li", { "data-match": organ.value }, make("span", {}, swatch(organ.colour), words(organ.name)), ...served);
+  const name = make("span", {}, swatch(organ.colour), words(organ.name));
+  return make("li", { "data-match": organ.value }, name, ...served);
 }

@@ -24,7 +24,8 @@ export function startOrgans() {
 function render() {
   const result = shownJob()?.result;
   const organs = result?.organs ?? organsOf(supportsInView());
-  const metrics = Object.keys(METRICS).filter((key) => organs.some((organ) => typeof organ.metrics?.[key] === "number"));
+  const isMeasured = (key) => organs.some((organ) => typeof organ.metrics?.[key] === "number");
+  const metrics = Object.keys(METRICS).filter(isMeasured);
   $("#organs-card").hidden = !organs.length;
   $("#all-organs").hidden = !state.hidden.size;
   refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(result, metrics)]);

@@ -2,8 +2,7 @@
 
 import * as api from "./api.js";
 import { toRanks } from "./labelmap.js";
-
-const { NVImage } = window.niivue;
+import { NVImage } from "./niivue.js";
 
 const MOST_KEPT = 8;
 const CLEARLY_UNCERTAIN = 0.2;

@@ -5,7 +5,7 @@ import { $, keepRows, make, refill, swatch } from "./dom.js";
 import { plural, size, spacing, words } from "./format.js";
 import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
-import { dropLostChoices, scanOf, set, state, watch } from "./state.js";
+import { dropLostChoices, putScan, scanOf, set, state, watch } from "./state.js";
 
 const FILES = ".nii,.gz,.nrrd,.mha,.zip,.dcm";
 
@@ -24,21 +24,23 @@ export function startScans() {
 export async function refreshScans() {
   set({ scans: await api.scans() });
   dropLostChoices();
+  if (!state.supports.length && !state.query) set(firstChoice(state.scans));
+}
+
+/** What there is to try first: the first labelled scan teaches, the next scan is segmented and measured. */
+function firstChoice(scans) {
+  const support = scans.find((scan) => scan.labels.length);
+  if (!support) return {};
+  const query = scans.find((scan) => scan !== support);
+  return { supports: [support.labels[0].id], query: query?.id ?? null, reference: query?.labels[0]?.id ?? null };
 }
 
 async function loadSamples() {
   say("Drawing three patients …");
-  const [first, second, ...others] = await api.addSamples();
-  const fresh = [first, second, ...others];
-  set({
-    scans: [...state.scans.filter((scan) => !fresh.some(({ id }) => id === scan.id)), ...fresh],
-    supports: [first.labels[0].id],
-    query: second.id,
-    reference: second.labels[0].id,
-    shownJob: null,
-    mask: "",
-  });
-  say("Samples loaded: patient 1 teaches, patient 2 is to be segmented. Press Segment.");
+  const samples = await api.addSamples();
+  samples.forEach(putScan);
+  set({ ...firstChoice(samples), shownJob: null, mask: "" });
+  say(`${samples[0].name} teaches, ${samples[1].name} is to be segmented: press Segment.`);
 }
 
 function render() {
@@ -60,8 +62,10 @@ function makeRow({ id }) {
 function partsOf(scan) {
   const facts = [size(scan), spacing(scan), scan.modality].filter(Boolean).join(" · ");
   const head = make("div", { className: "scan-head" }, choiceOf(scan), toolsOf(scan));
-  return [head, make("small", { className: "facts" }, facts), ...scan.labels.map(labelSetOf)];
+  return [head, make("small", { className: "facts", title: keptUntil(scan) }, facts), ...scan.labels.map(labelSetOf)];
 }
+
+const keptUntil = ({ expires }) => (expires ? `Kept until ${new Date(expires).toLocaleString()}` : "");
 
 function choiceOf(scan) {
   const radio = make("input", {
@@ -120,12 +124,20 @@ function removal(label, focus, act) {
     await attempt(act, event.currentTarget);
     await attempt(refreshScans);
   };
-  return make("button", { type: "button", className: "quiet", title: label, "aria-label": label, "data-focus": focus, onclick: ask }, "×");
+  return make("button", {
+    type: "button",
+    className: "quiet",
+    title: label,
+    "aria-label": label,
+    "data-focus": focus,
+    onclick: ask,
+  }, "×");
 }
 
 /** Take a scan as the query; what it was segmented into before can be looked at from the list of jobs. */
 function chooseQuery(id) {
-  const reference = scanOf(id).labels.find((labels) => labels.origin !== "corrected" && !state.supports.includes(labels.id));
+  const isTruth = (labels) => labels.origin !== "corrected" && !state.supports.includes(labels.id);
+  const reference = scanOf(id).labels.find(isTruth);
   set({ query: id, reference: reference?.id ?? null, shownJob: null, mask: "" });
 }
 

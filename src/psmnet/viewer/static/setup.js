@@ -44,8 +44,9 @@ function renderOrgans() {
   const organs = organsOf(state.supports);
   $("#organ-choice").hidden = organs.length < 2;
   refill($("#organ-boxes"), organs, () => organs.map(boxOf));
-  for (const box of document.querySelectorAll("#organ-boxes input")) box.checked = !state.leftOut.has(Number(box.value));
-  const wanted = organs.filter((organ) => !state.leftOut.has(organ.value)).length;
+  const isWanted = (value) => !state.leftOut.has(Number(value));
+  for (const box of document.querySelectorAll("#organ-boxes input")) box.checked = isWanted(box.value);
+  const wanted = organs.filter((organ) => isWanted(organ.value)).length;
   $("#organ-choice summary").textContent = `Organs to look for: ${wanted === organs.length ? "all" : wanted}`;
 }
 
@@ -62,7 +63,8 @@ async function segment() {
   const job = { supports: state.supports, query: state.query };
   if (state.reference) job.reference = state.reference;
   const organs = organsOf(state.supports).map((organ) => organ.value);
-  if (organs.some((value) => state.leftOut.has(value))) job.organs = organs.filter((value) => !state.leftOut.has(value));
+  const wanted = organs.filter((value) => !state.leftOut.has(value));
+  if (wanted.length < organs.length) job.organs = wanted;
   const started = await api.addJob(job);
   putJob(started);
   // Its result comes into view when it is done, unless another is looked at by then.

@@ -14,7 +14,7 @@
  */
 
 const KEPT = "psmnet-choice";
-const CHOICES = ["supports", "query", "reference", "shownJob", "shownSupport", "mask"];
+const CHOICES = ["supports", "query", "reference", "shownJob", "shownSupport", "mask", "awaited"];
 
 export const state = {
   /** @type {Scan[]} */ scans: [],

@@ -13,6 +13,13 @@ export function askForToken() {
   });
 }
 
+/** Answer for the user: the address of a restarted server was opened in this very window. @param {?string} token */
+export function answer(token) {
+  if (!token || !$("#token-dialog").open) return;
+  $("#token").value = token;
+  $("#token-dialog").close();
+}
+
 /** People paste the whole address as often as the token. */
 function tokenIn(text) {
   return text.match(/token=([^&\s]+)/)?.[1] ?? text.trim();

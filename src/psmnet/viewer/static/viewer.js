@@ -1,18 +1,11 @@
 /** One NiiVue canvas: a scan, a label map over it, and how uncertain that is. */
 
-import { colourTable, placeOf } from "./labelmap.js";
+import { storedIndex, storedVoxel, turnedIndex, worldOf } from "./grid.js";
+import { colourTable, leaveOut, placeOf } from "./labelmap.js";
+import { Niivue, OPTIONS, VIEWS } from "./niivue.js";
 import { windowOf } from "./windows.js";
 
-const { Niivue, SLICE_TYPE, SHOW_RENDER, MULTIPLANAR_TYPE, DRAG_MODE } = window.niivue;
-
-const VIEWS = {
-  axial: SLICE_TYPE.AXIAL,
-  coronal: SLICE_TYPE.CORONAL,
-  sagittal: SLICE_TYPE.SAGITTAL,
-  multi: SLICE_TYPE.MULTIPLANAR,
-  render: SLICE_TYPE.RENDER,
-};
-
+const CENTRE = [0.5, 0.5, 0.5];
 const NOTHING = { scan: null, image: null, labels: null, organs: [], uncertainty: null };
 
 /**
@@ -35,23 +28,7 @@ export class Viewer {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
-    this.nv = new Niivue({
-      // The page takes files itself: NiiVue's way leads past the server.
-      dragAndDropEnabled: false,
-      isRadiologicalConvention: true,
-      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
-      multiplanarShowRender: SHOW_RENDER.ALWAYS,
-      multiplanarPadPixels: 4,
-      dragMode: DRAG_MODE.windowing,
-      crosshairColor: [0.36, 0.78, 1, 0.8],
-      crosshairWidth: 1,
-      crosshairWidthUnit: "mm",
-      crosshairGap: 8,
-      fontColor: [0.8, 0.84, 0.88, 1],
-      maxDrawUndoBitmaps: 32,
-      loadingText: "",
-      logLevel: "error",
-    });
+    this.nv = new Niivue(OPTIONS);
     this.nv.onLocationChange = () => this.onmove();
     this.nv.onAzimuthElevationChange = () => this.onturn();
   }
@@ -69,12 +46,17 @@ export class Viewer {
     this.nv.drawScene();
   }
 
-  /** Show these layers; the cross-hair stays where it is as long as the scan does. @param {Partial<Layers>} layers */
-  show(layers) {
+  /**
+   * Show these layers. The cross-hair stays where it is as long as the scan does.
+   *
+   * @param {Partial<Layers>} layers
+   * @param {number[]} place where the cross-hair begins in another scan
+   */
+  show(layers, place = CENTRE) {
     const isNew = layers.image !== this.layers.image;
     this.layers = { ...NOTHING, ...layers, organs: layers.organs ?? [] };
     if (isNew) {
-      this.nv.scene.crosshairPos = [0.5, 0.5, 0.5];
+      this.nv.scene.crosshairPos = place;
       this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
       this.#applyWindow();
     }
@@ -91,6 +73,20 @@ export class Viewer {
     this.#draw();
   }
 
+  /** Make the label map a drawing, with all organs in it. */
+  openDrawing() {
+    leaveOut(this.layers.labels, this.layers.organs, new Set());
+    this.nv.loadDrawing(this.layers.labels);
+    this.nv.setDrawingEnabled(true);
+    this.stack();
+  }
+
+  closeDrawing() {
+    this.nv.setDrawingEnabled(false);
+    this.nv.closeDrawing();
+    this.stack();
+  }
+
   /** Draw anew after a change of colours, window or opacity; the changes of a moment are drawn once. */
   refresh() {
     this.#frame ??= requestAnimationFrame(() => this.#draw());
@@ -102,8 +98,11 @@ export class Viewer {
     const { image, labels, organs } = this.layers;
     if (!image) return this.nv.drawScene();
     const table = colourTable(organs, this.hidden);
-    labels?.setColormapLabel(table);
-    if (labels) labels.opacity = this.opacity;
+    if (labels) {
+      leaveOut(labels, organs, this.hidden);
+      labels.setColormapLabel(table);
+      labels.opacity = this.opacity;
+    }
     this.nv.drawOpacity = this.opacity;
     if (this.nv.drawBitmap) this.nv.setDrawColormap(table);
     else this.nv.updateGLVolume();
@@ -157,7 +156,7 @@ export class Viewer {
     const { image, labels, organs } = this.layers;
     const voxel = labels && placeOf(labels, organs.findIndex((organ) => organ.value === value) + 1);
     if (!voxel) return false;
-    this.moveTo(image.hdr.affine.slice(0, 3).map(([x, y, z, at]) => x * voxel[0] + y * voxel[1] + z * voxel[2] + at));
+    this.moveTo(worldOf(image, voxel));
     return true;
   }
 
@@ -175,21 +174,19 @@ export class Viewer {
     this.nv.setPan2Dxyzmm([...shift, enlarged]);
   }
 
-  /** The voxel (x, y, z in stored order, counted from 0) under the cross-hair or at a point of the world. */
-  voxelAt(mm = null) {
-    const fractions = mm ? this.nv.mm2frac(mm, 0, true) : this.nv.scene.crosshairPos;
-    const { hdr, img2RASstart: start, img2RASstep: step } = this.layers.image;
-    const [, width, height] = hdr.dims;
-    const index = [...this.nv.frac2vox(fractions)].reduce((sum, at, axis) => sum + start[axis] + at * step[axis], 0);
-    return [index % width, Math.floor(index / width) % height, Math.floor(index / (width * height))];
+  /** The voxel (x, y, z in stored order, counted from 0) at a point of the world. */
+  voxelAt(mm) {
+    const { image } = this.layers;
+    return storedVoxel(image, storedIndex(image, [...this.nv.frac2vox(this.nv.mm2frac(mm, 0, true))]));
   }
 
   /** What is under the cross-hair. */
   probe() {
     const { image, labels, organs } = this.layers;
-    const [x, y, z] = this.voxelAt();
-    const { dims, scl_slope: slope, scl_inter: inter } = image.hdr;
-    const index = x + dims[1] * (y + dims[2] * z);
-    return { voxel: [x, y, z], value: image.img[index] * (slope || 1) + inter, organ: organs[labels?.img[index] - 1] };
+    const turned = [...this.nv.frac2vox(this.nv.scene.crosshairPos)];
+    const index = storedIndex(image, turned);
+    const rank = this.nv.drawBitmap?.[turnedIndex(image, turned)] ?? labels?.ranks[index];
+    const value = image.img[index] * (image.hdr.scl_slope || 1) + image.hdr.scl_inter;
+    return { voxel: storedVoxel(image, index), value, organ: organs[rank - 1] };
   }
 }

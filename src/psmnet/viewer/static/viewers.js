@@ -32,7 +32,7 @@ class Pane {
     // What can't be shown leaves nothing behind that could be taken for it.
     const layers = await load().catch((error) => (complain(error), {}));
     if (key !== this.#wanted) return;
-    this.viewer.show(layers);
+    this.viewer.show(layers, state.linked ? this.other.viewer.place : undefined);
     this.section.classList.remove("loading");
     this.empty.hidden = Boolean(layers.image);
     this.title.textContent = layers.scan?.name ?? "";
@@ -66,21 +66,22 @@ export function onQueryMoved(listener) {
 export async function startViewers() {
   left = new Pane("support");
   right = new Pane("query");
+  [left.other, right.other] = [right, left];
   await left.viewer.start();
   await right.viewer.start();
-  for (const [pane, other] of [[left, right], [right, left]]) {
-    pane.viewer.onmove = () => {
-      if (state.linked) other.viewer.place = pane.viewer.place;
+  for (const { viewer, other } of [left, right]) {
+    viewer.onmove = () => {
+      if (state.linked) other.viewer.place = viewer.place;
       moved();
     };
-    pane.viewer.onturn = () => {
-      if (state.linked) other.viewer.turn = pane.viewer.turn;
+    viewer.onturn = () => {
+      if (state.linked) other.viewer.turn = viewer.turn;
     };
   }
   left.select.addEventListener("change", () => set({ shownSupport: left.select.value }));
   right.select.addEventListener("change", () => set({ mask: right.select.value }));
   watch(["scans", "jobs", "supports", "shownJob", "shownSupport"], showSupport);
-  watch(["scans", "jobs", "query", "shownJob", "mask", "uncertainty"], showQuery);
+  watch(["scans", "jobs", "query", "shownJob", "mask", "uncertainty", "correcting"], showQuery);
   watch(["view", "window", "opacity", "outline", "hidden"], look);
   look();
 }
