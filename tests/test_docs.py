@@ -1,10 +1,14 @@
 """Every psmnet command in README and docs runs, in the order it stands there; only networks and trainings are small."""
 
+import os
 import re
 import shlex
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from psmnet import config
 from psmnet.checkpoint import TrainingRecord, save_weights
@@ -45,7 +49,24 @@ def workplace(tmp_path, monkeypatch):
     save_weights(weights, build(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
     monkeypatch.setattr("psmnet.checkpoint.BUNDLED", weights)
     monkeypatch.setattr("psmnet.data.phantom.draw_patient", small_patient)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("uvicorn.Server.run", briefly(uvicorn.Server.run))
     return tmp_path
+
+
+def briefly(run):
+    """A server that ends by itself once it has started."""
+
+    def started(server, sockets):
+        def end():
+            while not server.started:
+                time.sleep(0.01)
+            server.should_exit = True
+
+        threading.Thread(target=end, daemon=True).start()
+        run(server, sockets=sockets)
+
+    return started
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
@@ -57,8 +78,12 @@ def test_commands_of_the_docs_run(page, workplace, monkeypatch):
         (workplace / "recipe.yaml").write_text(re.sub(r"^steps: \d+", "steps: 2", recipe, flags=re.MULTILINE))
     if page.name == "benchmark.md":
         monkeypatch.setattr("os.cpu_count", lambda: 1)
-    for arguments in commands(page):
-        main(arguments)
+    umask = os.umask(0o022)  # serve keeps what it writes to its user
+    try:
+        for arguments in commands(page):
+            main(arguments)
+    finally:
+        os.umask(umask)
 
 
 def lay_out_raw_downloads(folder):
@@ -84,7 +109,7 @@ def test_commands_of_the_readme_run(workplace, monkeypatch):
     write_volume(labels, workplace / "scan01_labels.nii.gz")
     write_volume(small_patient(2)[0], workplace / "scans" / "scan02.nii.gz")
     found = commands(ROOT / "README.md")
-    assert [arguments[0] for arguments in found] == ["segment", "prepare", "pseudolabel", "train", "evaluate"]
+    assert [arguments[0] for arguments in found] == ["segment", "serve", "prepare", "pseudolabel", "train", "evaluate"]
     for arguments in found:
         main(arguments)
     assert (workplace / "masks" / "scan02_seg.nii.gz").exists()

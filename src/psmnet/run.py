@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
@@ -36,6 +37,7 @@ from psmnet.runtime import package_version
 from psmnet.training import CHECKPOINT_NAME, Report, train
 
 RUN_NAME = "run.json"
+ENCODER = "encoder."  # what the names of an encoder's tensors begin with
 FAULTS_OF_TRAINING = ("superpixel-ids", "class-slices")
 
 
@@ -161,7 +163,7 @@ def run_training(
         before, init, seen = TrainingRecord("synthetic"), None, {}
         if spec.init is not None:
             initial = ranks.in_turn(lambda: _initial(spec, preset))
-            model.load_state_dict(initial.model.state_dict())
+            model.load_state_dict(model.state_dict() | _shared(initial.model, initial.config.method == spec.method))
             before, init = initial.trained_on, initial.sha256
             # What the initial weights saw, these have seen.
             prefix = "" if before.dataset == spec.dataset else f"{before.dataset}/"
@@ -231,7 +233,8 @@ def _initial(spec: RunSpec, preset: Preset) -> Weights:
     """
     initial = load_weights(str(spec.init))
     before = initial.trained_on
-    mine, theirs = build(preset.model).state_dict(), initial.model.state_dict()
+    alike = initial.config.method == spec.method
+    mine, theirs = (_shared(model, alike) for model in (build(preset.model), initial.model))
     if {name: m.shape for name, m in mine.items()} != {name: t.shape for name, t in theirs.items()}:
         raise ConfigError(f"{spec.init} holds another network than this run's", "use its own preset and settings")
     if spec.setting == 2 and before.setting == 1:
@@ -249,6 +252,11 @@ def _initial(spec: RunSpec, preset: Preset) -> Weights:
             "begin with weights of the same rule",
         )
     return initial
+
+
+def _shared(model: nn.Module, alike: bool) -> dict[str, torch.Tensor]:
+    """What initial weights give: everything, or to another method the encoder; its own parts it begins anew."""
+    return {name: tensor for name, tensor in model.state_dict().items() if alike or name.startswith(ENCODER)}
 
 
 def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from psmnet.benchmark import bench
 from psmnet.benchmark.asked import ASKED_NAME
@@ -13,7 +14,9 @@ from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConf
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.files import sha256_of
 from psmnet.io import write_volume
+from psmnet.run import RunSpec, run_training
 
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),
@@ -233,3 +236,14 @@ def test_what_is_asked_for_is_listed(places):
     list(run_benchmark(recipe_of("registration", protocols=("blind",)), places))
     listed = json.loads((places.out / ASKED_NAME).read_text())["results"]
     assert listed == ["phantom/s1/blind/registration/fold0.json", "phantom/s1/ep1/registration/fold0.json"]
+
+
+def test_methods_that_begin_with_the_same_weights_share_their_encoder_and_are_told_apart(places, tmp_path):
+    """Its own parts, as ADNet's threshold, each method begins anew; results from scratch are no results of these."""
+    first = run_training(RunSpec("synthetic", preset="tiny", steps=1), tmp_path / "first", device=torch.device("cpu"))
+    recipe = recipe_of("psmnet", "adnet", init=str(first), steps=1)
+    for (path,) in run(recipe, places).values():
+        trained_on = json.loads(path.read_text())["provenance"]["trained_on"]
+        assert trained_on["init"] == sha256_of(first)
+    with pytest.raises(ConfigError, match="with init"):
+        run(recipe_of("adnet", steps=1), places)

@@ -13,13 +13,14 @@ from psmnet.benchmark.asked import add_asked
 from psmnet.benchmark.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
+from psmnet.checkpoint import find_weights
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate
-from psmnet.files import read_json, require_writable, write_json
+from psmnet.files import read_json, require_writable, sha256_of, write_json
 from psmnet.models.build import changed
 from psmnet.parallel import map_cases
 from psmnet.predictors import load_method
@@ -203,6 +204,7 @@ def _finished(
             train = spec.recipe().train
             wanted |= {"cases": {case: checksums[case] for case in split.train}, "steps": train.steps}
             wanted |= {"precision": train.precision, "preset": spec.preset, "seed": spec.seed}
+            wanted["init"] = None if spec.init is None else sha256_of(find_weights(spec.init))
             wanted |= {"pseudolabels": spec.kind, "setting2": spec.setting2 if spec.setting == 2 else None}
             said |= {name: found["provenance"]["trained_on"][name] for name in wanted if name not in said}
     except (KeyError, TypeError) as error:

@@ -86,6 +86,7 @@ class Recipe:
         shots: numbers of support cases to score with, the first ones after the fold.
         each_support: score with each of the support cases alone, too.
         preset, steps, precision: of the trainings; None keeps the preset's.
+        init: weights that every training begins with (`bundled`, a run, a file); None from scratch.
     """
 
     __pydantic_config__ = _STRICT
@@ -104,6 +105,7 @@ class Recipe:
     preset: str = "compact"
     steps: Whole | None = None
     precision: str | None = None
+    init: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("methods", "settings", "folds", "seeds", "protocols", "shots"):
@@ -206,6 +208,7 @@ class Job:
             precision=recipe.precision,
             steps=recipe.steps,
             seed=self.seed or 0,
+            init=recipe.init,
             changes=self.entry.set,
         )
 

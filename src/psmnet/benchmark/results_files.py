@@ -50,11 +50,13 @@ class Training:
         dataset: name of the data, or `synthetic`.
         pseudolabels: their kind, None for none.
         steps: of training.
+        init: checksum of the weights that it began with, None from scratch.
     """
 
     dataset: str
     pseudolabels: str | None
     steps: int
+    init: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,10 @@ def parse_results(content: Any, path: Path, name: str, sha256: str) -> ResultsFi
     if trained is not None:
         entries = _Entries(trained, f"{path}, trained_on")
         training = Training(
-            entries.take("dataset", str), entries.take("pseudolabels", str, None), entries.whole("steps")
+            entries.take("dataset", str),
+            entries.take("pseudolabels", str, None),
+            entries.whole("steps"),
+            entries.take("init", str, None),
         )
     supports = provenance.take("supports", list)
     if not supports or not all(isinstance(support, str) for support in supports):

@@ -71,7 +71,8 @@ def title_without_shots(table: Table) -> str:
 
 
 def _training_data(training: Training) -> str:
-    return f"{training.dataset} {training.pseudolabels}" if training.pseudolabels else training.dataset
+    data = f"{training.dataset} {training.pseudolabels}" if training.pseudolabels else training.dataset
+    return f"{data} from weights {training.init[:8]}" if training.init else data
 
 
 def sentences(section: Section) -> list[str]:
