@@ -197,13 +197,12 @@ class Studio:
 
         Raises:
             NotHere: a scan or label set that is not there.
-            InputError: a support that is the query's own, or a reference of another scan.
+            InputError: supports that are all the query's own, or a reference of another scan.
             TooMany: jobs.
         """
         self._scan(asked.query)
-        for labels_id in asked.supports:
-            if self.labels(labels_id).scan == asked.query:
-                raise InputError("the scan can't be segmented from its own labels", "choose another scan")
+        if all(self.labels(labels_id).scan == asked.query for labels_id in asked.supports):
+            raise InputError("the scan can't be segmented from its own labels alone", "choose another scan")
         if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
             raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
         job_id = new_id()
