@@ -74,24 +74,26 @@ class Isolated(Generic[Item, Result]):
             _end(process)
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        if self._process is not None and self._process.poll() is None:
-            return self._process
+        running = self._process
+        if running is not None and running.poll() is None:
+            return running
         self.close()
-        self._process = subprocess.Popen(
+        # Another thread may close it meanwhile: then asking fails, in words.
+        process = self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is the parent's affair
         )
         try:
-            with contextlib.suppress(BrokenPipeError):  # it died at once: asking says so
-                pickle.dump(sys.path, _pipe(self._process.stdin))
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it died at once: asking says so
+                pickle.dump(sys.path, _pipe(process.stdin))
             late = InputError(f"a process did not start within {START_S:g} s", "try again with fewer --workers")
-            _ask(self._process, self._setup, START_S, late)
+            _ask(process, self._setup, START_S, late)
         except PsmnetError:
             self.close()
             raise
-        return self._process
+        return process
 
 
 def _ask(process: "subprocess.Popen[bytes]", question: Any, timeout_s: float, late: PsmnetError) -> Any:

@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 
 from psmnet.viewer.app import create_app
+from psmnet.viewer.connections import Impatient
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
@@ -28,8 +29,9 @@ def listening(root: Path, weights: str, limits: Limits | None = None) -> Iterato
     address = Address(port=0)
     socket = address.bound()
     port = socket.getsockname()[1]
+    app = create_app(studio, TOKEN, address.hosts(port))
     server = uvicorn.Server(
-        uvicorn.Config(create_app(studio, TOKEN, address.hosts(port)), log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, http=Impatient, ws="none", log_level="error", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()

@@ -15,7 +15,9 @@ from psmnet.cli.main import main
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.metrics import score
 from psmnet.report.overlay import css_colour
+from psmnet.viewer.intake import printable, told_apart
 from psmnet.viewer.limits import Limits
+from psmnet.volume import Volume
 
 
 def put(tmp_path, content):
@@ -209,6 +211,39 @@ def test_a_zip_of_masks_keeps_their_names(room, phantoms, tmp_path):
     assert sorted(organ["name"] for organ in found["organs"]) == ["liver", "spleen"]
 
 
+def test_masks_of_one_name_are_told_apart(room, phantoms, tmp_path):
+    labels = read_labels(phantoms / "label_1.nii.gz")
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as out:
+        for value, folder in ((4, "a"), (1, "b")):
+            write_volume(labels.with_array((labels.array_zyx == value).astype(np.uint8)), tmp_path / "one.nii.gz")
+            out.write(tmp_path / "one.nii.gz", f"{folder}/liver.nii.gz")
+    scan = upload(room.client, phantoms / "image_1.nii.gz")
+    found = upload_labels(room.client, scan["id"], tmp_path / "masks.zip")
+    assert [organ["name"] for organ in found["organs"]] == ["liver", "liver 2"]
+    answer = room.client.post("/jobs", json={"supports": [found["id"]], "query": room.query["id"]}).json()
+    assert [o["name"] for o in finished(room.client, answer["id"])["result"]["organs"]] == ["liver", "liver 2"]
+
+
+def test_what_overlaps_is_said(room, phantoms, tmp_path):
+    labels = read_labels(phantoms / "label_1.nii.gz")
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as out:
+        for name in ("liver", "body"):
+            write_volume(labels.with_array((labels.array_zyx == 1).astype(np.uint8)), tmp_path / "one.nii.gz")
+            out.write(tmp_path / "one.nii.gz", f"{name}.nii.gz")
+    scan = upload(room.client, phantoms / "image_1.nii.gz")
+    found = upload_labels(room.client, scan["id"], tmp_path / "masks.zip")
+    assert len(found["organs"]) == 1
+    assert any("no voxel of its own" in note for note in found["notes"])
+
+
+def test_names_in_files_are_cleaned():
+    assert told_apart({1: printable("../../x<img src=x>\x00\n"), 2: "Right kidney", 3: "right_kidney"}) == {
+        1: "x<img src=x>",
+        2: "Right kidney",
+        3: "right_kidney 2",
+    }
+
+
 # ---- what can't be used ----------------------------------------------------------------------------------------
 
 
@@ -258,6 +293,39 @@ def test_labels_of_another_grid_are_refused(room, phantoms, tmp_path):
     assert "mm" in answer.json()["detail"]
 
 
+def test_label_values_that_the_page_can_not_show_are_refused(room, phantoms, tmp_path):
+    labels = read_labels(phantoms / "label_1.nii.gz")
+    write_volume(labels.with_array((labels.array_zyx == 1).astype(np.int32) * 90000), tmp_path / "large.nii.gz")
+    answer = room.client.post(
+        f"/scans/{room.support['id']}/labels",
+        params={"name": "l.nii.gz"},
+        content=(tmp_path / "large.nii.gz").read_bytes(),
+    )
+    assert answer.status_code == 422
+    assert "90000 is above 65535" in answer.json()["detail"]
+
+
+def test_voxels_of_no_size_are_refused(room, tmp_path):
+    odd = Volume(np.arange(8.0, dtype=np.float32).reshape(2, 2, 2), (1.0, 1.0, 1e5))
+    write_volume(odd, tmp_path / "odd.nii.gz")
+    answer = room.client.post("/scans", params={"name": "o.nii.gz"}, content=(tmp_path / "odd.nii.gz").read_bytes())
+    assert answer.status_code == 422
+    assert "1 x 1 x 100000 mm" in answer.json()["detail"]
+
+
+def test_a_reference_that_was_learnt_from_is_refused(room, done):
+    answer = room.client.post(
+        "/jobs",
+        json={
+            "supports": [room.labels["id"], done["reference"]],
+            "query": room.query["id"],
+            "reference": done["reference"],
+        },
+    )
+    assert answer.status_code == 422
+    assert "among the labelled scans" in answer.json()["detail"]
+
+
 def test_empty_labels_are_refused(room, phantoms, tmp_path):
     labels = read_labels(phantoms / "label_1.nii.gz")
     write_volume(labels.with_array(np.zeros_like(labels.array_zyx)), tmp_path / "empty.nii.gz")
@@ -279,6 +347,7 @@ def test_empty_labels_are_refused(room, phantoms, tmp_path):
         ({"supports": ["0" * 16], "query": "QUERY"}, 404),
         ({"supports": ["LABELS"], "query": "SUPPORT"}, 422),
         ({"supports": ["LABELS"], "query": "QUERY", "reference": "LABELS"}, 422),
+        ({"supports": ["LABELS", "0000000000000000"], "query": "QUERY"}, 404),
         ({"supports": ["LABELS"], "query": "QUERY", "organs": [0]}, 422),
         ({"supports": ["LABELS"], "query": "QUERY", "organs": []}, 422),
         ({"supports": ["LABELS"], "query": "../../etc"}, 422),

@@ -1,9 +1,12 @@
 """Who is let in, and what every answer carries."""
 
+import socket
+
 import httpx
 import pytest
 
 from psmnet.viewer.guard import HEADERS
+from psmnet.viewer.server import Address
 
 
 def bare(room, path, **headers):
@@ -69,3 +72,18 @@ def test_every_answer_carries_the_policy(room, path):
     assert "default-src 'self'" in headers["content-security-policy"]
     assert "unsafe-inline" not in headers["content-security-policy"]
     assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
+
+
+def test_a_proxys_name_is_taken_without_the_port_it_does_not_know():
+    hosts = Address(names=("seg.example.org", "other.example.org:8443")).hosts(8765)
+    assert {"127.0.0.1:8765", "localhost:8765", "seg.example.org", "other.example.org:8443"} <= set(hosts)
+    assert "127.0.0.1" not in hosts
+    assert "127.0.0.1" in Address().hosts(80)  # which browsers leave out
+
+
+def test_connections_that_ask_for_nothing_are_closed(room, monkeypatch):
+    monkeypatch.setattr("psmnet.viewer.connections.SILENCE_S", 0.2)
+    with socket.create_connection(("127.0.0.1", room.client.base_url.port)) as idle:
+        idle.settimeout(10)
+        idle.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert idle.recv(1) == b""

@@ -1,6 +1,7 @@
 """The queue: its order, what is given up, what outlives the server, and what is seen of it meanwhile."""
 
 import json
+import sqlite3
 import threading
 import time
 from functools import partial
@@ -9,6 +10,7 @@ from itertools import pairwise
 import pytest
 from serving import finished, listening, upload, upload_labels
 
+from psmnet.viewer.database import Database
 from psmnet.viewer.folder import size_of
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Runner
@@ -108,6 +110,26 @@ def test_a_job_that_takes_too_long_fails_and_the_next_is_done(furnished, slow):
     with opened(Limits(job_s=0.5)) as client:
         job = asked(client, body)
         assert "longer than 0.5 s" in finished(client, job, "failed")["error"]
+
+
+def test_a_full_disk_holds_the_queue_up_and_does_not_end_it(furnished, monkeypatch):
+    opened, body = furnished
+    change, full = Database.change_job, threading.Event()
+
+    def refused(self, job_id, **changes):
+        if full.is_set() and threading.current_thread().name == "jobs":
+            raise sqlite3.OperationalError("database or disk is full")
+        return change(self, job_id, **changes)
+
+    monkeypatch.setattr(Database, "change_job", refused)
+    monkeypatch.setattr("psmnet.viewer.jobs.RETRY_S", 0.1)
+    with opened() as client:
+        full.set()
+        job = asked(client, body)
+        time.sleep(0.5)
+        assert states(client)[job] == "waiting"
+        full.clear()
+        assert finished(client, job)["result"]["organs"]
 
 
 def test_deleting_a_job_deletes_what_it_made(furnished, tmp_path):

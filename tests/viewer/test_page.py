@@ -133,12 +133,16 @@ def test_the_whole_loop(visit, server, tiny_weights, tmp_path):
     page.mouse.up()
     page.click("#use-correction")
     expect(page.locator("#brush")).to_be_hidden()
+    with page.expect_download() as waiting:
+        page.click("text=↓ >> nth=2")  # after the drawn labels of patients 1 and 2
+    waiting.value.save_as(tmp_path / "kept.nii.gz")
     scans = {scan["name"]: scan for scan in server.get("/scans").json()}
     (corrected,) = (labels for labels in scans["patient 2"]["labels"] if labels["origin"] == "corrected")
     mask, drawn = (
         labels_of(server, path, tmp_path)
         for path in (f"/jobs/{job}/files/mask.nii.gz", f"/labels/{corrected['id']}/volume")
     )
+    assert np.array_equal(read_labels(tmp_path / "kept.nii.gz").array_zyx, drawn.array_zyx)
     changed = mask.array_zyx != drawn.array_zyx
     assert changed.any()
     assert set(np.unique(drawn.array_zyx[changed])) == {4}

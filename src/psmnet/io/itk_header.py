@@ -41,6 +41,7 @@ META_BYTES = {
 NRRD_CODINGS: dict[str, Coding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
 TRUE = ("true", "1")
 AGAIN = "export the scan again"
+MOST_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,8 @@ def _whole(path: Path, name: str, text: str) -> list[int]:
 
 def _size(path: Path, sizes: list[int]) -> tuple[int, int, int]:
     """One 3D image's size, or an InputError for whatever is none."""
+    if len(sizes) > MOST_AXES:
+        raise InputError(f"{path} claims {len(sizes)} axes", AGAIN)
     text = " x ".join(map(str, sizes))
     if len(sizes) < 3:
         raise InputError(f"{path} is a {len(sizes)}D image ({text})", "give a 3D scan in one file")

@@ -1,5 +1,6 @@
 """The web application: routes of the API, the page, and what stands before them."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from psmnet.errors import PsmnetError
 from psmnet.runtime import package_version
 from psmnet.viewer import events, routes
 from psmnet.viewer.guard import Guard
-from psmnet.viewer.refusals import STATUS, UNUSABLE
+from psmnet.viewer.refusals import STATUS, UNUSABLE, told
 from psmnet.viewer.studio import Studio
 
 PACKAGE = Path(__file__).parents[1]
@@ -57,6 +58,7 @@ def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
     app.add_exception_handler(PsmnetError, _unusable)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(OSError, _unwritable)
+    app.add_exception_handler(sqlite3.Error, _unwritable)
 
     @app.get("/static/look.css", include_in_schema=False)
     def look() -> FileResponse:
@@ -71,14 +73,15 @@ def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
     return Guard(app, token, hosts)
 
 
-def _unusable(_: Request, error: Exception) -> JSONResponse:
+def _unusable(request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), UNUSABLE)
-    return JSONResponse({"detail": str(error)}, status)
+    assert isinstance(error, PsmnetError)
+    return JSONResponse({"detail": told(error, request.app.state.studio.folder.root)}, status)
 
 
 def _unwritable(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, OSError)
-    return JSONResponse({"detail": f"can't write ({error.strerror or error}); free space on the server"}, 507)
+    what = error.strerror or error if isinstance(error, OSError) else error
+    return JSONResponse({"detail": f"can't write ({what}); free space on the server"}, 507)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -76,10 +76,11 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # SQLite may have ended it itself, as on a full disk
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _rows(self, text: str, *values: Any) -> list[Row]:
         with self._turn:
@@ -202,6 +203,13 @@ class Database:
 
 
 def _unpacked(row: Row) -> Row:
-    return {"id": row["id"], "created": row["created"], **json.loads(row["facts"])} | (
-        {"scan": row["scan"]} if "scan" in row else {}
-    )
+    """A row with its facts.
+
+    Raises:
+        InputError: somebody wrote into the database.
+    """
+    try:
+        facts = json.loads(row["facts"])
+    except ValueError as error:
+        raise InputError(f"the viewer's database is damaged ({error})", "run psmnet serve --purge") from error
+    return {"id": row["id"], "created": row["created"], **facts} | ({"scan": row["scan"]} if "scan" in row else {})

@@ -17,7 +17,7 @@ from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.names import stem
-from psmnet.io.organ_names import unnamed
+from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.voxels import narrowed
 from psmnet.segmentation.accepted import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct
@@ -30,6 +30,8 @@ SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")
 VIEW_NAME, LABELS_NAME = "view.nii", "labels.nii.gz"
 SLICES, MASKS, SOURCE = "slices", "masks", "source"
+SMALLEST_MM, LARGEST_MM = 0.01, 100.0
+LARGEST_VALUE = 65535  # of a label: the page draws with a table of them
 LEAST_ROOM = 2**31  # bytes of address space for Python and its libraries, beside what is read
 
 Facts = dict[str, Any]
@@ -84,8 +86,9 @@ class TakeScan:
         notes: list[str] = []
         scan = read_scan(source, notes=notes)
         require_contrast(scan.volume, "the scan")
+        _require_sane(scan.volume)
         _write_view(scan.volume, self.folder)
-        return _facts(scan.volume, self.name, source, scan.modality)
+        return _facts(scan.volume, self.name, source, scan.modality, notes)
 
     def _laid_out(self, suffix: str) -> Path:
         """The scan's source, of a zip its slices or the one scan in it."""
@@ -124,15 +127,20 @@ class TakeLabels:
     def __call__(self) -> Facts:
         """Facts of the label set."""
         source, called = self._laid_out(suffix_of(self.name, LABEL_SUFFIXES))
-        found = read_labelled(self.scan, source, (), False, [])
-        labels, names = found.labels, {v: called.get(o.name, o.name) for v, o in found.names.items()}
+        notes: list[str] = []
+        found = read_labelled(self.scan, source, (), False, notes)
+        labels = found.labels
+        names = told_apart({v: called.get(o.name, printable(o.name)) for v, o in found.names.items()})
         if self.values is not None:
             labels, names = _valued(labels, self.values), dict(self.names or {})
         present = wanted_values([(found.image, labels)], None)
+        if present[-1] > LARGEST_VALUE:
+            raise InputError(f"label value {present[-1]} is above {LARGEST_VALUE}", "renumber the labels")
+        notes += [f"{names[value]} has no voxel of its own" for value in names.keys() - set(present)]
         write_volume(labels, self.folder / LABELS_NAME)
         shutil.rmtree(source) if source.is_dir() else source.unlink()
         organs = [{"value": v, "name": names.get(v, unnamed(v).name)} for v in present]
-        return {"name": self.name, "named": bool(names), "organs": organs}
+        return {"name": self.name, "named": bool(names), "organs": organs, "notes": notes}
 
     def _laid_out(self, suffix: str) -> tuple[Path, dict[str, str]]:
         """The labels' source, and what its files' names stand for."""
@@ -170,7 +178,7 @@ class DrawSample:
         _write_view(image, self.folder)
         organs = [{"value": value, "name": name} for value, name in dataset("phantom").names().items()]
         own = {"name": "as drawn", "named": True, "organs": organs}
-        return _facts(image, self.name, source, "") | {"labels": own}
+        return _facts(image, self.name, source, "", []) | {"labels": own}
 
 
 def printable(name: str) -> str:
@@ -179,12 +187,34 @@ def printable(name: str) -> str:
     return "".join(c for c in last if c.isprintable())[:120].strip() or "unnamed"
 
 
-def _facts(volume: Volume, name: str, source: Path, modality: str) -> Facts:
+def told_apart(names: Mapping[int, str]) -> dict[int, str]:
+    """The same, with a number behind a name that an earlier value has: one name would become one organ."""
+    taken: set[str] = set()
+    found = {}
+    for value, name in names.items():
+        number, unlike = 1, name
+        while OrganName(unlike).key in taken:
+            number += 1
+            unlike = f"{name} {number}"
+        taken.add(OrganName(unlike).key)
+        found[value] = unlike
+    return found
+
+
+def _require_sane(volume: Volume) -> None:
+    """Refuse a scan whose voxels are of no size that a body is scanned at."""
+    if not all(SMALLEST_MM <= step <= LARGEST_MM for step in volume.spacing_mm):
+        steps = " x ".join(f"{step:g}" for step in volume.spacing_mm)
+        raise InputError(f"voxels of {steps} mm", f"give a scan of {SMALLEST_MM:g} to {LARGEST_MM:g} mm")
+
+
+def _facts(volume: Volume, name: str, source: Path, modality: str, notes: list[str]) -> Facts:
     return {
         "name": name,
         "size": list(volume.size_xyz),
         "spacing_mm": [round(s, 4) for s in volume.spacing_mm],
         "modality": modality or ("CT" if is_ct(volume.array_zyx) else ""),
+        "notes": notes,
         "source": source.relative_to(source.parents[1 if source.parent.name == SLICES else 0]).as_posix(),
     }
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import logging
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +17,13 @@ from psmnet.viewer.database import Database, Row
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.intake import LABELS_NAME
 from psmnet.viewer.limits import Limits
+from psmnet.viewer.refusals import told
 from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Ticket
 
+log = logging.getLogger(__name__)
+
 IDLE_S = 30.0  # after which housekeeping is due, if nothing else happens
+RETRY_S = 2.0  # after something went wrong with the queue itself
 LOOK_S = 0.2  # between looks at how far a job is
 OPEN = ("waiting", "running")
 
@@ -56,9 +62,7 @@ class JobQueue:
 
     def start(self) -> None:
         """Begin, with what an earlier server left undone first."""
-        for row in self._database.jobs():
-            if row["state"] == "running":
-                self._change(row["id"], state="waiting", started=None, progress=0.0, stage="")
+        self._let_wait_again()
         self._thread.start()
 
     def stop(self) -> None:
@@ -78,12 +82,38 @@ class JobQueue:
         if self._change(job_id, only_if=("waiting",), **over):
             return
         with self._turn:
-            if self._current != job_id:
+            row = self._database.job(job_id)
+            if row is None or row["state"] != "running":
                 return
             self._cancelled.add(job_id)
-            self._worker.close()
+            if self._current == job_id:
+                self._worker.close()
 
     def _work(self) -> None:
+        while not self._stopping:
+            try:
+                self._work_on()
+            except Exception as error:  # a full disk, say: the queue outlives it, and goes on where it was
+                if not self._stopping:
+                    log.error("the queue was held up: %s: %s", type(error).__name__, error)
+                    self._recover()
+                    self._wake.wait(RETRY_S)
+
+    def _recover(self) -> None:
+        """Let what was at work wait again, as after a restart; if that can't be noted either, the next try does it."""
+        self._current = None
+        self._worker.close()
+        with contextlib.suppress(Exception):
+            self._let_wait_again()
+
+    def _let_wait_again(self) -> None:
+        for row in self._database.jobs():
+            if row["state"] == "running":
+                self._change(row["id"], state="waiting", started=None, progress=0.0, stage="")
+
+    def _work_on(self) -> None:
+        """Everything there is to do, until the server ends."""
+        self._let_wait_again()
         while not self._stopping:
             row = self._database.next_job()
             if row is None:
@@ -101,11 +131,13 @@ class JobQueue:
             self._current = job_id
         try:
             ticket = self._ticket(job_id, json.loads(row["request"]))
+            if job_id in self._cancelled:
+                raise InputError("it was given up", "ask for it again")
             with self._followed(job_id):
                 result = self._worker.run(ticket, self._limits.job_s)
             outcome: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
-            outcome = {"state": "failed", "error": str(error).replace(str(self._folder.root), "")}
+            outcome = {"state": "failed", "error": told(error, self._folder.root)}
         with self._turn:
             self._current = None
             given_up = job_id in self._cancelled
@@ -150,7 +182,9 @@ class JobQueue:
         def follow() -> None:
             before = None
             while not over.wait(LOOK_S):
-                with contextlib.suppress(InputError):  # not there yet
+                if job_id in self._cancelled:  # as its process was being started
+                    self._worker.close()
+                with contextlib.suppress(InputError, sqlite3.Error):  # not there yet; a full disk
                     found = read_json(path)
                     if found != before:
                         self._change(job_id, only_if=("running",), **found)

@@ -1,6 +1,7 @@
 """The API, a few lines a request: what is asked is handed to the studio."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -50,7 +51,7 @@ async def add_scan(request: Request, studio: The, name: Name) -> Scan:
     """Upload a scan: .nii, .nii.gz, .nrrd, .mha, or a .zip of DICOM slices, as the request's body."""
     await asyncio.to_thread(studio.require_room)
     async with received(request, studio.folder.incoming(), studio.limits) as file:
-        return await asyncio.to_thread(studio.add_scan, file, name)
+        return await asyncio.get_running_loop().run_in_executor(studio.hands, studio.add_scan, file, name)
 
 
 @router.post("/samples", status_code=201)
@@ -96,7 +97,8 @@ async def add_labels(
     if (corrects is None) != (not drawn) or len(drawn) > MOST_DRAWN:
         raise InputError("corrects and values go together", f"give both, with {MOST_DRAWN} values at most, or neither")
     async with received(request, studio.folder.incoming(), studio.limits) as file:
-        return await asyncio.to_thread(studio.add_labels, scan, file, name, corrects, drawn)
+        add = partial(studio.add_labels, scan, file, name, corrects, drawn)
+        return await asyncio.get_running_loop().run_in_executor(studio.hands, add)
 
 
 @router.get("/labels/{labels}")

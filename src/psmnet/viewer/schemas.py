@@ -26,6 +26,7 @@ class LabelSet(BaseModel):
     name: str
     origin: Origin
     organs: list[Organ]
+    notes: list[str] = Field(description="what a user should know of how the file was read")
     created: str
 
 
@@ -40,6 +41,7 @@ class Scan(BaseModel):
     sample: bool
     created: str
     expires: str | None
+    notes: list[str] = Field(description="what a user should know of how the file was read")
     labels: list[LabelSet]
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-CONNECTIONS = 500
 CLOSING_S = 2  # for watchers to be let go of
 
 
@@ -26,7 +25,7 @@ class Address:
     Attributes:
         host: a name or number of this machine.
         port: free, or 0 for any.
-        names: other names by which browsers on other machines may call it.
+        names: other names by which browsers may call it, as that of a proxy, with its port where it isn't the usual.
     """
 
     host: str = "127.0.0.1"
@@ -59,7 +58,10 @@ class Address:
     def hosts(self, port: int) -> list[str]:
         """Values of Host that are this server's."""
         own = f"[{self.host}]" if ":" in self.host else self.host
-        return [f"{name}:{port}" for name in (*LOOPBACK, own, *self.names)]
+        known = [f"{name}:{port}" for name in (*LOOPBACK, own, *self.names)]
+        if port == 80:  # browsers leave it out
+            known += [*LOOPBACK, own]
+        return [*known, *self.names]  # behind a proxy with TLS: its name, perhaps with its port
 
     def url(self, port: int, token: str) -> str:
         """What a person opens. The fragment stays in the browser: no server, proxy or log sees it."""
@@ -91,6 +93,7 @@ def serve(
         import uvicorn
 
         from psmnet.viewer.app import create_app
+        from psmnet.viewer.connections import Impatient
     except ImportError as error:
         raise InputError(f"psmnet serve needs {error.name}, which is missing", "pip install 'psmnet[web]'") from error
     token = token or secrets.token_urlsafe(32)
@@ -99,9 +102,10 @@ def serve(
     url = address.url(port, token)
     config = uvicorn.Config(
         create_app(studio, token, address.hosts(port)),
+        http=Impatient,
+        ws="none",
         log_level="warning",
         access_log=False,  # names of uploads would be in it
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=CLOSING_S,
         server_header=False,
     )

@@ -1,10 +1,10 @@
 """The viewer itself, without HTTP: scans, labels and jobs, what becomes of them, and when they go."""
 
 import json
-import re
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from psmnet.viewer.database import Database, Row, iso
 from psmnet.viewer.folder import DataFolder, new_id, size_of
 from psmnet.viewer.jobs import OPEN, JobQueue
 from psmnet.viewer.limits import Limits
-from psmnet.viewer.refusals import InUse, NotHere, TooMany
+from psmnet.viewer.refusals import InUse, NotHere, TooMany, discreet
 from psmnet.viewer.runner import Engine, files_of, matches_of
 
 SAMPLES = 3
@@ -43,6 +43,7 @@ class Studio:
         self.database = Database(folder.database)
         self._intake: Isolated[intake.Ask, intake.Facts] = Isolated(partial(intake.setup, limits))
         self._intake_turn = threading.Lock()
+        self.hands = ThreadPoolExecutor(4, "intake")  # uploads that wait for their turn hold up nothing else
         self._queue = JobQueue(self.database, folder, limits, engine, self.changes.announce, self.tidy)
 
     def start(self) -> None:
@@ -59,6 +60,7 @@ class Studio:
     def close(self) -> None:
         """Let go of everything."""
         self._intake.close()
+        self.hands.shutdown()
         self.database.close()
 
     # ---- scans ---------------------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ class Studio:
             facts = self._taken(ask, folder, labels_folder)
             labels, now = facts.pop("labels"), time.time()
             self.database.add_scan(scan_id, now, facts | {"sample": True})
-            self.database.add_labels(labels_id, scan_id, now, labels | {"origin": "sample"})
+            self.database.add_labels(labels_id, scan_id, now, labels | {"origin": "sample", "notes": []})
             there.append(scan_id)
         return [self.scan(scan_id) for scan_id in there]
 
@@ -201,8 +203,11 @@ class Studio:
             TooMany: jobs.
         """
         self._scan(asked.query)
-        if all(self.labels(labels_id).scan == asked.query for labels_id in asked.supports):
+        taught_by = {self.labels(labels_id).scan for labels_id in asked.supports}
+        if taught_by == {asked.query}:
             raise InputError("the scan can't be segmented from its own labels alone", "choose another scan")
+        if asked.reference in asked.supports:
+            raise InputError("the reference is among the labelled scans", "compare with other labels")
         if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
             raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
         job_id = new_id()
@@ -288,11 +293,10 @@ class Studio:
             for folder in folders:
                 folder.mkdir(parents=True, mode=0o700)
             with self._intake_turn:
-                return self._intake.run(ask, self.limits.intake_s)
-        except BaseException as error:
+                facts = self._intake.run(ask, self.limits.intake_s)
+            return facts | {"notes": [discreet(note, self.folder.root) for note in facts["notes"]]}
+        except BaseException:
             shutil.rmtree(folders[0], ignore_errors=True)
-            if isinstance(error, InputError):
-                raise InputError(_discreet(error.what, self.folder.root), error.remedy) from error
             raise
 
     def _scan(self, scan_id: str) -> Row:
@@ -303,7 +307,7 @@ class Studio:
 
     def _shown(self, row: Row) -> schemas.Scan:
         return schemas.Scan(
-            **{name: row[name] for name in ("id", "name", "size", "spacing_mm", "modality", "sample")},
+            **{name: row[name] for name in ("id", "name", "size", "spacing_mm", "modality", "sample", "notes")},
             created=str(iso(row["created"])),
             expires=iso(row["created"] + 3600 * self.limits.keep_hours),
             labels=[_label_set(labels) for labels in self.database.labels_of(row["id"])],
@@ -312,7 +316,7 @@ class Studio:
 
 def _label_set(row: Row) -> schemas.LabelSet:
     organs = [schemas.Organ(**organ, colour=css_colour(organ["value"])) for organ in row["organs"]]
-    facts: dict[str, Any] = {name: row[name] for name in ("id", "scan", "name", "origin")}
+    facts: dict[str, Any] = {name: row[name] for name in ("id", "scan", "name", "origin", "notes")}
     return schemas.LabelSet(**facts, organs=organs, created=str(iso(row["created"])))
 
 
@@ -321,9 +325,3 @@ def _job(row: Row) -> schemas.Job:
     times: dict[str, Any] = {name: iso(row[name]) for name in ("created", "started", "finished")}
     result = None if row["result"] is None else schemas.Result.model_validate_json(row["result"])
     return schemas.Job(**facts, **times, **json.loads(row["request"]), result=result)
-
-
-def _discreet(text: str, root: Path) -> str:
-    """An error that tells no folder of the server's, nor the names that it gives to files."""
-    text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", "the file", text)
-    return re.sub(r"\b(source|view|labels)\.(nii\.gz|nii|nrrd|seg\.nrrd|mha|dcm)\b", "the file", text)

@@ -105,7 +105,8 @@ async function use() {
   close();
   putScan(await api.scan(job.query));
   set({ supports: [...state.supports, labels.id], mask: labels.id });
-  say(`The corrected ${scanOf(job.query).name} is a support now. Choose the next scan and press Segment.`);
+  const { name } = scanOf(job.query);
+  say(`The corrected ${name} is a support now: choose the next scan and press Segment. ↓ beside it in the list downloads it.`);
 }
 
 /** The drawing as NIfTI, on the grid and in the order of the stored scan. */

@@ -36,10 +36,21 @@ function buttonOf(job, name) {
 }
 
 async function download(job, name) {
-  const scan = (scanOf(job.query)?.name ?? "scan").replace(/\.(nii|nii\.gz|nrrd|mha|zip)$/i, "");
-  // A link can't carry the token: the bytes are fetched, and the link leads to them.
-  const url = URL.createObjectURL(new Blob([await api.jobFile(job.id, name)], { type: "application/octet-stream" }));
-  make("a", { href: url, download: `${scan}_${name}` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  keep(await api.jobFile(job.id, name), `${stemOf(job.query)}_${name}`);
   say(`${NAMES[name] ?? name} downloaded.`);
+}
+
+/** A label set, as a corrected mask is one. @param {import("./state.js").LabelSet} labels */
+export async function downloadLabels(labels) {
+  keep(await api.labelsVolume(labels.id), `${stemOf(labels.scan)}_${labels.origin === "corrected" ? "corrected" : "labels"}.nii.gz`);
+  say(`${labels.name} downloaded.`);
+}
+
+const stemOf = (scan) => (scanOf(scan)?.name ?? "scan").replace(/\.(nii|nii\.gz|nrrd|mha|zip)$/i, "");
+
+/** A link can't carry the token: the bytes are fetched, and the link leads to them. */
+function keep(bytes, name) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { $, keepRows, make, refill, swatch } from "./dom.js";
+import { downloadLabels } from "./downloads.js";
 import { plural, size, spacing, words } from "./format.js";
 import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
@@ -62,7 +63,8 @@ function makeRow({ id }) {
 function partsOf(scan) {
   const facts = [size(scan), spacing(scan), scan.modality].filter(Boolean).join(" · ");
   const head = make("div", { className: "scan-head" }, choiceOf(scan), toolsOf(scan));
-  return [head, make("small", { className: "facts", title: keptUntil(scan) }, facts), ...scan.labels.map(labelSetOf)];
+  const notes = scan.notes.map((note) => make("small", { className: "note" }, note));
+  return [head, make("small", { className: "facts", title: keptUntil(scan) }, facts), ...notes, ...scan.labels.flatMap(labelSetOf)];
 }
 
 const keptUntil = ({ expires }) => (expires ? `Kept until ${new Date(expires).toLocaleString()}` : "");
@@ -88,7 +90,7 @@ function labelSetOf(labels) {
   });
   const facts = [plural(labels.organs.length, "organ"), labels.origin === "corrected" && "corrected"].filter(Boolean);
   const colours = labels.organs.slice(0, 8).map((organ) => swatch(organ.colour));
-  return make(
+  const row = make(
     "div",
     { className: "label-set", "data-labels": labels.id },
     make(
@@ -97,8 +99,17 @@ function labelSetOf(labels) {
       box,
       make("span", {}, labels.name, make("small", {}, ...colours, facts.join(" · "))),
     ),
+    make("button", {
+      type: "button",
+      className: "quiet",
+      title: `Download ${labels.name}`,
+      "aria-label": `Download ${labels.name}`,
+      "data-focus": `download ${labels.id}`,
+      onclick: (event) => attempt(() => downloadLabels(labels), event.currentTarget),
+    }, "↓"),
     removal(`Remove the labels ${labels.name}`, `remove ${labels.id}`, () => api.removeLabels(labels.id)),
   );
+  return [row, ...labels.notes.map((note) => make("small", { className: "note" }, note))];
 }
 
 function toolsOf(scan) {
