@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -103,6 +104,28 @@ def test_a_setup_that_fails_says_why():
 def test_settings_reach_the_process():
     with Isolated(partial(setup, "made")) as worker:
         assert worker.run("a", 60).startswith("made a")
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 1.5])
+def test_closing_from_another_thread_is_told_to_the_one_that_waits(delay_s):
+    worker = Isolated(setup)
+    closing = threading.Timer(delay_s, worker.close)
+    told: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            worker.run("sleep:600", 900)
+        except BaseException as error:
+            told.append(error)
+
+    working = threading.Thread(target=work, daemon=True)
+    working.start()
+    closing.start()
+    while working.is_alive():  # closed before its process began: once more
+        worker.close()
+        working.join(0.2)
+    assert isinstance(told[0], InputError), told
+    assert "its process" in str(told[0])
 
 
 PARENT = """

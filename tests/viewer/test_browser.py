@@ -133,11 +133,11 @@ def test_the_whole_loop(visit, server, tiny_weights, tmp_path):
     page.mouse.up()
     page.click("#use-correction")
     expect(page.locator("#brush")).to_be_hidden()
-    with page.expect_download() as waiting:
-        page.click("text=↓ >> nth=2")  # after the drawn labels of patients 1 and 2
-    waiting.value.save_as(tmp_path / "kept.nii.gz")
     scans = {scan["name"]: scan for scan in server.get("/scans").json()}
     (corrected,) = (labels for labels in scans["patient 2"]["labels"] if labels["origin"] == "corrected")
+    with page.expect_download() as waiting:
+        page.click(f"[data-focus='download {corrected['id']}']")
+    waiting.value.save_as(tmp_path / "kept.nii.gz")
     mask, drawn = (
         labels_of(server, path, tmp_path)
         for path in (f"/jobs/{job}/files/mask.nii.gz", f"/labels/{corrected['id']}/volume")
