@@ -29,7 +29,7 @@ demo: $(VENV)/core.stamp
 	$(VENV)/bin/psmnet demo --out demo
 
 test: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -m slow

@@ -1,10 +1,14 @@
 """Fixtures of several tests; plain helpers are in `tiny`."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores already: before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from psmnet.cli.main import main
 from psmnet.data.phantom import draw_patient

@@ -49,6 +49,7 @@ def workplace(tmp_path, monkeypatch):
     save_weights(weights, build(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
     monkeypatch.setattr("psmnet.checkpoint.BUNDLED", weights)
     monkeypatch.setattr("psmnet.data.phantom.draw_patient", small_patient)
+    monkeypatch.setattr("psmnet.segmentation.registration.SPLINE_STEPS", 1)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("uvicorn.Server.run", briefly(uvicorn.Server.run))
     return tmp_path

@@ -8,7 +8,7 @@ from PIL import Image
 from psmnet.catalog import DATASETS
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
-from psmnet.report.overlay import DIM, MARGIN_PX, PALETTE, WHITE, colour_of, draw_overlay
+from psmnet.report.overlay import DIM, MARGIN_PX, PALETTE, SHADES, WHITE, colour_of, draw_overlay
 from psmnet.volume import Volume
 
 
@@ -44,9 +44,13 @@ def test_no_two_organs_of_a_data_set_share_a_colour(name):
     assert len({colour_of(value) for value in values}) == len(values)
 
 
-def test_colours_repeat_after_the_palette_and_none_is_grey_as_the_scan_or_the_reference():
-    assert colour_of(1) == colour_of(1 + len(PALETTE)) == PALETTE[0]
-    assert all(max(colour) - min(colour) > 50 for colour in PALETTE)
+def test_colours_repeat_after_their_shades_and_none_is_grey_as_the_scan_or_the_reference():
+    colours = [colour_of(value) for value in range(1, 2 * len(PALETTE) * len(SHADES))]
+    different = len(PALETTE) * len(SHADES)
+    assert colours[: len(PALETTE)] == list(PALETTE)
+    assert len(set(colours)) == different
+    assert colours[different:] == colours[: different - 1]
+    assert all(max(colour) - min(colour) > 35 for colour in colours)
 
 
 @pytest.mark.parametrize("value", [0, -1])

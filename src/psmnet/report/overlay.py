@@ -14,7 +14,8 @@ from psmnet.report.slices import DIM, INK, WHITE, Colour, Mask, SlicePainter, bu
 from psmnet.volume import Array, Volume
 
 # Led by Okabe and Ito's colours (https://jfly.uni-koeln.de/color), lightened where they would drown on grey; white is
-# the reference's. Thirteen, because then no two organs of any data set in the catalogue share one (values modulo 13).
+# the reference's. Thirteen, because then no two organs of any data set in the catalogue share one; the next thirteen
+# values have them darker, the next paler, and then they come again.
 PALETTE: tuple[Colour, ...] = (
     (240, 165, 20),  # orange
     (86, 190, 245),  # sky blue
@@ -30,6 +31,7 @@ PALETTE: tuple[Colour, ...] = (
     (185, 130, 80),  # brown
     (180, 180, 60),  # olive
 )
+SHADES = ((0, 0.0), (0, 0.45), (255, 0.5))  # how far towards black or white
 
 MAX_SLICES = 8
 PER_ROW = 4
@@ -46,7 +48,10 @@ def colour_of(value: int) -> Colour:
     """
     if value < 1:
         raise InputError(f"label value {value} has no colour", "give a value from 1 on; 0 is background")
-    return PALETTE[(value - 1) % len(PALETTE)]
+    turn, place = divmod(value - 1, len(PALETTE))
+    towards, share = SHADES[turn % len(SHADES)]
+    red, green, blue = (round(part + share * (towards - part)) for part in PALETTE[place])
+    return red, green, blue
 
 
 def css_colour(value: int) -> str:

@@ -5,7 +5,8 @@ import { toRanks } from "./labelmap.js";
 import { NVImage } from "./niivue.js";
 
 const MOST_KEPT = 8;
-const CLEARLY_UNCERTAIN = 0.2;
+/** What is less uncertain is not drawn: 0 is certain, 1 a toss-up. */
+export const CLEARLY_UNCERTAIN = 0.2;
 // NiiVue's COLORMAP_TYPE calls this translucent, and its shader clears what lies below the minimum.
 const CLEAR_BELOW_MINIMUM = 2;
 

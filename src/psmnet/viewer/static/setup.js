@@ -18,7 +18,7 @@ function render() {
   const query = scanOf(state.query);
   const missing = whatIsMissing(query);
   $("#setup").hidden = !state.scans.length;
-  $("#setup-text").textContent = missing ?? `${plural(state.supports.length, "labelled scan")} → ${query.name}`;
+  $("#setup-text").textContent = missing ?? whatWillBeDone(query);
   $("#segment").disabled = Boolean(missing);
   renderReference(query);
   renderOrgans();
@@ -32,6 +32,12 @@ function whatIsMissing(query) {
   if (supports.every((labels) => labels.scan === query.id)) return "Choose another scan to segment: this one teaches.";
   if (organsOf(state.supports).every((organ) => state.leftOut.has(organ.value))) return "Choose an organ to look for.";
   return null;
+}
+
+function whatWillBeDone(query) {
+  const what = `${plural(state.supports.length, "labelled scan")} → ${query.name}`;
+  const isTaught = state.supports.some((id) => labelsOf(id)?.scan === query.id);
+  return isTaught ? `${what}, whose own labels teach too: a new scan won't turn out as well.` : what;
 }
 
 function renderReference(query) {

@@ -1,6 +1,7 @@
 /** How both viewers show what they show. */
 
 import { $, make } from "./dom.js";
+import { CLEARLY_UNCERTAIN } from "./pictures.js";
 import { queryInView, scanOf, set, state, supportsInView, labelsOf, shownJob, watch } from "./state.js";
 import { WINDOWS } from "./windows.js";
 
@@ -16,8 +17,9 @@ export function startToolbar() {
   for (const name of TOGGLES) {
     $(`#${name}`).addEventListener("change", (event) => set({ [name]: event.currentTarget.checked }));
   }
+  $("#uncertainty-scale output").textContent = CLEARLY_UNCERTAIN;
   watch(["view", "window", "opacity", ...TOGGLES], render);
-  watch(["scans", "jobs", "supports", "query", "shownJob"], renderLimits);
+  watch(["scans", "jobs", "supports", "query", "shownJob", "uncertainty"], renderLimits);
   render();
   renderLimits();
 }
@@ -38,4 +40,5 @@ function renderLimits() {
   if ($("#window").selectedOptions[0]?.disabled) set({ window: "auto" });
   const files = shownJob()?.result?.files ?? [];
   $("#uncertainty").disabled = !files.includes("uncertainty.nii.gz");
+  $("#uncertainty-scale").hidden = !state.uncertainty || $("#uncertainty").disabled;
 }
