@@ -31,7 +31,7 @@ from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.files import read_json, write_json
 from psmnet.inference import encode_slices, match_slices
 from psmnet.models.build import build, settings_of
-from psmnet.runtime import machine, pick_device, versions
+from psmnet.runtime import keep_memory, machine, pick_device, versions
 from psmnet.training import episode_losses, train
 from psmnet.types import Episode
 from psmnet.volume import Volume
@@ -229,6 +229,7 @@ def yardstick(device: torch.device) -> dict[str, Any]:
 
 def grown(device: str, threads: int, shape: dict[str, int]) -> dict[str, float]:
     """Processor seconds, which other work disturbs less, and peak memory of one query, in a process of its own."""
+    keep_memory()
     torch.set_num_threads(threads)
     segmenter = ready(pick_device(device), "float32", **shape)
     query, _ = patient(9, **{name: shape[name] for name in ("slices", "size") if name in shape})
@@ -264,6 +265,7 @@ def main() -> None:
     parser.add_argument("--part", action="append", help="volume, published_way, ...: this one anew; all by default")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    keep_memory()  # as the command line does
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)
     parts: dict[str, Callable[[], Any]] = {

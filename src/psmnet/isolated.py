@@ -19,6 +19,7 @@ from pathlib import PurePath
 from typing import IO, Any, Generic, TypeVar
 
 from psmnet.errors import InputError, PsmnetError
+from psmnet.runtime import keep_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -151,6 +152,7 @@ def _epitaph(code: int) -> str:
 
 def serve() -> None:
     """What the process does: answer (True, result) or (False, error), first to the setup."""
+    keep_memory()
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # what libraries print must not come between answers
         questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -11,6 +11,7 @@ from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from psmnet.errors import InputError, PsmnetError
+from psmnet.runtime import keep_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -87,6 +88,7 @@ def _prepare_worker() -> None:
 
     A pool's workers would else wait for work for ever.
     """
+    keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

@@ -1,5 +1,6 @@
 """Devices, threads and versions. torch is imported inside the functions that need it."""
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -11,6 +12,11 @@ from psmnet.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+# Of glibc's malloc.h. Blocks below the first come from the heap (32 MiB is the most it takes), and so much of the heap
+# stays with the process when it is free.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+HEAP_BLOCK_BYTES, KEPT_BYTES = 32 << 20, 512 << 20
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "safetensors")
 
@@ -31,6 +37,19 @@ def pick_device(name: str = "auto") -> "torch.device":
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r} is not to be had here", "give cpu, or auto") from error
     return device
+
+
+def keep_memory() -> None:
+    """Have this process keep freed memory for the next large array, where its C library is glibc.
+
+    By itself glibc returns such memory to the system at once and asks for it anew, zeroed page by page: up to half the
+    time of comparing slices. It is the whole process's setting, so programs make it, not the library's functions.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES)
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def package_version() -> str:

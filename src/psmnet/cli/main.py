@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from psmnet.errors import PsmnetError
+from psmnet.runtime import keep_memory
 
 COMMANDS = {
     "demo": "Segment unseen synthetic patients from one labelled one.",
@@ -68,6 +69,7 @@ def main(args: list[str] | None = None) -> None:
         # Names of any script must not crash a pipe into ASCII or cp1252.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    keep_memory()
     try:
         # Outside its standalone mode click returns the code of ctx.exit.
         if code := command.main(args, prog_name="psmnet", standalone_mode=False):
