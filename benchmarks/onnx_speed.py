@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
-from speed import interleaved
+from speed import in_turns
 from torch import Tensor
 
 from psmnet.checkpoint import load_weights
@@ -101,7 +101,7 @@ def encoders(weights: Any, folder: Path, threads: int) -> dict[str, Callable[[Te
 def compared(ways: dict[str, Callable[[], Tensor]], repeats: int, images: int) -> dict[str, Any]:
     """Seconds an image, ratio to the first way, and the largest difference from what it gives."""
     outputs = {name: way() for name, way in ways.items()}
-    seconds = dict(zip(ways, interleaved(repeats, *ways.values()), strict=True))
+    seconds = dict(zip(ways, in_turns(*ways.values(), repeats=repeats), strict=True))
     first = next(iter(ways))
     return {
         name: {
