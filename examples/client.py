@@ -30,6 +30,8 @@ class Client:
         while job["state"] in ("waiting", "running"):
             time.sleep(0.2)
             job = self.send("GET", f"/jobs/{job['id']}").json()
+        if job["state"] != "done":
+            raise SystemExit(job["error"] or job["state"])
         return job
 
     def download(self, job: dict, name: str = "mask.nii.gz") -> bytes:
@@ -37,6 +39,8 @@ class Client:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        raise SystemExit(__doc__)
     client, (image, labels, query, out) = Client(sys.argv[1]), map(Path, sys.argv[2:])
     support = client.upload("/scans", image)
     known = client.upload(f"/scans/{support['id']}/labels", labels)

@@ -185,6 +185,34 @@ def test_a_correction_that_does_not_fit(room, done, phantoms, more, told):
     assert told in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("shift", "told"),
+    [
+        (1.3, "the labels (size (64, 60, 12), "),  # between voxels: no crop
+        (30.0, "the labels has the size of the scan but lies elsewhere: voxels are up to 30 mm apart; mend its header"),
+    ],
+)
+def test_labels_that_lie_elsewhere_are_told_from_their_scan(room, phantoms, tmp_path, shift, told):
+    labels = read_labels(phantoms / "label_1.nii.gz")
+    array = labels.array_zyx if shift == 30 else np.ascontiguousarray(labels.array_zyx[:, 2:62])
+    origin_mm = (labels.origin_mm[0] + shift, *labels.origin_mm[1:])
+    write_volume(type(labels)(array, labels.spacing_mm, origin_mm), tmp_path / "elsewhere.nii.gz")
+    scan = upload(room.client, phantoms / "image_1.nii.gz")
+    content = (tmp_path / "elsewhere.nii.gz").read_bytes()
+    answer = room.client.post(f"/scans/{scan['id']}/labels", params={"name": "e.nii.gz"}, content=content)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
+    assert "of the file" not in answer.json()["detail"]
+    assert "--" not in answer.json()["detail"]
+
+
+def test_an_organ_that_no_support_has(room):
+    body = {"supports": [room.labels["id"]], "query": room.query["id"], "organs": [1, 77]}
+    answer = room.client.post("/jobs", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "no labelled scan has [77]; choose organs of [1, 2, 3, 4, 5]"
+
+
 def test_a_zip_of_dicom_slices_is_a_scan(room, tmp_path):
     folder = tmp_path / "slices"
     values = np.random.default_rng(0).integers(0, 1000, (8, 64, 64)).astype(np.int16)
@@ -244,6 +272,13 @@ def test_names_in_files_are_cleaned():
     }
 
 
+def test_a_long_name_keeps_its_beginning_and_its_ending():
+    shown = printable("subject_" + "x" * 300 + "_run-01_T2w.nii.gz")
+    assert len(shown) == 120
+    assert shown.startswith("subject_xxx")
+    assert shown.endswith("xxx_run-01_T2w.nii.gz")
+
+
 # ---- what can't be used ----------------------------------------------------------------------------------------
 
 
@@ -251,7 +286,7 @@ def test_names_in_files_are_cleaned():
     ("name", "content", "told"),
     [
         ("scan.nii.gz", b"", "empty"),
-        ("scan.nii.gz", b"not a scan", "the file is not a NIfTI image"),
+        ("scan.nii.gz", b"not a scan", "the scan is not a NIfTI image"),
         ("scan.nii", bytes(348), "NIfTI"),
         ("scan.jpg", b"x", "no known format"),
         ("scan", b"x", "no known format"),
@@ -263,7 +298,7 @@ def test_names_in_files_are_cleaned():
         (
             "scan.mha",
             b"ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_UCHAR\nElementDataFile = a.raw\n",
-            "the file",
+            "the scan keeps its voxels in a.raw",
         ),
     ],
 )
@@ -363,12 +398,6 @@ def test_a_job_that_can_not_be_done_is_refused(room, body, status):
     answer = room.client.post("/jobs", content=text, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     assert isinstance(answer.json()["detail"], str)
-
-
-def test_a_label_that_no_support_has_fails_the_job_with_its_reason(room):
-    job = finished(room.client, ask(room, organs=[77])["id"], "failed")
-    assert "label 77 is not in the support" in job["error"]
-    assert job["result"] is None
 
 
 # ---- bounds ----------------------------------------------------------------------------------------------------

@@ -190,8 +190,72 @@ def test_what_can_not_be_used_is_said_as_the_server_says_it(browser, server, tmp
     page = visit.open()
     (tmp_path / "broken.nii.gz").write_bytes(b"nonsense")
     page.set_input_files("#files", tmp_path / "broken.nii.gz")
-    expect(page.locator("#errors")).to_contain_text("not a NIfTI image")
+    expect(page.locator("#errors")).to_contain_text("broken.nii.gz: the scan is not a NIfTI image")
     visit.context.close()
+
+
+def test_outlines_are_the_borders_within_slices(visit):
+    """Two equal slices of 5 x 5 with a full 3 x 3 square: its middle is inside, though no slice lies beyond."""
+    found = visit().evaluate(
+        """async () => {
+            const { outlined } = await import("/static/labelmap.js");
+            const square = [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0];
+            return [...outlined(Uint8Array.from([...square, ...square]), [5, 5, 2], [1, 1, 8])];
+        }"""
+    )
+    ring = np.zeros((5, 5), int)
+    ring[1:4, 1:4] = 1
+    ring[2, 2] = 0
+    assert found == [*ring.ravel(), *ring.ravel()]
+
+
+def test_a_stroke_is_not_thrown_away_unasked(visit):
+    page = visit()
+    loaded(page)
+    segmented(page)
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("#correct")
+    page.click("#leave-correction")
+    expect(page.locator("#brush")).to_be_hidden()
+    assert asked == []
+    page.click("#correct")
+    page.check("input[name=view][value=axial]")
+    box = page.locator("#query-canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=8)
+    page.mouse.up()
+    page.click("#leave-correction")
+    expect(page.locator("#brush")).to_be_visible()
+    assert asked == ["Throw this correction away?"]
+
+
+def test_what_a_job_was_is_not_overwritten_by_an_older_answer(visit, server):
+    page = visit()
+    loaded(page)
+    job = segmented(page)
+    page.evaluate(
+        """async (id) => {
+            const { putJob } = await import("/static/jobs.js");
+            const { state } = await import("/static/state.js");
+            putJob({ ...state.jobs.get(id), state: "running" });
+        }""",
+        job,
+    )
+    assert page.get_attribute(f"[data-job='{job}']", "data-state") == "done"
+
+
+def test_a_result_in_view_is_what_the_list_says(visit, server):
+    page = visit()
+    loaded(page)
+    first = segmented(page)
+    scans = {scan["name"]: scan["id"] for scan in server.get("/scans").json()}
+    page.check(f"[data-scan='{scans['patient 3']}'] input[type=radio]")
+    page.click(f"[data-job='{first}'] .job-show")
+    expect(page.locator(f"[data-scan='{scans['patient 2']}'] input[type=radio]")).to_be_checked()
+    expect(page.locator(f"[data-job='{first}'] small")).to_contain_text("from patient 1")
+    expect(page.locator("#jobs-count")).to_have_text("1")
 
 
 def test_a_reload_during_a_job_loses_nothing(visit, server, monkeypatch):

@@ -215,8 +215,10 @@ def test_who_comes_later_is_told_everything_and_what_goes(furnished):
         jobs = [asked(client, body) for _ in range(2)]
         for job in jobs:
             finished(client, job)
-        threading.Timer(0.5, lambda: client.delete(f"/jobs/{jobs[0]}")).start()
+        later = threading.Timer(0.5, lambda: client.delete(f"/jobs/{jobs[0]}"))
+        later.start()
         events = watched(client, lambda found: found[-1][0] == "gone")
+        later.join()  # it has had its answer, too
         assert [event["id"] for kind, event in events if kind == "job"][:2] == jobs
         assert events[-1] == ("gone", {"id": jobs[0]})
 

@@ -60,6 +60,15 @@ def test_killed_during_a_job_and_started_again_the_job_ends_well(tmp_path, tiny_
         assert "Traceback" not in process.stderr.read()
 
 
+def test_whoever_watches_is_let_go_when_it_ends(tmp_path, tiny_weights):
+    with served(tmp_path / "data", "--weights", str(tiny_weights)) as (process, client):
+        with client.stream("GET", "/events") as stream:
+            process.send_signal(signal.SIGTERM)
+            assert list(stream.iter_lines()) == []
+        process.wait(20)
+        assert process.stderr.read().splitlines()[1:] == []  # the first says where uploads lie
+
+
 def test_purge_deletes_everything(tmp_path, tiny_weights, phantoms, cli):
     data = tmp_path / "data"
     with served(data, "--weights", str(tiny_weights)) as (process, client):
@@ -73,6 +82,13 @@ def test_purge_deletes_everything(tmp_path, tiny_weights, phantoms, cli):
     assert done.code == 0
     assert re.match(r"deleted: \d+\.\d MiB", done.out)
     assert [path.name for path in data.iterdir()] == ["psmnet-viewer"]
+
+
+def test_purge_of_a_folder_that_is_not_there_is_no_success(tmp_path, cli):
+    outcome = cli("serve", "--purge", "--data", tmp_path / "mistyped")
+    assert outcome.code == 2
+    assert "there is no folder" in outcome.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demo_has_patients_in_it(tmp_path, tiny_weights):

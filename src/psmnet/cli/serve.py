@@ -10,11 +10,12 @@ from psmnet import runtime
 from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, threads_option, weights_option
+from psmnet.errors import ConfigError
 from psmnet.lock import locked
 from psmnet.viewer.folder import DataFolder, default_folder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
-from psmnet.viewer.server import Address, serve
+from psmnet.viewer.server import Address, require_web, serve
 from psmnet.viewer.studio import Studio
 
 MIB = 2**20
@@ -61,6 +62,10 @@ def command(
     """
     os.umask(0o077)  # whatever is written is the user's alone
     root = data or default_folder()
+    if purge and not root.exists():
+        raise ConfigError(f"nothing is to be deleted: there is no folder {root}", "give the --data that serve had")
+    if not purge:
+        require_web()
     with locked(root):
         folder = DataFolder(root)
         if purge:
@@ -74,6 +79,7 @@ def command(
 
         def say(line: str) -> None:
             console.out.print(line)
+            console.err.print(f"uploads and results: {root}; Ctrl-C ends it", highlight=False)
             if not address.is_local:
                 console.err.print(f"note: other machines can reach {host}, and without TLS they can read along")
 

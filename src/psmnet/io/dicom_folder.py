@@ -110,7 +110,7 @@ def read_dicom_folder(folder: Path, *, uids: Collection[str] = (), notes: list[s
     """
     series = find_series(folder)
     if not series:
-        raise InputError(f"{folder} holds no DICOM image", "give the folder that holds a scan's slices")
+        raise InputError(f"{folder} holds no DICOM image", "give a scan's slices")
     named = [one for one in series if one.uid in uids]
     if len(named) > 1:
         raise InputError(f"{folder} holds {len(named)} of the series named", f"name one: {_listed(named)}")

@@ -9,6 +9,7 @@ class Changes:
     """Watchers are woken, and ask for themselves what is new: a slow one holds nothing up and is owed nothing."""
 
     def __init__(self) -> None:
+        self.over = False
         self._watchers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def announce(self) -> None:
@@ -16,6 +17,11 @@ class Changes:
         for loop, event in tuple(self._watchers):
             with contextlib.suppress(RuntimeError):  # the server is closing
                 loop.call_soon_threadsafe(event.set)
+
+    def end(self) -> None:
+        """Nothing will change any more: watchers go."""
+        self.over = True
+        self.announce()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[asyncio.Event]:

@@ -17,7 +17,7 @@ async def events(studio: The) -> AsyncIterator[ServerSentEvent]:
     known: set[str] = set()
     revision = 0
     with studio.changes.watched() as changed:
-        while True:
+        while not studio.changes.over:
             changed.clear()
             newest = studio.database.revision
             fresh = await asyncio.to_thread(studio.jobs, revision)

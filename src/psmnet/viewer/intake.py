@@ -29,8 +29,10 @@ from psmnet.volume import Volume
 SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")
 VIEW_NAME, LABELS_NAME = "view.nii", "labels.nii.gz"
-SLICES, MASKS, SOURCE = "slices", "masks", "source"
+SLICES, SOURCE = "slices", "source"  # of a scan
+MASKS, GIVEN = "masks", "given"  # of labels
 SMALLEST_MM, LARGEST_MM = 0.01, 100.0
+LONGEST_NAME = 120
 LARGEST_VALUE = 65535  # of a label: the page draws with a table of them
 LEAST_ROOM = 2**31  # bytes of address space for Python and its libraries, beside what is read
 
@@ -146,7 +148,7 @@ class TakeLabels:
         """The labels' source, and what its files' names stand for."""
         if suffix != ".zip":
             ending = ".seg.nrrd" if self.name.lower().endswith(".seg.nrrd") else suffix
-            return self.received.rename(self.folder / f"{SOURCE}{ending}"), {}
+            return self.received.rename(self.folder / f"{GIVEN}{ending}"), {}
         found = unzip(self.received, self.folder / MASKS, self.limits.zip_files, self.limits.decoded_bytes)
         self.received.unlink()
         if len(found) == 1:
@@ -182,9 +184,10 @@ class DrawSample:
 
 
 def printable(name: str) -> str:
-    """A name to show: without its folders and what no screen shows, and not too long."""
+    """A name to show: without its folders and what no screen shows; a long one without its middle."""
     last = PurePosixPath(name.replace("\\", "/")).name
-    return "".join(c for c in last if c.isprintable())[:120].strip() or "unnamed"
+    shown = "".join(c for c in last if c.isprintable()).strip() or "unnamed"
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 40]}…{shown[-39:]}"
 
 
 def told_apart(names: Mapping[int, str]) -> dict[int, str]:

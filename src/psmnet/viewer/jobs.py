@@ -17,7 +17,7 @@ from psmnet.viewer.database import Database, Row
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.intake import LABELS_NAME
 from psmnet.viewer.limits import Limits
-from psmnet.viewer.refusals import told
+from psmnet.viewer.refusals import discreet, told
 from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Ticket
 
 log = logging.getLogger(__name__)
@@ -135,6 +135,7 @@ class JobQueue:
                 raise InputError("it was given up", "ask for it again")
             with self._followed(job_id):
                 result = self._worker.run(ticket, self._limits.job_s)
+            result["notes"] = [discreet(note, self._folder.root) for note in result["notes"]]
             outcome: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
             outcome = {"state": "failed", "error": told(error, self._folder.root)}

@@ -33,7 +33,7 @@ async def received(request: Request, target: Path, limits: Limits) -> AsyncItera
                         raise _too_large(limits)
                     await asyncio.to_thread(out.write, block)
         if count == 0:
-            raise InputError("the file is empty (0 bytes)", "send its bytes as the request's body")
+            raise InputError("the file is empty (0 bytes)", "choose another")
         yield target
     except TimeoutError as error:
         raise InputError(f"the upload took longer than {limits.upload_s:g} s", "send it again") from error

@@ -1,7 +1,7 @@
 """Errors of a viewer that have a meaning of their own in HTTP."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from psmnet.errors import PsmnetError
 
@@ -26,15 +26,34 @@ STATUS: dict[type[PsmnetError], int] = {NotHere: 404, InUse: 409, TooLarge: 413,
 UNUSABLE = 422  # every other PsmnetError: what was sent can't be used
 
 
+# What the server's own files are to whoever is outside: by their names without endings.
+CALLED = {
+    "source": "the scan",
+    "view": "the scan",
+    "slices": "the scan",
+    "given": "the labels",
+    "labels": "the labels",
+    "masks": "the labels",
+    "query_seg": "the mask",
+}
+
+
 def told(error: PsmnetError, root: Path) -> str:
     """An error as whoever is outside can use it: without the server's names and the command line's advice."""
-    own = type(error) in STATUS  # these speak of the server
-    text = error.what if "--" in error.remedy and not own else str(error)
-    return discreet(text, root)
+    if type(error) in STATUS:  # these speak of the server
+        return discreet(str(error), root)
+    advice = [part for part in error.remedy.split("; ") if "--" not in part]
+    return discreet("; ".join([error.what, *filter(None, advice)]), root)
 
 
 def discreet(text: str, root: Path) -> str:
     """A line that tells no folder of the server's, nor the names that it gives to files."""
-    text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", "the file", text)
-    text = re.sub(r"\b(source|view|labels|query_seg)\.(nii\.gz|nii|nrrd|seg\.nrrd|mha|dcm)\b", "the file", text)
+    text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", lambda path: _called(path[0]), text)
+    text = re.sub(
+        rf"\b({'|'.join(CALLED)})\.(nii\.gz|nii|nrrd|seg\.nrrd|mha|dcm)\b", lambda file: _called(file[0]), text
+    )
     return re.sub(r"\b0\d{4}(\.(nii\.gz|nii|nrrd|mha))?\b", "a file", text)  # as zips are unpacked
+
+
+def _called(path: str) -> str:
+    return CALLED.get(PurePath(path).name.split(".")[0], "the file")

@@ -6,6 +6,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from psmnet.errors import InputError
@@ -69,6 +70,20 @@ class Address:
         return f"http://{host}:{port}/#token={token}"
 
 
+def require_web() -> None:
+    """Tell before anything is written whether the extra is there.
+
+    Raises:
+        InputError: the extra `web` is missing.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        what = f"psmnet serve needs {error.name}, which is missing"
+        raise InputError(what, "pip install 'psmnet[web]', or in a checkout make env") from error
+
+
 def serve(
     studio: Studio,
     address: Address,
@@ -87,15 +102,13 @@ def serve(
         say: told the page's address, once, when the page can be opened.
 
     Raises:
-        InputError: it can't listen there, or the extra `web` is missing.
+        InputError: it can't listen there.
     """
-    try:
-        import uvicorn
+    import uvicorn
 
-        from psmnet.viewer.app import create_app
-        from psmnet.viewer.connections import Impatient
-    except ImportError as error:
-        raise InputError(f"psmnet serve needs {error.name}, which is missing", "pip install 'psmnet[web]'") from error
+    from psmnet.viewer.app import create_app
+    from psmnet.viewer.connections import Impatient
+
     token = token or secrets.token_urlsafe(32)
     listening = address.bound()
     port = listening.getsockname()[1]
@@ -110,6 +123,13 @@ def serve(
         server_header=False,
     )
     server = uvicorn.Server(config)
+    handle_exit = server.handle_exit
+
+    def let_go(signum: int, frame: FrameType | None) -> None:
+        studio.changes.end()  # else whoever watches is cut off, after a while and with an error
+        handle_exit(signum, frame)
+
+    server.handle_exit = let_go  # type: ignore[assignment, method-assign]
     threading.Thread(target=_announce, args=(server, url, open_browser, say), daemon=True).start()
     with listening:
         server.run(sockets=[listening])

@@ -210,6 +210,9 @@ class Studio:
             raise InputError("the reference is among the labelled scans", "compare with other labels")
         if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
             raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
+        there = {organ.value for labels_id in asked.supports for organ in self.labels(labels_id).organs}
+        if unknown := set(asked.organs or ()) - there:
+            raise InputError(f"no labelled scan has {sorted(unknown)}", f"choose organs of {sorted(there)}")
         job_id = new_id()
         if not self.database.add_job(job_id, time.time(), asked.model_dump(), self.limits.waiting):
             raise TooMany(f"{self.limits.waiting} jobs wait already", "wait for some, or cancel them")

@@ -88,6 +88,7 @@ export function undo() {
 }
 
 function leave() {
+  if (queryViewer().isDrawnOn && !confirm("Throw this correction away?")) return;
   close();
   say("Left the correction; the result is as it was.");
 }

@@ -47,6 +47,13 @@ export function offer(select, choices, value) {
   select.value = value;
 }
 
+/** Scroll a list, and nothing around it, until a row is in view. */
+export function reveal(list, row) {
+  const [outer, inner] = [list.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (inner.bottom > outer.bottom) list.scrollTop += inner.bottom - outer.bottom;
+  if (inner.top < outer.top) list.scrollTop -= outer.top - inner.top;
+}
+
 /**
  * Keep a list's rows in step with items. A row is made once and then updated, so that focus and scroll position
  * survive the many small changes of a running job.

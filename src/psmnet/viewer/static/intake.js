@@ -58,7 +58,7 @@ export async function takeIn(given) {
   for (const [place, file] of files.entries()) {
     if (plan[place].labels) continue;
     say(`Reading ${file.name} …`);
-    const scan = await attempt(() => api.addScan(file));
+    const scan = await attempt(() => naming(file, api.addScan(file)));
     if (!scan) continue;
     taken += 1;
     ids.set(place, scan.id);
@@ -72,6 +72,15 @@ export async function takeIn(given) {
   say(taken === files.length ? `${plural(taken, "file")} read.` : `${taken} of ${plural(files.length, "file")} read.`);
 }
 
+/** What goes wrong with a file, said with its name: the server doesn't repeat it. */
+async function naming(file, upload) {
+  try {
+    return await upload;
+  } catch (error) {
+    throw new Error(`${file.name}: ${error.message}`, { cause: error });
+  }
+}
+
 /**
  * Upload a label file of a scan; the first label set becomes the support.
  *
@@ -79,7 +88,7 @@ export async function takeIn(given) {
  */
 export async function takeInLabels(scanId, file) {
   say(`Reading ${file.name} …`);
-  const labels = await attempt(() => api.addLabels(scanId, file));
+  const labels = await attempt(() => naming(file, api.addLabels(scanId, file)));
   if (!labels) return false;
   putScan(await api.scan(scanId));
   say(`${labels.name} read.`);

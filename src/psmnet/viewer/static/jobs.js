@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { $, keepRows, make } from "./dom.js";
 import { clock, duration, plural } from "./format.js";
 import { attempt, complain, say } from "./notices.js";
-import { scanOf, set, state, watch } from "./state.js";
+import { labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
 
 const WORDS = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 const OPEN = new Set(["waiting", "running"]);
@@ -18,6 +18,8 @@ export function startJobs() {
 /** A job as the server now has it. */
 export function putJob(job) {
   const before = state.jobs.get(job.id)?.state;
+  // An answer may arrive after the event that overtook it: what is over stays over.
+  if (before in WORDS && !OPEN.has(before) && OPEN.has(job.state)) return;
   set({ jobs: new Map(state.jobs).set(job.id, job) });
   if (before === job.state || !(before in WORDS) || OPEN.has(job.state)) return;
   say(`${nameOf(job)}: ${WORDS[job.state].toLowerCase()}.`);
@@ -41,7 +43,10 @@ export async function refreshJobs() {
 /** Bring a job's result into view. */
 export function showJob(id) {
   if (state.correcting) return say("Finish or leave the correction first.");
+  const { query, supports, reference } = state.jobs.get(id);
   set({ shownJob: id, mask: "result", awaited: null });
+  // The list and the next job are of what is in view, as far as it is still there.
+  if (scanOf(query)) set({ query, supports: supports.filter(labelsOf), reference });
 }
 
 const nameOf = (job) => scanOf(job.query)?.name ?? "a removed scan";
@@ -49,6 +54,7 @@ const nameOf = (job) => scanOf(job.query)?.name ?? "a removed scan";
 function render() {
   const jobs = [...state.jobs.values()].sort((a, b) => b.created.localeCompare(a.created));
   $("#no-jobs").hidden = jobs.length > 0;
+  $("#jobs-count").textContent = jobs.length || "";
   keepRows($("#jobs"), jobs, (job) => job.id, makeRow);
 }
 
@@ -98,6 +104,6 @@ function factsOf(job) {
   if (job.started && job.state !== "cancelled") {
     facts.push(duration((new Date(job.finished ?? Date.now()) - new Date(job.started)) / 1000));
   }
-  facts.push(`from ${plural(job.supports.length, "scan")}`);
+  facts.push(`from ${job.supports.length < 3 ? job.supports.map((id) => titleOf(labelsOf(id))).join(" and ") : plural(job.supports.length, "scan")}`);
   return facts.filter(Boolean).join(" · ");
 }

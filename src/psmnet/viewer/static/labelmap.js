@@ -32,17 +32,44 @@ function translated(voxels, table) {
 }
 
 /**
- * Leave hidden organs out of the voxels that are drawn: a clear colour would not do, they would keep their outlines.
+ * Choose the voxels that are drawn: organs that are not hidden, whole or by their outlines.
  *
  * @param {object} image
  * @param {import("./state.js").Organ[]} organs
  * @param {Set<number>} hidden values
+ * @param {boolean} outline
  */
-export function leaveOut(image, organs, hidden) {
-  if (image.leftOut === hidden) return;
-  image.leftOut = hidden;
+export function choose(image, organs, hidden, outline) {
+  if (image.leftOut === hidden && image.isOutlined === outline) return;
+  Object.assign(image, { leftOut: hidden, isOutlined: outline });
   const kept = Uint8Array.from({ length: 256 }, (_, rank) => (hidden.has(organs[rank - 1]?.value) ? 0 : rank));
-  image.img = hidden.size ? translated(image.ranks, kept) : image.ranks;
+  const shown = hidden.size ? translated(image.ranks, kept) : image.ranks;
+  const { dims, pixDims } = image.hdr;
+  image.img = outline ? outlined(shown, dims.slice(1, 4), pixDims.slice(1, 4)) : shown;
+}
+
+/**
+ * Voxels at the border of what they belong to, within their slice: NiiVue's own outlines take in whole areas where an
+ * organ ends in the next slice, thick as slices are.
+ *
+ * @param {Uint8Array} voxels
+ * @param {number[]} size of the axes
+ * @param {number[]} steps mm between voxels of each axis; slices lie along that with the longest
+ */
+export function outlined(voxels, size, steps) {
+  const across = steps.lastIndexOf(Math.max(...steps));
+  const strides = [1, size[0], size[0] * size[1]];
+  const found = new Uint8Array(voxels.length);
+  for (let i = 0; i < voxels.length; i++) {
+    if (!voxels[i]) continue;
+    const isBorder = strides.some((stride, axis) => {
+      if (axis === across) return false;
+      const at = Math.floor(i / stride) % size[axis];
+      return at === 0 || at === size[axis] - 1 || voxels[i - stride] !== voxels[i] || voxels[i + stride] !== voxels[i];
+    });
+    if (isBorder) found[i] = voxels[i];
+  }
+  return found;
 }
 
 /**

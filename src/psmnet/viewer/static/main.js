@@ -55,7 +55,7 @@ function event(name, data) {
   if (name === "job") putJob(data);
   if (name === "gone") dropJob(data.id);
   // Another window of this page has brought in a scan.
-  if (name === "job" && !scanOf(data.query) && data.state === "waiting") void attempt(refreshScans);
+  if (name === "job" && !scanOf(data.query)) void attempt(refreshScans);
 }
 
 function showConnection(isThere) {

@@ -27,6 +27,7 @@ function render() {
   const isMeasured = (key) => organs.some((organ) => typeof organ.metrics?.[key] === "number");
   const metrics = Object.keys(METRICS).filter(isMeasured);
   $("#organs-card").hidden = !organs.length;
+  $("#organs-title").textContent = result ? "Organs of the result" : "Organs";
   $("#all-organs").hidden = !state.hidden.size;
   refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(result, metrics)]);
   refill($("#organs tbody"), [Boolean(result), organs], () => organs.map((organ) => rowOf(organ, result, metrics)));

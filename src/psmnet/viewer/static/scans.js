@@ -1,12 +1,15 @@
 /** The list of scans: which is the query, and which label sets are supports. */
 
 import * as api from "./api.js";
-import { $, keepRows, make, refill, swatch } from "./dom.js";
+import { $, keepRows, make, refill, reveal, swatch } from "./dom.js";
 import { downloadLabels } from "./downloads.js";
 import { plural, size, spacing, words } from "./format.js";
 import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
 import { dropLostChoices, putScan, scanOf, set, state, watch } from "./state.js";
+
+/** The query that was last scrolled into view. */
+let revealed = null;
 
 const FILES = ".nii,.gz,.nrrd,.mha,.zip,.dcm";
 
@@ -46,7 +49,13 @@ async function loadSamples() {
 
 function render() {
   $("#no-scans").hidden = state.scans.length > 0;
+  $("#scans-count").textContent = state.scans.length || "";
   keepRows($("#scans"), state.scans, (scan) => scan.id, makeRow);
+  if (state.query !== revealed) {
+    revealed = state.query;
+    const row = $(`[data-scan="${revealed}"]`);
+    if (row) reveal($("#scans"), row);
+  }
 }
 
 function makeRow({ id }) {

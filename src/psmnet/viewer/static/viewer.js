@@ -1,7 +1,7 @@
 /** One NiiVue canvas: a scan, a label map over it, and how uncertain that is. */
 
 import { storedIndex, storedVoxel, turnedIndex, worldOf } from "./grid.js";
-import { colourTable, leaveOut, placeOf } from "./labelmap.js";
+import { choose, colourTable, placeOf } from "./labelmap.js";
 import { Niivue, OPTIONS, VIEWS } from "./niivue.js";
 import { windowOf } from "./windows.js";
 
@@ -22,8 +22,10 @@ export class Viewer {
   onturn = () => {};
   hidden = new Set();
   opacity = 0.5;
+  outline = false;
   #window = "auto";
   #frame = null;
+  #undrawn = null;
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -75,10 +77,16 @@ export class Viewer {
 
   /** Make the label map a drawing, with all organs in it. */
   openDrawing() {
-    leaveOut(this.layers.labels, this.layers.organs, new Set());
+    choose(this.layers.labels, this.layers.organs, new Set(), false);
     this.nv.loadDrawing(this.layers.labels);
     this.nv.setDrawingEnabled(true);
+    this.#undrawn = this.nv.drawBitmap.slice();
     this.stack();
+  }
+
+  /** Whether the drawing differs from the label map it began as. */
+  get isDrawnOn() {
+    return this.nv.drawBitmap?.some((rank, index) => rank !== this.#undrawn[index]) ?? false;
   }
 
   closeDrawing() {
@@ -99,9 +107,9 @@ export class Viewer {
     if (!image) return this.nv.drawScene();
     const table = colourTable(organs, this.hidden);
     if (labels) {
-      leaveOut(labels, organs, this.hidden);
+      choose(labels, organs, this.hidden, this.outline);
       labels.setColormapLabel(table);
-      labels.opacity = this.opacity;
+      labels.opacity = this.outline ? 1 : this.opacity; // a line hides nothing
     }
     this.nv.drawOpacity = this.opacity;
     if (this.nv.drawBitmap) this.nv.setDrawColormap(table);
@@ -110,8 +118,7 @@ export class Viewer {
 
   /** @param {{view: string, window: string, opacity: number, outline: boolean, hidden: Set<number>}} look */
   look({ view, window, opacity, outline, hidden }) {
-    Object.assign(this, { opacity, hidden });
-    this.nv.opts.atlasOutline = outline ? 1 : 0;
+    Object.assign(this, { opacity, hidden, outline });
     this.nv.opts.sliceType = VIEWS[view];
     // The user may have dragged another window: only a new choice takes it back.
     if (window !== this.#window) {
