@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { bundled, filesOf } from "./folders.js";
 import { plural } from "./format.js";
-import { attempt, say } from "./notices.js";
+import { attempt, complain, say } from "./notices.js";
 import { ask } from "./question.js";
 import { putScan, set, state } from "./state.js";
 
@@ -67,7 +67,9 @@ export async function takeIn(given) {
   }
   for (const [place, file] of files.entries()) {
     const { labels, of } = plan[place];
-    if (labels && ids.has(of)) taken += await takeInLabels(ids.get(of), file);
+    if (!labels) continue;
+    if (ids.has(of)) taken += await takeInLabels(ids.get(of), file);
+    else complain(`${file.name}: not taken, as its scan ${files[of].name} was not.`);
   }
   say(taken === files.length ? `${plural(taken, "file")} read.` : `${taken} of ${plural(files.length, "file")} read.`);
 }
