@@ -69,7 +69,7 @@ export async function takeIn(given) {
     const { labels, of } = plan[place];
     if (!labels) continue;
     if (ids.has(of)) taken += await takeInLabels(ids.get(of), file);
-    else complain(`${file.name}: not taken, as its scan ${files[of].name} was not.`);
+    else complain(`${file.name}: not taken, as its scan is not here.`);
   }
   say(taken === files.length ? `${plural(taken, "file")} read.` : `${taken} of ${plural(files.length, "file")} read.`);
 }
