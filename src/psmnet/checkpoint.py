@@ -36,7 +36,7 @@ class TrainingRecord:
         pseudolabels: superpixels or supervoxels; None for synthetic images.
         legacy: names of the catalog's faults in the data and in training.
         method: that was trained.
-        preset, steps, seed, precision: the recipe.
+        preset, steps, pairs, seed, precision: the recipe; pairs 0 where it is not known.
         version: of psmnet.
         licence: what the training images ask for.
         init: SHA-256 of the weights that training began with, None from scratch.
@@ -55,6 +55,7 @@ class TrainingRecord:
     method: str = "psmnet"
     preset: str = "compact"
     steps: int = 0
+    pairs: int = 0
     seed: int = 0
     precision: str = "float32"
     version: str = ""

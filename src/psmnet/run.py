@@ -59,6 +59,7 @@ class RunSpec:
         preset: name in `config.PRESETS`.
         precision: of the encoder, instead of the preset's; None keeps it.
         steps: instead of the preset's; None keeps those.
+        pairs: image pairs in a batch, instead of the preset's; None keeps those.
         seed: of initial weights and episodes.
         init: weights to begin with (bundled, a run, a file); None from scratch.
         encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
@@ -80,6 +81,7 @@ class RunSpec:
     preset: str = "compact"
     precision: str | None = None
     steps: int | None = None
+    pairs: int | None = None
     seed: int = 0
     init: str | None = None
     encoder_weights: str | None = None
@@ -90,13 +92,13 @@ class RunSpec:
         """The preset with this run's method, number of steps and changes.
 
         Raises:
-            ConfigError: no such preset or method, steps below 1, or a change that the method does not know.
+            ConfigError: no such preset or method, steps or pairs below 1, or a change that the method does not know.
         """
         if self.preset not in PRESETS:
             raise ConfigError(f"unknown preset {self.preset!r}", f"give one of {', '.join(PRESETS)}")
         preset = PRESETS[self.preset]
         model = changed(preset.model, self.method, self.changes)
-        own: dict[str, Any] = {"steps": self.steps, "precision": self.precision}
+        own: dict[str, Any] = {"steps": self.steps, "pairs": self.pairs, "precision": self.precision}
         own = {name: value for name, value in own.items() if value is not None}
         train = dataclasses.replace(preset.train, alignment=settings_of(model).alignment, **own)
         return dataclasses.replace(preset, model=model, train=train)
@@ -111,6 +113,7 @@ def run_training(
     device: torch.device,
     jobs: int = 1,
     accumulate: int = 1,
+    workers: int = 0,
     ranks: Ranks = ALONE,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -126,6 +129,7 @@ def run_training(
         device: where to train.
         jobs: processes that make missing pseudo-labels.
         accumulate: parts of a batch that a process takes one after another, for less memory.
+        workers: processes that draw batches; 0 for a thread of this process.
         ranks: the processes that train together; all of them call this and see `out`.
         resume: go on with a run that was cut short; begins anew where there is nothing to resume, and does nothing
             where the run is finished.
@@ -185,6 +189,7 @@ def run_training(
             out,
             device=device,
             accumulate=accumulate,
+            workers=workers,
             ranks=ranks,
             resume=resume,
             report=report,
@@ -205,6 +210,7 @@ def run_training(
             method=spec.method,
             preset=spec.preset,
             steps=preset.train.steps,
+            pairs=preset.train.pairs,
             seed=spec.seed,
             precision=preset.train.precision,
             version=package_version(),

@@ -4,13 +4,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from psmnet.checkpoint import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from psmnet.config import TrainConfig
@@ -97,6 +98,7 @@ def train(
     *,
     device: torch.device,
     accumulate: int = 1,
+    workers: int = 0,
     ranks: Ranks = ALONE,
     resume: bool = False,
     report: Report | None = None,
@@ -114,6 +116,7 @@ def train(
         run: an existing folder, which all processes see.
         device: where to train.
         accumulate: parts of a batch that a process takes one after another, for less memory.
+        workers: processes that draw batches, in any number the same ones; 0 for a thread of this process.
         ranks: the processes that share a batch.
         resume: go on from the run's last checkpoint, if there is one.
         report: told (step, losses) after every step.
@@ -134,7 +137,7 @@ def train(
     losses_of = ranks.wrap(_Losses(model, config), device)
     mine = range(ranks.rank * accumulate, (ranks.rank + 1) * accumulate)
     with _Log(run, start, report) if ranks.first else contextlib.nullcontext() as log:
-        for step, parts in _prefetched(source, range(start, config.steps), mine, shares):
+        for step, parts in _prefetched(source, range(start, config.steps), mine, shares, workers):
             rate = learning_rate(step, config)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -224,19 +227,46 @@ def _cut_metrics(path: Path, steps: int) -> None:
     path.write_text("".join(lines[:steps]), encoding="utf-8")
 
 
-def _prefetched(source: EpisodeSource, steps: range, mine: range, shares: int) -> Iterator[tuple[int, list[Episode]]]:
-    """Draw the next batch, or this process's shares of it, while this one trains."""
+@dataclass(frozen=True)
+class _Shares(Dataset[list[Episode]]):
+    """By step, the parts of its batch that this process takes."""
 
-    def draw(step: int) -> list[Episode]:
-        return [source.batch(step, share, shares) for share in mine]
+    source: EpisodeSource
+    mine: range
+    shares: int
 
+    def __getitem__(self, step: int) -> list[Episode]:
+        return [self.source.batch(step, share, self.shares) for share in self.mine]
+
+
+def _prefetched(
+    source: EpisodeSource, steps: range, mine: range, shares: int, workers: int
+) -> Iterator[tuple[int, list[Episode]]]:
+    """Draw the next batches, or this process's shares of them, while one trains."""
+    drawn = _Shares(source, mine, shares)
+    if workers:
+        loader = DataLoader(
+            drawn,
+            batch_size=None,  # what is drawn is a batch
+            collate_fn=_unchanged,
+            sampler=steps,
+            num_workers=workers,
+            multiprocessing_context="spawn",  # as `parallel.map_cases`, and CUDA doesn't outlive a fork
+            generator=torch.Generator(),  # else it takes a number from the one that all share
+        )
+        yield from zip(steps, loader, strict=True)
+        return
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(draw, steps.start) if len(steps) else None
+        coming = pool.submit(drawn.__getitem__, steps.start) if len(steps) else None
         for step in steps:
             assert coming is not None
             parts = coming.result()
-            coming = pool.submit(draw, step + 1) if step + 1 < steps.stop else None
+            coming = pool.submit(drawn.__getitem__, step + 1) if step + 1 < steps.stop else None
             yield step, parts
+
+
+def _unchanged(parts: list[Episode]) -> list[Episode]:
+    return parts
 
 
 def _tensorboard(run: Path) -> Any:

@@ -53,6 +53,7 @@ def start(options: dict[str, object], out: Path, data: Path | None, pseudolabels
     """Run a training with options as the command line has them."""
     device, resume = pick_device(str(options.pop("device"))), bool(options.pop("resume"))
     accumulate = int(options.pop("accumulate"))  # type: ignore[call-overload]  # click has checked it
+    workers = int(options.pop("workers"))  # type: ignore[call-overload]  # click has checked it
     set_threads(options.pop("threads"))  # type: ignore[arg-type]  # click has checked it
     spec = RunSpec(**options)  # type: ignore[arg-type]  # click has checked them
     with contextlib.ExitStack() as opened:
@@ -67,6 +68,7 @@ def start(options: dict[str, object], out: Path, data: Path | None, pseudolabels
             device=ranks.device(device),
             jobs=os.cpu_count() or 1,
             accumulate=accumulate,
+            workers=workers,
             ranks=ranks,
             resume=resume,
             say=console.say if ranks.first else lambda line: None,
