@@ -517,6 +517,7 @@ def test_other_schemes_of_folds_are_recorded_and_keep_their_window_out(data: Pat
     [
         ({"preset": "huge"}, "unknown preset 'huge'"),
         ({"steps": 0}, "steps is 0"),
+        ({"pairs": 0}, "pairs is 0"),
         ({"dataset": "atlantis"}, "unknown data set 'atlantis'"),
         ({"fold": 5}, "no fold 5; give 0 to 4"),
         ({"support_cases": 5}, "5 support cases"),
@@ -573,6 +574,7 @@ def test_an_existing_run_is_not_overwritten_without_resume(tmp_path: Path):
     [
         ({"seed": 1}, "seed 0, not 1"),
         ({"steps": 5}, "steps 1, not 5"),
+        ({"pairs": 2}, "pairs None, not 2"),
         ({"fold": 1, "seed": 2}, "fold None, not 1, seed 0, not 2"),
     ],
 )

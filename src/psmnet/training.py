@@ -17,7 +17,7 @@ from psmnet.checkpoint import load_tensors, optimiser_tensors, restore_optimiser
 from psmnet.config import TrainConfig
 from psmnet.data.episodes import EpisodeSource
 from psmnet.distributed import ALONE, Ranks, gradients_kept
-from psmnet.errors import ConfigError
+from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import Method
 from psmnet.models.losses import segmentation_loss
 from psmnet.types import Episode
@@ -123,6 +123,7 @@ def train(
 
     Raises:
         ConfigError: the checkpoint was made with another recipe, or a batch has too few pairs to be divided.
+        InputError: a process that draws batches was killed.
     """
     shares = ranks.world * accumulate
     if shares > config.pairs:
@@ -136,7 +137,8 @@ def train(
     start = _restore(model, optimiser, names, config, run) if resume else 0
     losses_of = ranks.wrap(_Losses(model, config), device)
     mine = range(ranks.rank * accumulate, (ranks.rank + 1) * accumulate)
-    with _Log(run, start, report) if ranks.first else contextlib.nullcontext() as log:
+    logged = _Log(run, start, report) if ranks.first else contextlib.nullcontext()
+    with _deaths_in_one_line(), logged as log:
         for step, parts in _prefetched(source, range(start, config.steps), mine, shares, workers):
             rate = learning_rate(step, config)
             for group in optimiser.param_groups:
@@ -263,6 +265,18 @@ def _prefetched(
             parts = coming.result()
             coming = pool.submit(drawn.__getitem__, step + 1) if step + 1 < steps.stop else None
             yield step, parts
+
+
+@contextlib.contextmanager
+def _deaths_in_one_line() -> Iterator[None]:
+    """Say what a user can do where a process that draws batches dies: torch tells the step that is being done then."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        what = "a process that draws batches was killed, for want of memory or by hand"
+        raise InputError(what, "give fewer --workers; --resume goes on from the last checkpoint") from error
 
 
 def _unchanged(parts: list[Episode]) -> list[Episode]:
