@@ -2,22 +2,21 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from psmnet.checkpoint import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from psmnet.config import TrainConfig
 from psmnet.data.episodes import EpisodeSource
+from psmnet.data.prefetch import deaths_in_one_line, prefetched
 from psmnet.distributed import ALONE, Ranks, gradients_kept
-from psmnet.errors import ConfigError, InputError
+from psmnet.errors import ConfigError
 from psmnet.models.build import Method
 from psmnet.models.losses import segmentation_loss
 from psmnet.types import Episode
@@ -138,8 +137,8 @@ def train(
     losses_of = ranks.wrap(_Losses(model, config), device)
     mine = range(ranks.rank * accumulate, (ranks.rank + 1) * accumulate)
     logged = _Log(run, start, report) if ranks.first else contextlib.nullcontext()
-    with _deaths_in_one_line(), logged as log:
-        for step, parts in _prefetched(source, range(start, config.steps), mine, shares, workers):
+    with deaths_in_one_line(), logged as log:
+        for step, parts in prefetched(source, range(start, config.steps), mine, shares, workers):
             rate = learning_rate(step, config)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -227,60 +226,6 @@ def _cut_metrics(path: Path, steps: int) -> None:
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:steps]), encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class _Shares(Dataset[list[Episode]]):
-    """By step, the parts of its batch that this process takes."""
-
-    source: EpisodeSource
-    mine: range
-    shares: int
-
-    def __getitem__(self, step: int) -> list[Episode]:
-        return [self.source.batch(step, share, self.shares) for share in self.mine]
-
-
-def _prefetched(
-    source: EpisodeSource, steps: range, mine: range, shares: int, workers: int
-) -> Iterator[tuple[int, list[Episode]]]:
-    """Draw the next batches, or this process's shares of them, while one trains."""
-    drawn = _Shares(source, mine, shares)
-    if workers:
-        loader = DataLoader(
-            drawn,
-            batch_size=None,  # what is drawn is a batch
-            collate_fn=_unchanged,
-            sampler=steps,
-            num_workers=workers,
-            multiprocessing_context="spawn",  # as `parallel.map_cases`, and CUDA doesn't outlive a fork
-            generator=torch.Generator(),  # else it takes a number from the one that all share
-        )
-        yield from zip(steps, loader, strict=True)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(drawn.__getitem__, steps.start) if len(steps) else None
-        for step in steps:
-            assert coming is not None
-            parts = coming.result()
-            coming = pool.submit(drawn.__getitem__, step + 1) if step + 1 < steps.stop else None
-            yield step, parts
-
-
-@contextlib.contextmanager
-def _deaths_in_one_line() -> Iterator[None]:
-    """Say what a user can do where a process that draws batches dies: torch tells the step that is being done then."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        what = "a process that draws batches was killed, for want of memory or by hand"
-        raise InputError(what, "give fewer --workers; --resume goes on from the last checkpoint") from error
-
-
-def _unchanged(parts: list[Episode]) -> list[Episode]:
-    return parts
 
 
 def _tensorboard(run: Path) -> Any:

@@ -1,0 +1,82 @@
+"""Batches drawn ahead: by a thread, or by processes of their own where training is faster than drawing."""
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from psmnet.data.episodes import EpisodeSource
+from psmnet.errors import InputError
+from psmnet.types import Episode
+
+
+@dataclass(frozen=True)
+class _Shares(Dataset[list[Episode]]):
+    """By step, the parts of its batch that this process takes."""
+
+    source: EpisodeSource
+    mine: range
+    shares: int
+
+    def __getitem__(self, step: int) -> list[Episode]:
+        return [self.source.batch(step, share, self.shares) for share in self.mine]
+
+
+def prefetched(
+    source: EpisodeSource, steps: range, mine: range, shares: int, workers: int
+) -> Iterator[tuple[int, list[Episode]]]:
+    """Draw the next batches while one trains.
+
+    Args:
+        source: of episodes.
+        steps: whose batches.
+        mine: the shares of a batch that this process takes.
+        shares: into which a batch is divided.
+        workers: processes that draw, in any number the same; 0 for a thread of this one.
+
+    Yields:
+        each step with this process's shares of its batch, in order.
+    """
+    drawn = _Shares(source, mine, shares)
+    if workers:
+        loader = DataLoader(
+            drawn,
+            batch_size=None,  # what is drawn is a batch
+            collate_fn=_unchanged,
+            sampler=steps,
+            num_workers=workers,
+            multiprocessing_context="spawn",  # as `parallel.map_cases`, and CUDA doesn't outlive a fork
+            generator=torch.Generator(),  # else it takes a number from the one that all share
+        )
+        yield from zip(steps, loader, strict=True)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(drawn.__getitem__, steps.start) if len(steps) else None
+        for step in steps:
+            assert coming is not None
+            parts = coming.result()
+            coming = pool.submit(drawn.__getitem__, step + 1) if step + 1 < steps.stop else None
+            yield step, parts
+
+
+@contextlib.contextmanager
+def deaths_in_one_line() -> Iterator[None]:
+    """Say what a user can do where a process that draws batches dies: torch tells whatever is being done then.
+
+    Raises:
+        InputError: one died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        what = "a process that draws batches was killed, for want of memory or by hand"
+        raise InputError(what, "give fewer --workers; --resume goes on from the last checkpoint") from error
+
+
+def _unchanged(parts: list[Episode]) -> list[Episode]:
+    return parts
