@@ -37,7 +37,7 @@ def numbers(episode: Episode) -> Tensor:
     return torch.stack([getattr(episode, field.name).float().mean() for field in fields(episode)])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_steps_come_in_order_with_this_processs_shares(workers: int):
     drawn = list(prefetched(Counting(), range(4, 9), range(1, 3), 4, workers))
     assert [step for step, _ in drawn] == [4, 5, 6, 7, 8]
