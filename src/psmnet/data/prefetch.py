@@ -39,6 +39,9 @@ def prefetched(
 
     Yields:
         each step with this process's shares of its batch, in order.
+
+    Raises:
+        InputError: a process that draws was killed; see `deaths_in_one_line`, too.
     """
     drawn = _Shares(source, mine, shares)
     if workers:
@@ -51,7 +54,10 @@ def prefetched(
             multiprocessing_context="spawn",  # as `parallel.map_cases`, and CUDA doesn't outlive a fork
             generator=torch.Generator(),  # else it takes a number from the one that all share
         )
-        yield from zip(steps, loader, strict=True)
+        try:
+            yield from zip(steps, loader, strict=True)
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # a batch is fetched from whom drew it
+            raise _killed() from error
         return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(drawn.__getitem__, steps.start) if len(steps) else None
@@ -74,8 +80,14 @@ def deaths_in_one_line() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        what = "a process that draws batches was killed, for want of memory or by hand"
-        raise InputError(what, "give fewer --workers; --resume goes on from the last checkpoint") from error
+        raise _killed() from error
+
+
+def _killed() -> InputError:
+    return InputError(
+        "a process that draws batches was killed, for want of memory or by hand",
+        "give fewer --workers; --resume goes on from the last checkpoint",
+    )
 
 
 def _unchanged(parts: list[Episode]) -> list[Episode]:
