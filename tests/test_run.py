@@ -585,6 +585,18 @@ def test_a_run_is_not_resumed_with_other_options(tmp_path: Path, changes: dict[s
         run_training(dataclasses.replace(spec, **changes), tmp_path / "run", device=CPU, resume=True)  # type: ignore[arg-type]
 
 
+def test_a_run_from_before_an_option_is_resumed(tmp_path: Path):
+    spec = RunSpec("synthetic", preset="tiny", steps=1)
+    run_training(spec, tmp_path / "run", device=CPU)
+    path = tmp_path / "run" / RUN_NAME
+    before = json.loads(path.read_text(encoding="utf-8"))
+    del before["run"]["pairs"]
+    path.write_text(json.dumps(before), encoding="utf-8")
+    run_training(spec, tmp_path / "run", device=CPU, resume=True)
+    with pytest.raises(ConfigError, match="was begun with pairs None, not 2; resume with the same"):
+        run_training(dataclasses.replace(spec, pairs=2), tmp_path / "run", device=CPU, resume=True)
+
+
 def test_a_run_is_not_resumed_with_a_changed_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spec = RunSpec("synthetic", preset="tiny")
     run_training(spec, tmp_path / "run", device=CPU)

@@ -129,7 +129,7 @@ def run_training(
         device: where to train.
         jobs: processes that make missing pseudo-labels.
         accumulate: parts of a batch that a process takes one after another, for less memory.
-        workers: processes that draw batches; 0 for a thread of this process.
+        workers: processes that draw batches, for which a script needs `if __name__ == "__main__"`; 0 for a thread.
         ranks: the processes that train together; all of them call this and see `out`.
         resume: go on with a run that was cut short; begins anew where there is nothing to resume, and does nothing
             where the run is finished.
@@ -141,7 +141,7 @@ def run_training(
 
     Raises:
         ConfigError: RUN holds another run, or finished or unfinished work without `resume`.
-        InputError: the data can't be used.
+        InputError: the data can't be used, or a process that draws batches was killed.
     """
     preset = spec.recipe()
     with contextlib.ExitStack() as held:
@@ -276,19 +276,26 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
             )
     if "class-slices" in spec.legacy and spec.setting != 2:
         raise ConfigError("--legacy class-slices in Setting 1, which drops no slices", "leave it out")
-    asked: dict[str, Any] = json.loads(json.dumps({"run": asdict(spec), "preset": asdict(preset)}))
+    asked = {"run": _plain(spec), "preset": _plain(preset)}
     path = out / RUN_NAME
     require_room(out, resume)
     if path.exists():
         before = read_json(path)
+        before["run"] = _plain(RunSpec(spec.dataset)) | before.get("run", {})  # it may be older than an option
         if before != asked:
-            old, new = before.get("run", {}), asked["run"]
+            old, new = before["run"], asked["run"]
             changed = [f"{key} {old.get(key)}, not {new[key]}" for key in sorted(new) if old.get(key) != new[key]]
             with_ = ", ".join(changed) or f"preset {spec.preset} as it was then"
             raise ConfigError(f"{out} was begun with {with_}", "resume with the same options")
     elif (out / CHECKPOINT_NAME).exists():
         raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another --out")
     return asked
+
+
+def _plain(recorded: RunSpec | Preset) -> dict[str, Any]:
+    """As JSON has it."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(recorded)))
+    return plain
 
 
 def _source(

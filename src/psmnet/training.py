@@ -115,7 +115,8 @@ def train(
         run: an existing folder, which all processes see.
         device: where to train.
         accumulate: parts of a batch that a process takes one after another, for less memory.
-        workers: processes that draw batches, in any number the same ones; 0 for a thread of this process.
+        workers: processes that draw batches, for which a script needs `if __name__ == "__main__"`; 0 for a thread. In
+            any number they draw the same, to the bit where the thread works with one core, as they do.
         ranks: the processes that share a batch.
         resume: go on from the run's last checkpoint, if there is one.
         report: told (step, losses) after every step.

@@ -31,6 +31,13 @@ def test_a_file_as_it_is_read_back(tmp_path):
     assert (spleen.values["dice"], spleen.false_positive_ml, spleen.empty_prediction) == (None, 1.5, False)
 
 
+@pytest.mark.parametrize(("pairs", "own", "length"), [(6, None, "1,000 steps"), (24, 24, "1,000 steps of 24 pairs")])
+def test_batches_larger_than_the_presets_are_another_training(pairs: int, own: int | None, length: str):
+    training = parse_results(results(DICE, trained={"pairs": pairs}), "r.json", "r.json", "").training
+    assert training == Training("chaos-t2", "superpixels", 1000, pairs=own)
+    assert training.length == length
+
+
 def test_no_training_no_seed():
     file = parse_results(results(DICE, method="registration", free=True), "r.json", "r.json", "")
     assert (file.training, file.seed) == (None, None)

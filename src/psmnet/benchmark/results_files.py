@@ -11,6 +11,7 @@ from typing import Any
 from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import METRICS, SCHEMA
 from psmnet.catalog import PROTOCOLS
+from psmnet.config import PRESETS
 from psmnet.data.store import case_order
 from psmnet.errors import InputError
 from psmnet.files import TEMPORARY_PREFIX
@@ -50,6 +51,7 @@ class Training:
         dataset: name of the data, or `synthetic`.
         pseudolabels: their kind, None for none.
         steps: of training.
+        pairs: image pairs in a batch, None where as many as the preset has.
         init: checksum of the weights that it began with, None from scratch.
     """
 
@@ -57,6 +59,12 @@ class Training:
     pseudolabels: str | None
     steps: int
     init: str | None = None
+    pairs: int | None = None
+
+    @property
+    def length(self) -> str:
+        """For people."""
+        return f"{self.steps:,} steps" + (f" of {self.pairs} pairs" if self.pairs else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +167,7 @@ def parse_results(content: Any, path: Path, name: str, sha256: str) -> ResultsFi
             entries.take("pseudolabels", str, None),
             entries.whole("steps"),
             entries.take("init", str, None),
+            _own_pairs(entries.take("pairs", int, 0), entries.take("preset", str, "")),
         )
     supports = provenance.take("supports", list)
     if not supports or not all(isinstance(support, str) for support in supports):
@@ -270,6 +279,12 @@ def _recipe(content: dict[str, Any], provenance: dict[str, Any]) -> dict[str, st
     for key, value in (model if isinstance(model, dict) else {}).items():
         recipe |= value if isinstance(value, dict) else {key: value}
     return {str(key): _plain(value) for key, value in sorted(recipe.items()) if key != "method"}
+
+
+def _own_pairs(pairs: int, preset: str) -> int | None:
+    """Image pairs in a batch where they are not the preset's; files from before `--pairs` name none, which is 0."""
+    usual = PRESETS[preset].train.pairs if preset in PRESETS else 0
+    return None if pairs in (0, usual) else pairs
 
 
 def _names(legacy: Any) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def run_options() -> Decorator:
             type=click.IntRange(0),
             default=0,
             show_default=True,
-            help="Processes that draw batches; a GPU is faster than the thread that else does.",
+            help="Processes that draw batches, 0 for a thread; for GPUs.",
         ),
         device_option(),
         threads_option(),

@@ -31,17 +31,17 @@ def prefetched(
     """Draw the next batches while one trains.
 
     Args:
-        source: of episodes.
+        source: of episodes; with workers it is pickled.
         steps: whose batches.
         mine: the shares of a batch that this process takes.
         shares: into which a batch is divided.
-        workers: processes that draw, in any number the same; 0 for a thread of this one.
+        workers: processes that draw, each with one core; 0 for a thread of this one.
 
     Yields:
         each step with this process's shares of its batch, in order.
 
     Raises:
-        InputError: a process that draws was killed; see `deaths_in_one_line`, too.
+        InputError: a process that draws died. torch may notice it elsewhere, too: see `deaths_in_one_line`.
     """
     drawn = _Shares(source, mine, shares)
     if workers:
@@ -56,8 +56,8 @@ def prefetched(
         )
         try:
             yield from zip(steps, loader, strict=True)
-        except (ConnectionError, EOFError, FileNotFoundError) as error:  # a batch is fetched from whom drew it
-            raise _killed() from error
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # the batch lies with the process that drew it
+            raise _dead() from error
         return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(drawn.__getitem__, steps.start) if len(steps) else None
@@ -70,7 +70,9 @@ def prefetched(
 
 @contextlib.contextmanager
 def deaths_in_one_line() -> Iterator[None]:
-    """Say what a user can do where a process that draws batches dies: torch tells whatever is being done then.
+    """Say what a user can do where a process that draws batches dies.
+
+    torch raises its RuntimeError from a signal, so at whatever line the main thread has come to.
 
     Raises:
         InputError: one died.
@@ -80,12 +82,13 @@ def deaths_in_one_line() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        raise _killed() from error
+        raise _dead() from error
 
 
-def _killed() -> InputError:
+def _dead() -> InputError:
     return InputError(
-        "a process that draws batches was killed, for want of memory or by hand",
+        "a process that draws batches was killed, for want of memory (shared memory, too: /dev/shm) or as a script "
+        "lacks if __name__ == '__main__'",
         "give fewer --workers; --resume goes on from the last checkpoint",
     )
 

@@ -222,7 +222,7 @@ def provenance_html(files: Sequence[tuple[ResultsFile, Sequence[int]]]) -> list[
                 ", ".join(file.supports),
                 "-" if file.seed is None else str(file.seed),
                 file.recipe["preset"] if file.training else "-",
-                f"{file.training.steps:,}" if file.training else "-",
+                file.training.length.removesuffix(" steps") if file.training else "-",
                 str(its.get("seconds", "-")),
                 str(versions.pop("psmnet", "-")),
                 str(its.get("weights_sha256") or "-"),

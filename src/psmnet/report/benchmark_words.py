@@ -66,7 +66,7 @@ def title_without_shots(table: Table) -> str:
     if its.training is None:
         parts.append("no training")
     else:
-        parts.append(f"{its.training.steps:,} steps on {_training_data(its.training)}")
+        parts.append(f"{its.training.length} on {_training_data(its.training)}")
     return ", ".join(parts)
 
 
@@ -86,7 +86,7 @@ def sentences(section: Section) -> list[str]:
     if its.training is None:
         said.append("No method here was trained.")
     else:
-        said.append(f"Trained on {_training_data(its.training)} for {its.training.steps:,} steps.")
+        said.append(f"Trained on {_training_data(its.training)} for {its.training.length}.")
         if free := [row.name for row in table.rows if not row.trained]:
             said.append(f"Without training: {', '.join(free)}.")
     if its.setting2:
