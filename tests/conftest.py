@@ -10,11 +10,11 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores already: before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from helpers.raw_layouts import SABS_NUMBERS, Drawn, chaos_t2, cmr, pelvic, sabs
+from helpers.tiny import save_tiny_weights
 from psmnet.cli.main import main
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
-from raw_layouts import SABS_NUMBERS, Drawn, chaos_t2, cmr, pelvic, sabs
-from tiny import save_tiny_weights
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.tiny import TINY, save_tiny_weights
 from psmnet.adaptation import adapt, adaptation, as_seen
 from psmnet.catalog import CT_WINDOW_HU
 from psmnet.checkpoint import load_weights
@@ -14,7 +15,6 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.geometry import reorient
 from psmnet.io import write_volume
 from psmnet.volume import Volume
-from tiny import TINY, save_tiny_weights
 
 CPU = torch.device("cpu")
 

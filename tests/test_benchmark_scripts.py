@@ -1,10 +1,11 @@
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPTS = sorted((Path(__file__).parent.parent / "benchmarks").glob("*.py"))
+from helpers.places import REPOSITORY
+
+SCRIPTS = sorted((REPOSITORY / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

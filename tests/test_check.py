@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.places import CHAOS
 from psmnet.catalog import DATASETS
 from psmnet.check import check_dataset
 from psmnet.data.dataset_file import DatasetFile
@@ -18,7 +19,6 @@ from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.volume import Volume
 
-CHAOS = Path(__file__).parents[2] / "shared" / "data" / "chaos_t2"
 ORGANS = DATASETS["phantom"].labels
 LAS = np.diag([1.0, -1.0, 1.0])
 

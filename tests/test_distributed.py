@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from distributed_worker import CONFIG_ALIGNED, UNTIL
+from helpers import distributed_worker
+from helpers.distributed_worker import CONFIG_ALIGNED, UNTIL
 from psmnet.distributed import ALONE
 from psmnet.errors import ConfigError
 from psmnet.training import METRICS_NAME, train
 from test_training import CPU, episodes, network
 
-WORKER = Path(__file__).with_name("distributed_worker.py")
+WORKER = Path(distributed_worker.__file__)
 PSMNET = Path(sys.executable).with_name("psmnet")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from helpers.places import REPOSITORY
+from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 from psmnet import config
 from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.cli.main import main
@@ -18,9 +20,7 @@ from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
 from psmnet.models.build import build
-from raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 
-ROOT = Path(__file__).parent.parent
 SMALL = Preset(
     ModelConfig(channels=16, input_size=64, settings={"attention": "off"}), TrainConfig(steps=2, pairs=1, targets=2)
 )
@@ -70,7 +70,7 @@ def briefly(run):
     return started
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted((REPOSITORY / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_commands_of_the_docs_run(page, workplace, monkeypatch):
     if page.name == "prepare.md":
         monkeypatch.setattr("os.cpu_count", lambda: 1)  # starting processes takes longer than the work
@@ -109,7 +109,7 @@ def test_commands_of_the_readme_run(workplace, monkeypatch):
     write_volume(image, workplace / "scan01.nii.gz")
     write_volume(labels, workplace / "scan01_labels.nii.gz")
     write_volume(small_patient(2)[0], workplace / "scans" / "scan02.nii.gz")
-    found = commands(ROOT / "README.md")
+    found = commands(REPOSITORY / "README.md")
     assert [arguments[0] for arguments in found] == ["segment", "serve", "prepare", "pseudolabel", "train", "evaluate"]
     for arguments in found:
         main(arguments)
@@ -118,14 +118,14 @@ def test_commands_of_the_readme_run(workplace, monkeypatch):
 
 
 def test_python_of_the_readme_runs(workplace, capsys):
-    (code,) = blocks(ROOT / "README.md", "python")
+    (code,) = blocks(REPOSITORY / "README.md", "python")
     exec(compile(code, "README.md", "exec"), {})
     assert 0 <= float(capsys.readouterr().out) <= 1
     assert Path("scan02_seg.nii.gz").exists()
 
 
 def test_readme_shows_both_make_commands_and_their_targets_exist():
-    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    readme, makefile = (REPOSITORY / "README.md").read_text(), (REPOSITORY / "Makefile").read_text()
     for target in ("demo", "test"):
         assert f"make {target}" in readme
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from helpers.web_server import CONTENT, FIRST, NAME, Page, Site, closed_port, remote, serve
 from psmnet import download
 from psmnet.catalog import DATASETS
 from psmnet.download import Fetched, fetch
@@ -19,7 +20,6 @@ from psmnet.errors import InputError
 from psmnet.lock import LOCK_NAME, locked
 from psmnet.web import BLOCK
 from psmnet.zenodo import RemoteFile, find_files
-from web_server import CONTENT, FIRST, NAME, Page, Site, closed_port, remote, serve
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import psmnet
+from helpers.places import REPOSITORY
 
 ROOT = Path(psmnet.__file__).parent
-REPOSITORY = Path(__file__).parents[1]
 FLOORS = (
     {"errors", "catalog", "config", "runtime", "files", "lock", "parallel", "isolated", "web", "zenodo"},
     {"volume", "geometry", "resample", "io", "types"},

@@ -3,11 +3,11 @@
 import re
 import tomllib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from helpers.places import REPOSITORY
+
 PINS = [line for line in (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
 PINNED = dict(line.split("==") for line in PINS)
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import psmnet.prepare
-from prepare_helpers import contents, labels, run, sha256, times
+from helpers.prepare_helpers import contents, labels, run, sha256, times
+from helpers.raw_layouts import PELVIC_PIDS, abdomens, draw, pelvic, plain, zipped
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.prepare import PrepareSpec, prepare_dataset
-from raw_layouts import PELVIC_PIDS, abdomens, draw, pelvic, plain, zipped
 
 SMALL = {"size_xyz": (16, 16, 3)}
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from prepare_helpers import contents, image, labels, run, sha256
+from helpers.prepare_helpers import contents, image, labels, run, sha256
+from helpers.raw_layouts import PELVIC_PIDS, chaos_t2, cmr, middles, pelvic, sabs, zipped
 from psmnet import parallel
 from psmnet.catalog import DATASETS, INSTITUTIONS
 from psmnet.checkpoint import load_weights
@@ -20,7 +21,6 @@ from psmnet.geometry import axis_letters
 from psmnet.io import write_volume
 from psmnet.run import RunSpec, run_training
 from psmnet.runtime import package_version
-from raw_layouts import PELVIC_PIDS, chaos_t2, cmr, middles, pelvic, sabs, zipped
 
 FIELD = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}
 SMALL = {"size_xyz": (16, 16, 3)}

@@ -3,21 +3,19 @@
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from prepare_helpers import image, labels, run, times
+from helpers.places import CHAOS
+from helpers.prepare_helpers import image, labels, run, times
+from helpers.raw_layouts import abdomens, middles, msd, nnunet, plain
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.geometry import axis_letters
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.volume import Volume
-from raw_layouts import abdomens, middles, msd, nnunet, plain
-
-CHAOS = Path(__file__).parents[2] / "shared" / "data" / "chaos_t2"
 
 
 @pytest.mark.parametrize("layout", ["nnunet", "msd", "images and labels", "endings", "a folder each"])

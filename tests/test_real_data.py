@@ -1,17 +1,14 @@
 """On the real scans of ../shared, where they are."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from helpers.places import CHAOS
 from psmnet.catalog import dataset
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import choose, find_cases
 from psmnet.metrics import score
 from psmnet.segmentation.segmenter import Segmenter
-
-CHAOS = Path(__file__).parents[2] / "shared" / "data" / "chaos_t2"
 
 pytestmark = [
     pytest.mark.real_data,

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import turned
 from psmnet.resample import (
     covering,
     covering_with_extra_slice,
@@ -10,7 +11,6 @@ from psmnet.resample import (
     resample_labels_with_holes,
 )
 from psmnet.volume import Volume
-from raw_layouts import turned
 
 OBLIQUE = turned(x=20, y=-15, z=35)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from helpers.web_server import CONTENT, INSECURE, Page, Site, closed_port, serve
 from psmnet import web
 from psmnet.errors import InputError
 from psmnet.runtime import package_version
 from psmnet.web import LOOPBACK, Lost, Refused, blocks, checked, open_url, read
-from web_server import CONTENT, INSECURE, Page, Site, closed_port, serve
 
 
 @pytest.fixture(autouse=True)

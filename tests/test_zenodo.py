@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from helpers.web_server import FIRST, INSECURE, NAME, SECOND, Page, Site, serve
 from psmnet import web, zenodo
 from psmnet.catalog import DATASETS
 from psmnet.errors import ConfigError, InputError
 from psmnet.web import checked
 from psmnet.zenodo import ZENODO_API, RemoteFile, find_files
-from web_server import FIRST, INSECURE, NAME, SECOND, Page, Site, serve
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 import pytest
 
+from helpers.results_maker import results
 from psmnet.benchmark.comparison import Cell, Row, Summary, common_scans, lotteries
 from psmnet.benchmark.gathering import gather
 from psmnet.benchmark.results_files import parse_results
-from results_maker import results
 
 
 def file(dice, name="a.json", **options):

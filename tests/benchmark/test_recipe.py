@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.places import REPOSITORY
 from psmnet.benchmark.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
 from psmnet.errors import ConfigError, InputError, PsmnetError
 
-ROOT = Path(__file__).parent.parent
 FULL = """
 dataset: chaos-t2
 methods:
@@ -157,7 +157,9 @@ def test_a_recipe_that_is_not_there(tmp_path):
         read_recipe(tmp_path / "absent.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "benchmarks" / "recipes").glob("*.yaml")), ids=lambda path: path.name
+)
 def test_shipped_recipes_can_be_followed(path):
     recipe = read_recipe(path)
     for job in recipe.jobs():

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from helpers.results_maker import record, results, write_results
 from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import METRICS
 from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, parse_results
@@ -10,7 +11,6 @@ from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import InputError
 from psmnet.run import RUN_NAME
-from results_maker import record, results, write_results
 
 DICE = {"3": {"liver": 0.5, "spleen": None}}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet import training
 from psmnet.catalog import DATASETS
 from psmnet.cli import demo

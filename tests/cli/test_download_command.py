@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from helpers.web_server import CONTENT, FIRST, NAME, Page, Site, closed_port, serve
 from psmnet import zenodo
 from psmnet.catalog import DATASETS
 from psmnet.errors import ConfigError
 from psmnet.zenodo import find_files
-from web_server import CONTENT, FIRST, NAME, Page, Site, closed_port, serve
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from odd_inputs import draw
 
+from helpers.odd_inputs import draw
 from psmnet.io import read_labels
 
 pytestmark = pytest.mark.slow

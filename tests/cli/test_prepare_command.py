@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.raw_layouts import abdomens, chaos_t2, nnunet, pelvic, plain, sabs, zipped
 from psmnet.io import read_labels, read_volume, write_volume
-from raw_layouts import abdomens, chaos_t2, nnunet, pelvic, plain, sabs, zipped
 
 SMALL = {"size_xyz": (16, 16, 3)}
 CHAOS = ("1", "2", "3")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from helpers.tiny import TINY
 from psmnet import training
 from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.pseudolabels import KINDS
 from psmnet.files import read_json
-from tiny import TINY
 
 PREFIX = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet.cohort.queries import Skipped, anonymised, find_queries
 from psmnet.errors import InputError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet.cohort.job import Job
 from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own

@@ -1,19 +1,17 @@
 """Bodies are drawn in mm: 2.5 mm pixels, slices of 5 mm, x to the side and y to the back from the middle."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
+from helpers.places import SHARED
 from psmnet.data.body import body_mask
 from psmnet.io import read_labels, read_volume
 
 SPACING = (2.5, 2.5, 5.0)
 SLICES, PIXELS = 12, 160
 THRESHOLD = 10.0
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 z = np.arange(SLICES)[:, None, None]
 y, x = ((np.arange(PIXELS) - (PIXELS - 1) / 2) * 2.5 for _ in "yx")
@@ -258,25 +256,31 @@ def test_it_is_deterministic_and_leaves_its_input_alone():
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not (SHARED / "chaos_t2").is_dir(), reason="needs the CHAOS-T2 scans in ../shared/data/chaos_t2")
+@pytest.mark.skipif(
+    not (SHARED / "data" / "chaos_t2").is_dir(), reason="needs the CHAOS-T2 scans in ../shared/data/chaos_t2"
+)
 @pytest.mark.parametrize(("threshold", "share"), [(50.0, 0.9995), (None, 0.999)])
 def test_organs_of_chaos_are_inside(threshold, share):
-    image = read_volume(SHARED / "chaos_t2" / "image_1.nii.gz")
-    labelled = read_labels(SHARED / "chaos_t2" / "label_1.nii.gz").array_zyx > 0
+    image = read_volume(SHARED / "data" / "chaos_t2" / "image_1.nii.gz")
+    labelled = read_labels(SHARED / "data" / "chaos_t2" / "label_1.nii.gz").array_zyx > 0
     mask = body_mask(image.array_zyx, threshold, image.spacing_mm)
     assert mask[labelled].mean() > share
     assert 0.3 < mask.mean() < 0.6
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not (SHARED / "ct_dicom").is_dir(), reason="needs the CT series in ../shared/data/ct_dicom")
+@pytest.mark.skipif(
+    not (SHARED / "data" / "ct_dicom").is_dir(), reason="needs the CT series in ../shared/data/ct_dicom"
+)
 def test_the_table_of_a_ct_is_left_out():
     slices = sorted(
-        (sitk.ReadImage(str(path)) for path in (SHARED / "ct_dicom" / "series").iterdir()),
+        (sitk.ReadImage(str(path)) for path in (SHARED / "data" / "ct_dicom" / "series").iterdir()),
         key=lambda image: image.GetOrigin()[2],
     )
     hounsfield = np.concatenate([sitk.GetArrayFromImage(image) for image in slices])[8:12]
-    labelled = sitk.GetArrayFromImage(sitk.ReadImage(str(SHARED / "ct_dicom" / "labels.nii.gz")))[8:12, ::-1] > 0
+    labelled = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(SHARED / "data" / "ct_dicom" / "labels.nii.gz")))[8:12, ::-1] > 0
+    )
     spacing_mm = (*slices[0].GetSpacing()[:2], 2.0)
     windowed = np.clip((hounsfield + 125) * (255 / 400), 0, 255)
     for image, threshold in ((windowed, 0.0), (hounsfield, None)):

@@ -3,6 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import zipped
 from psmnet.data import survey
 from psmnet.data.adapters import RawCase
 from psmnet.data.survey import recipe_for
@@ -10,7 +11,6 @@ from psmnet.errors import InputError
 from psmnet.io import write_volume
 from psmnet.io.raw_files import RawFiles
 from psmnet.volume import Volume
-from raw_layouts import zipped
 
 
 def scans(folder, **volumes):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prepare_helpers import contents, run
+from helpers.prepare_helpers import contents, run
+from helpers.raw_layouts import turned
 from psmnet.catalog import DATASETS
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile
 from psmnet.data.phantom import draw_patient
@@ -15,7 +16,6 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.export.nnunet import export_nnunet
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.volume import Volume
-from raw_layouts import turned
 
 HEART = dict(DATASETS["cmr"].labels)  # 200, 500, 600
 LATTICE = {"spacing_mm": (1.25, 1.25, 8.0), "origin_mm": (-31.5, 12.25, 40.0), "direction": turned(x=25, z=-30)}

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.places import REPOSITORY
+from helpers.tiny import TINY
 from psmnet.checkpoint import TrainingRecord, load_weights, save_weights
 from psmnet.data.normalisation import Normalisation
 from psmnet.files import read_json, sha256_of
 from psmnet.models.build import build, changed
 from psmnet.types import Support
-from tiny import TINY
 
 TOLERANCE = 1e-4  # of logits, which reach 20
 
@@ -104,7 +105,7 @@ def test_the_record_says_what_goes_in(graphs):
         assert sha256_of(folder / name) == graph["sha256"]
         assert [known.name for known in session(folder / name).get_inputs()] == list(graph["inputs"])
         assert [known.shape for known in session(folder / name).get_inputs()] == list(graph["inputs"].values())
-        assert str(Path(__file__).parents[2]).encode() not in (folder / name).read_bytes()
+        assert str(REPOSITORY).encode() not in (folder / name).read_bytes()
     assert not list(folder.glob(".tmp-*"))
 
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from pydicom import uid
 
-from dicom_files import write_series, write_slice
+from helpers.dicom_files import write_series, write_slice
+from helpers.places import CT
 from psmnet.errors import InputError
 from psmnet.geometry import Reorientation, align_labels
 from psmnet.io import read_dicom_series, read_labels
@@ -436,7 +437,6 @@ def test_last_digits_of_spacing_and_orientation_may_differ(tmp_path):
 
 # ---- a real scan -----------------------------------------------------------------------------------------------
 
-CT = Path(__file__).parents[3] / "shared" / "data" / "ct_dicom"
 real = pytest.mark.skipif(not CT.is_dir(), reason="needs the CT scan in ../shared/data/ct_dicom")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicom_files import write_series, write_slice
+from helpers.dicom_files import write_series, write_slice
 from psmnet.errors import InputError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.dicom_folder import find_series, holds_dicom, read_dicom_folder

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet.errors import InputError
 from psmnet.geometry import align_labels
 from psmnet.io import read_scan

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nifti_bytes import CODES, Nifti, refusal
 
+from helpers.nifti_bytes import CODES, Nifti, refusal
 from psmnet.errors import InputError
 from psmnet.io import read_header, read_labels, read_volume, write_volume
 from psmnet.volume import Volume

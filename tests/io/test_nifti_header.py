@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nifti_bytes import SROW, Nifti, refusal
 
+from helpers.nifti_bytes import SROW, Nifti, refusal
 from psmnet.errors import InputError
 from psmnet.io import read_header, read_volume, write_volume
 from psmnet.volume import Volume

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from helpers.web_server import Page, Site, closed_port, serve
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.pretrained import load_torchvision
 from psmnet.models.psmnet import PSMNet
-from web_server import Page, Site, closed_port, serve
 
 NAME = "resnet18-f37072fd.pth"
 URL = f"https://download.example/{NAME}"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.results_maker import NOTE, results, write_results
 from psmnet.benchmark.gathering import gather
 from psmnet.benchmark.results import mask_path, masks_folder
 from psmnet.benchmark.results_files import find_results, parse_results
@@ -23,7 +24,6 @@ from psmnet.report.benchmark_charts import Line, box_plot, lower_bound, scatter
 from psmnet.report.benchmark_pictures import draw_scans
 from psmnet.report.benchmark_words import compare, metric_table, pair_sentences, pair_table, sentences, title
 from psmnet.report.overlay import PALETTE
-from results_maker import NOTE, results, write_results
 
 TITLE = "chaos-t2, EP1, Setting 1, 1,000 steps on chaos-t2 superpixels"
 SCRIPT, FORMULA, TEX = "<script>alert(1)</script>", "=cmd()", "a_b & 50%"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet.errors import InputError
 from psmnet.io import read_volume, write_volume
 from psmnet.io.itk import as_image

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import listening, upload, upload_labels
+
+from helpers.serving import listening, upload, upload_labels
 
 
 @dataclass(frozen=True)

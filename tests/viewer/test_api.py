@@ -8,9 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from serving import finished, listening, upload, upload_labels
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
+from helpers.serving import finished, listening, upload, upload_labels
 from psmnet.cli.main import main
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.metrics import score

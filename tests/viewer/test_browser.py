@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
-from serving import TOKEN, finished, listening
 
+from helpers.serving import TOKEN, finished, listening
 from psmnet.cli.main import main
 from psmnet.data.phantom import draw_patient
 from psmnet.io import read_labels, write_volume

@@ -3,14 +3,14 @@
 import json
 import runpy
 import sys
-from pathlib import Path
 
 import pytest
-from serving import TOKEN, listening
 
+from helpers.places import REPOSITORY
+from helpers.serving import TOKEN, listening
 from psmnet.io import read_labels
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 
 
 @pytest.fixture

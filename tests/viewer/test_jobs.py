@@ -8,8 +8,8 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from serving import finished, listening, upload, upload_labels
 
+from helpers.serving import finished, listening, upload, upload_labels
 from psmnet.viewer.database import Database
 from psmnet.viewer.folder import size_of
 from psmnet.viewer.limits import Limits

@@ -7,8 +7,8 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from serving import finished, listening, upload, upload_labels
 
+from helpers.serving import finished, listening, upload, upload_labels
 from psmnet.io import read_labels, read_volume, write_volume
 
 CLIENTS, JOBS = 16, 20

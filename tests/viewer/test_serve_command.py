@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from serving import finished, upload, upload_labels
+
+from helpers.serving import finished, upload, upload_labels
 
 
 @contextmanager

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.raw_layouts import CHAOS_IDS, chaos_t2, middles, zipped
 from psmnet.catalog import DATASETS
 from psmnet.data.adapters import ADAPTERS, RawCase
 from psmnet.data.adapters.chaos_t2 import labels_of_grey
 from psmnet.errors import InputError
 from psmnet.geometry import reorient, signed_permutation
 from psmnet.io.raw_files import RawFiles
-from raw_layouts import CHAOS_IDS, chaos_t2, middles, zipped
 
 ADAPTER = ADAPTERS["chaos-t2"]
 VALUES = DATASETS["chaos-t2"].labels.values()

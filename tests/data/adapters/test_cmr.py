@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import cmr, zipped
 from psmnet.catalog import DATASETS
 from psmnet.data.adapters import ADAPTERS
 from psmnet.errors import InputError
 from psmnet.io.raw_files import RawFiles
-from raw_layouts import cmr, zipped
 
 ADAPTER = ADAPTERS["cmr"]
 SMALL = {"size_xyz": (16, 16, 3)}

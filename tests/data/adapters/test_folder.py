@@ -4,11 +4,11 @@ import shutil
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import abdomens, msd, nnunet, plain, zipped
 from psmnet.data.adapters import ADAPTERS
 from psmnet.data.adapters.folder import label_names
 from psmnet.errors import InputError
 from psmnet.io.raw_files import RawFiles
-from raw_layouts import abdomens, msd, nnunet, plain, zipped
 
 ADAPTER = ADAPTERS["folder"]
 CASES = abdomens(["anna", "ben"], size_xyz=(6, 5, 3))

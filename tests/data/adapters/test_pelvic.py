@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import PELVIC_PIDS, pelvic, zipped
 from psmnet.catalog import DATASETS, INSTITUTIONS
 from psmnet.data.adapters import ADAPTERS
 from psmnet.errors import InputError
 from psmnet.io.raw_files import RawFiles
-from raw_layouts import PELVIC_PIDS, pelvic, zipped
 
 ADAPTER = ADAPTERS["pelvic"]
 SMALL = {"size_xyz": (16, 16, 3)}

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from helpers.raw_layouts import SABS_NUMBERS, sabs, zipped
 from psmnet.catalog import DATASETS
 from psmnet.data.adapters import ADAPTERS
 from psmnet.errors import InputError
 from psmnet.io import write_volume
 from psmnet.io.raw_files import RawFiles
-from raw_layouts import SABS_NUMBERS, sabs, zipped
 
 ADAPTER = ADAPTERS["sabs"]
 VALUES = DATASETS["sabs"].labels.values()

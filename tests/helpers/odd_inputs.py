@@ -3,7 +3,6 @@
 import gzip
 import random
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,13 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread, uid
 
-from dicom_files import write_series, write_slice
+from helpers.dicom_files import write_series, write_slice
+from helpers.nifti_bytes import Nifti
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
 from psmnet.volume import Volume
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "io"))
-from nifti_bytes import Nifti
 
 SHAPE, SPACING = (12, 64, 64), (5.0, 5.0, 12.0)
 PIXDIM = (1, *SPACING, 1, 1, 1, 1)

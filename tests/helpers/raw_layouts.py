@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dicom_files import write_series
+from helpers.dicom_files import write_series
 from psmnet.io import write_volume
 from psmnet.volume import Volume
 

@@ -1,0 +1,1 @@
+"""What tests share: small data that they make, and tools."""
