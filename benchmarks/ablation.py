@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from psmnet import evaluate, find_cases, load_weights
-from psmnet.files import write_json
 from psmnet.models.build import model_record
 from psmnet.runtime import machine, versions
+from psmnet.system.files import write_json
 from psmnet.types import Features, Prediction, Support
 
 VARIANTS = (

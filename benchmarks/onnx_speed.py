@@ -24,9 +24,9 @@ from torch import Tensor
 from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.export.onnx import ENCODER_NAME, MATCHING_NAME, export_onnx
-from psmnet.files import write_json
 from psmnet.inference import slice_tensor
 from psmnet.runtime import machine, versions
+from psmnet.system.files import write_json
 
 BATCHES, ORGANS, SHOTS = (1, 8, 16), 4, 3
 SIDES = (192, 96)  # a whole slice, and about the window in which an organ is looked for

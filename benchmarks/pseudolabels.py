@@ -13,8 +13,8 @@ from psmnet.catalog import dataset
 from psmnet.data.body import body_mask
 from psmnet.data.pseudolabels import KINDS, PseudolabelRule
 from psmnet.data.store import find_cases
-from psmnet.files import write_json
 from psmnet.runtime import machine, versions
+from psmnet.system.files import write_json
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabels import PseudolabelRule
-from psmnet.files import read_json, write_json
 from psmnet.inference import encode_slices, match_slices
 from psmnet.models.build import build, settings_of
 from psmnet.runtime import keep_memory, machine, pick_device, versions
+from psmnet.system.files import read_json, write_json
 from psmnet.training import episode_losses, train
 from psmnet.types import Episode
 from psmnet.volume import Volume

@@ -23,11 +23,11 @@ from psmnet import Segmenter, find_cases, score
 from psmnet.catalog import DataSet, dataset
 from psmnet.checkpoint import load_weights
 from psmnet.data.store import Case, choose
-from psmnet.files import write_json
 from psmnet.protocols import split_cases
 from psmnet.runtime import machine, versions
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.registration import Registration
+from psmnet.system.files import write_json
 from psmnet.volume import Array
 
 BINS = 20  # of uncertainty

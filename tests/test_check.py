@@ -13,10 +13,10 @@ from psmnet.catalog import DATASETS
 from psmnet.check import check_dataset
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import sha256_of
 from psmnet.geometry import reorient, signed_permutation
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.prepare import PrepareSpec, prepare_dataset
+from psmnet.system.files import sha256_of
 from psmnet.volume import Volume
 
 ORGANS = DATASETS["phantom"].labels

@@ -17,8 +17,8 @@ from psmnet import download
 from psmnet.catalog import DATASETS
 from psmnet.download import Fetched, fetch
 from psmnet.errors import InputError
-from psmnet.lock import LOCK_NAME, locked
-from psmnet.web import BLOCK
+from psmnet.system.locks import LOCK_NAME, locked
+from psmnet.system.web import BLOCK
 from psmnet.zenodo import RemoteFile, find_files
 
 

@@ -9,7 +9,6 @@ import torch
 
 from helpers.prepare_helpers import contents, image, labels, run, sha256
 from helpers.raw_layouts import PELVIC_PIDS, chaos_t2, cmr, middles, pelvic, sabs, zipped
-from psmnet import parallel
 from psmnet.catalog import DATASETS, INSTITUTIONS
 from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
@@ -21,6 +20,7 @@ from psmnet.geometry import axis_letters
 from psmnet.io import write_volume
 from psmnet.run import RunSpec, run_training
 from psmnet.runtime import package_version
+from psmnet.system import parallel
 
 FIELD = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}
 SMALL = {"size_xyz": (16, 16, 3)}

@@ -26,9 +26,9 @@ from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
-from psmnet.lock import LOCK_NAME, locked
 from psmnet.models.build import changed
 from psmnet.run import RUN_NAME, RunSpec, run_training
+from psmnet.system.locks import LOCK_NAME, locked
 
 CPU = torch.device("cpu")
 CASES = 6  # five folds of one case, the last of two

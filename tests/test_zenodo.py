@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.web_server import FIRST, INSECURE, NAME, SECOND, Page, Site, serve
-from psmnet import web, zenodo
+from psmnet import zenodo
 from psmnet.catalog import DATASETS
 from psmnet.errors import ConfigError, InputError
-from psmnet.web import checked
+from psmnet.system import web
+from psmnet.system.web import checked
 from psmnet.zenodo import ZENODO_API, RemoteFile, find_files
 
 

@@ -18,9 +18,9 @@ from psmnet.data.case_check import AGAIN, CaseRecord, Finding, Level, by, differ
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError, PsmnetError
-from psmnet.files import TEMPORARY_PREFIX
 from psmnet.io.nifti_header import has_nifti_suffix
-from psmnet.parallel import map_cases
+from psmnet.system.files import TEMPORARY_PREFIX
+from psmnet.system.parallel import map_cases
 
 
 @dataclass(frozen=True)

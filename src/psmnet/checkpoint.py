@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.data.normalisation import Normalisation
 from psmnet.errors import InputError
-from psmnet.files import atomic_path, sha256_of
 from psmnet.models.build import build, changed, model_from_record, model_record
+from psmnet.system.files import atomic_path, sha256_of
 
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "weights" / "bundled.safetensors"

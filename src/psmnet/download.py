@@ -10,9 +10,9 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from psmnet.errors import InputError
-from psmnet.files import read_json, write_json
-from psmnet.lock import locked
-from psmnet.web import BLOCK, Lost, Refused, open_url, read
+from psmnet.system.files import read_json, write_json
+from psmnet.system.locks import locked
+from psmnet.system.web import BLOCK, Lost, Refused, open_url, read
 from psmnet.zenodo import RemoteFile, refusal
 
 PAUSES_S = (1.0, 4.0, 15.0)  # before each new try of a connection that broke

@@ -17,12 +17,12 @@ from psmnet.data.preprocess import Recipe
 from psmnet.data.store import case_order
 from psmnet.data.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import sweep
 from psmnet.io.organ_names import unnamed
 from psmnet.io.raw_files import RawFiles
-from psmnet.lock import locked
-from psmnet.parallel import map_cases
 from psmnet.runtime import package_version
+from psmnet.system.files import sweep
+from psmnet.system.locks import locked
+from psmnet.system.parallel import map_cases
 
 FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescale")
 

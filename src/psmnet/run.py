@@ -29,11 +29,11 @@ from psmnet.data.store import Case, choose, find_cases
 from psmnet.data.synthetic import SyntheticEpisodes
 from psmnet.distributed import ALONE, Ranks
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import read_json, write_json
-from psmnet.lock import locked
 from psmnet.models.build import build, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
 from psmnet.runtime import package_version
+from psmnet.system.files import read_json, write_json
+from psmnet.system.locks import locked
 from psmnet.training import CHECKPOINT_NAME, Report, train
 
 RUN_NAME = "run.json"

@@ -14,9 +14,9 @@ from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConf
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import sha256_of
 from psmnet.io import write_volume
 from psmnet.run import RunSpec, run_training
+from psmnet.system.files import sha256_of
 
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),

@@ -19,8 +19,8 @@ import SimpleITK as sitk
 from helpers.tiny import save_tiny_weights
 from psmnet.checkpoint import TrainingRecord
 from psmnet.data.store import find_cases
-from psmnet.files import read_json
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.system.files import read_json
 from psmnet.volume import Volume
 
 

@@ -18,10 +18,10 @@ from psmnet.catalog import DATASETS
 from psmnet.cli import demo
 from psmnet.cli.main import COMMANDS
 from psmnet.config import PRESETS, TrainConfig
-from psmnet.files import read_json
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.lock import LOCK_NAME, locked
 from psmnet.models.build import METHODS
+from psmnet.system.files import read_json
+from psmnet.system.locks import LOCK_NAME, locked
 
 HEAVY = {"torch", "numpy", "SimpleITK", "scipy", "skimage"}
 

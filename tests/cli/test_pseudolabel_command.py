@@ -12,7 +12,7 @@ from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.pseudolabels import KINDS
-from psmnet.files import read_json
+from psmnet.system.files import read_json
 
 PREFIX = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}
 

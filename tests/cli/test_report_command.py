@@ -6,8 +6,8 @@ import sys
 from helpers.results_maker import write_results
 from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import mask_path, masks_folder
-from psmnet.lock import LOCK_NAME
 from psmnet.report.benchmark import NAMES
+from psmnet.system.locks import LOCK_NAME
 
 GOOD, BAD = {"1": {"liver": 0.8, "spleen": 0.6}}, {"1": {"liver": 0.4, "spleen": 0.4}}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from psmnet.data.phantom import draw_patient
-from psmnet.files import TEMPORARY_PREFIX
 from psmnet.io import write_volume
+from psmnet.system.files import TEMPORARY_PREFIX
 
 SCANS, KILLS = 200, 10
 

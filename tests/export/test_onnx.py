@@ -10,8 +10,8 @@ from helpers.places import REPOSITORY
 from helpers.tiny import TINY
 from psmnet.checkpoint import TrainingRecord, load_weights, save_weights
 from psmnet.data.normalisation import Normalisation
-from psmnet.files import read_json, sha256_of
 from psmnet.models.build import build, changed
+from psmnet.system.files import read_json, sha256_of
 from psmnet.types import Support
 
 TOLERANCE = 1e-4  # of logits, which reach 20

@@ -18,7 +18,7 @@ import pytest
 
 from psmnet import download, zenodo
 from psmnet.catalog import DATASETS
-from psmnet.web import LOOPBACK
+from psmnet.system.web import LOOPBACK
 from psmnet.zenodo import RemoteFile
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes

@@ -17,13 +17,13 @@ from psmnet.benchmark.results import mask_path, masks_folder
 from psmnet.benchmark.results_files import find_results, parse_results
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
-from psmnet.files import sha256_of
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.report.benchmark import NAMES, write_benchmark
 from psmnet.report.benchmark_charts import Line, box_plot, lower_bound, scatter
 from psmnet.report.benchmark_pictures import draw_scans
 from psmnet.report.benchmark_words import compare, metric_table, pair_sentences, pair_table, sentences, title
 from psmnet.report.overlay import PALETTE
+from psmnet.system.files import sha256_of
 
 TITLE = "chaos-t2, EP1, Setting 1, 1,000 steps on chaos-t2 superpixels"
 SCRIPT, FORMULA, TEX = "<script>alert(1)</script>", "=cmd()", "a_b & 50%"

@@ -20,12 +20,12 @@ from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate
-from psmnet.files import read_json, require_writable, sha256_of, write_json
 from psmnet.models.build import changed
-from psmnet.parallel import map_cases
 from psmnet.predictors import load_method
 from psmnet.run import run_training
 from psmnet.runtime import pick_device
+from psmnet.system.files import read_json, require_writable, sha256_of, write_json
+from psmnet.system.parallel import map_cases
 from psmnet.training import METRICS_NAME
 
 

@@ -14,7 +14,7 @@ from psmnet.catalog import PROTOCOLS
 from psmnet.config import PRESETS
 from psmnet.data.store import case_order
 from psmnet.errors import InputError
-from psmnet.files import TEMPORARY_PREFIX
+from psmnet.system.files import TEMPORARY_PREFIX
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances

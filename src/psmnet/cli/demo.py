@@ -12,11 +12,11 @@ from psmnet.cli.options import DATA, set_threads, threads_option
 from psmnet.data.phantom import write_patients
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.lock import LOCK_NAME, locked
 from psmnet.metrics import score
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
 from psmnet.segmentation.segmenter import Segmenter
+from psmnet.system.locks import LOCK_NAME, locked
 
 PATIENTS = 5  # the first is the labelled one
 SEED = 2026  # any will do: the bundled weights have seen no phantom

@@ -21,10 +21,10 @@ from psmnet.cli.options import (
 )
 from psmnet.data.store import find_cases
 from psmnet.evaluation import evaluate
-from psmnet.files import require_writable, write_json
 from psmnet.predictors import load_method
 from psmnet.report.table import results_table
 from psmnet.runtime import pick_device
+from psmnet.system.files import require_writable, write_json
 
 
 @click.command("evaluate")

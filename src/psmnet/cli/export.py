@@ -7,7 +7,7 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option, weights_option
 from psmnet.errors import ConfigError
-from psmnet.lock import locked
+from psmnet.system.locks import locked
 
 
 @click.command("export")

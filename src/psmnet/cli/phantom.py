@@ -7,8 +7,8 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.data.phantom import write_patients
-from psmnet.files import require_writable
-from psmnet.lock import locked
+from psmnet.system.files import require_writable
+from psmnet.system.locks import locked
 
 
 @click.command("phantom")

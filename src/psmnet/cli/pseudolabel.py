@@ -11,8 +11,8 @@ from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
 from psmnet.data.store import find_cases
 from psmnet.errors import ConfigError
-from psmnet.lock import locked
 from psmnet.report.pseudolabels import draw_previews
+from psmnet.system.locks import locked
 
 FAULTS = ("superpixel-ids",)
 

@@ -9,9 +9,9 @@ from psmnet.benchmark.results_files import find_results
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.errors import ConfigError
-from psmnet.lock import locked
 from psmnet.report.benchmark import PAGE, write_benchmark
 from psmnet.report.benchmark_words import gaps, label, title
+from psmnet.system.locks import locked
 
 
 @click.command("report")

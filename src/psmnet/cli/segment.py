@@ -19,10 +19,10 @@ from psmnet.cohort.queries import Query, anonymised, find_queries
 from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, write_summary
 from psmnet.cohort.worker import Done, Worker, failure, require_own
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import sweep
 from psmnet.io.organ_names import read_names, unnamed
-from psmnet.lock import locked
 from psmnet.segmentation.encoding import PRECISIONS
+from psmnet.system.files import sweep
+from psmnet.system.locks import locked
 
 MINUTES = 30.0  # that a scan may take
 

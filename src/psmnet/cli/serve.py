@@ -11,7 +11,7 @@ from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, threads_option, weights_option
 from psmnet.errors import ConfigError
-from psmnet.lock import locked
+from psmnet.system.locks import locked
 from psmnet.viewer.folder import DataFolder, default_folder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine

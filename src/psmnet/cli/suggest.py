@@ -11,12 +11,12 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
 from psmnet.cohort.queries import Query, find_queries
 from psmnet.errors import ConfigError, PsmnetError
-from psmnet.files import require_writable, write_text
 from psmnet.io import read_scan
 from psmnet.report.csv_text import csv_text
 from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.suggestion import Suggestion, suggest
+from psmnet.system.files import require_writable, write_text
 from psmnet.volume import Volume
 
 SHOWN = 10  # scans in the table besides those to label; the file has all

@@ -11,13 +11,13 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.cohort import REPORT_NAME
 from psmnet.errors import InputError, PsmnetError
-from psmnet.files import read_json, require_writable, write_text
 from psmnet.io import has_scan_suffix
 from psmnet.io.label_files import read_label_file
 from psmnet.io.names import is_label_map, is_segmentation, stem
 from psmnet.io.organ_names import read_names, unnamed
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.shape import measure
+from psmnet.system.files import read_json, require_writable, write_text
 
 COLUMNS = (
     *("mask", "label", "organ", "volume_ml", "surface_cm2", "sphericity"),

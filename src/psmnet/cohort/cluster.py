@@ -17,8 +17,8 @@ from psmnet.cohort.job import Job
 from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.isolated import Isolated
 from psmnet.runtime import package_version
+from psmnet.system.worker_process import Isolated
 
 CONNECT_S = 20.0
 

@@ -10,7 +10,7 @@ from psmnet.cohort.job import Job
 from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
-from psmnet.isolated import Isolated
+from psmnet.system.worker_process import Isolated
 
 Outcomes = Generator[tuple[Query, Done | PsmnetError]]
 

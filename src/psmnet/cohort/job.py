@@ -9,7 +9,6 @@ from pathlib import Path
 
 from psmnet.checkpoint import Weights
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import sha256_of
 from psmnet.io.itk_header import read_itk_header
 from psmnet.io.organ_names import OrganName
 from psmnet.predictors import load_method, method_name
@@ -17,6 +16,7 @@ from psmnet.runtime import package_version
 from psmnet.segmentation.accepted import wanted_values
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.supports import Supports, read_supports
+from psmnet.system.files import sha256_of
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty", "matches")

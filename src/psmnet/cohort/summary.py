@@ -14,12 +14,12 @@ from psmnet.cohort.quality import flags
 from psmnet.cohort.queries import Query, Skipped
 from psmnet.cohort.worker import Entry, failure
 from psmnet.errors import PsmnetError
-from psmnet.files import write_json, write_text
 from psmnet.io.names import without_folder
 from psmnet.predictors import method_name
 from psmnet.report.contact_sheet import Card, write_contact_sheet
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.report.page import PageTable
+from psmnet.system.files import write_json, write_text
 
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
 COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")

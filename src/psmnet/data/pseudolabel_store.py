@@ -16,9 +16,9 @@ import numpy.typing as npt
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
 from psmnet.data.store import Case, without_257th
 from psmnet.errors import PsmnetError
-from psmnet.files import read_json, write_json
 from psmnet.io import read_labels, write_volume
-from psmnet.parallel import map_cases
+from psmnet.system.files import read_json, write_json
+from psmnet.system.parallel import map_cases
 
 LIST_NAME = "pseudolabels.json"
 _PREFIX: dict[Kind, str] = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}

@@ -12,8 +12,8 @@ from psmnet.errors import InputError, PsmnetError
 from psmnet.geometry import slice_first
 from psmnet.io import read_lattice
 from psmnet.io.raw_files import RawFiles
-from psmnet.parallel import map_cases
 from psmnet.resample import covering, lattice
+from psmnet.system.parallel import map_cases
 from psmnet.volume import Volume
 
 Grid = tuple[tuple[int, int, int], tuple[float, float, float], list[list[float]]]

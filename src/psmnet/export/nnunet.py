@@ -10,9 +10,9 @@ from psmnet.catalog import dataset
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.files import read_json, write_json
 from psmnet.io import write_volume
-from psmnet.parallel import map_cases
+from psmnet.system.files import read_json, write_json
+from psmnet.system.parallel import map_cases
 
 CHANNELS = {"ct": "CT", "mr": "MRI"}
 

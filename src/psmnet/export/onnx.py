@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from psmnet.checkpoint import Weights
 from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import atomic_path, sha256_of, write_json
 from psmnet.models.alpnet import ALPNet
 from psmnet.models.build import model_record
 from psmnet.models.panet import PANet
 from psmnet.models.prototypes import match_prototypes
 from psmnet.models.psmnet import PSMNet
 from psmnet.runtime import package_version
+from psmnet.system.files import atomic_path, sha256_of, write_json
 from psmnet.types import Prototypes, Support
 
 SCHEMA = "psmnet-onnx-1"

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
-from psmnet.files import atomic_path
 from psmnet.io.dicom_folder import is_dicom_file
 from psmnet.io.nifti_header import require_readable_name
 from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.segments import Segments
 from psmnet.io.voxels import stacked
+from psmnet.system.files import atomic_path
 from psmnet.volume import Array, Volume
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.files import atomic_path, sha256_of
 from psmnet.models.encoder import ResNetEncoder
-from psmnet.web import Lost, Refused, blocks, checked
+from psmnet.system.files import atomic_path, sha256_of
+from psmnet.system.web import Lost, Refused, blocks, checked
 
 
 def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: Path) -> str:

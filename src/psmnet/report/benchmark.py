@@ -8,12 +8,12 @@ from psmnet.benchmark.gathering import gather
 from psmnet.benchmark.results_files import ResultsFile
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
-from psmnet.files import require_writable, write_text
 from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark_pictures import ShownScan, draw_scans
 from psmnet.report.benchmark_text import comparisons_csv, latex, markdown, records_csv, table_csv
 from psmnet.report.benchmark_words import Section, compare
 from psmnet.report.page import write_document
+from psmnet.system.files import require_writable, write_text
 
 PAGE = "report.html"
 NAMES = ("table.md", "table.csv", "comparisons.csv", "table.tex", "records.csv", PAGE)

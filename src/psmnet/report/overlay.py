@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from psmnet.errors import InputError
-from psmnet.files import atomic_path
 from psmnet.io.organ_names import unnamed
 from psmnet.report.slices import DIM, INK, WHITE, Colour, Mask, SlicePainter, builtin_font
+from psmnet.system.files import atomic_path
 from psmnet.volume import Array, Volume
 
 # Led by Okabe and Ito's colours (https://jfly.uni-koeln.de/color), lightened where they would drown on grey; white is

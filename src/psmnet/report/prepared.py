@@ -9,10 +9,10 @@ from pathlib import Path
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import PsmnetError
-from psmnet.files import write_text
-from psmnet.parallel import map_cases
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
+from psmnet.system.files import write_text
+from psmnet.system.parallel import map_cases
 
 REPORT_FOLDER = "report"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.store import Case
 from psmnet.errors import PsmnetError
-from psmnet.parallel import map_cases
 from psmnet.report.overlay import draw_overlay
+from psmnet.system.parallel import map_cases
 
 PREVIEW_FOLDER = "preview"
 

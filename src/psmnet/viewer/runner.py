@@ -10,7 +10,6 @@ from psmnet.cohort import quality
 from psmnet.cohort.job import Job, Loaded, Outputs
 from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Worker
-from psmnet.files import read_json, write_json
 from psmnet.io import read_labels, read_scan
 from psmnet.io.organ_names import OrganName
 from psmnet.metrics import Scores, score
@@ -18,6 +17,7 @@ from psmnet.predictors import load_method
 from psmnet.report.overlay import css_colour
 from psmnet.segmentation.accepted import wanted_values
 from psmnet.segmentation.supports import Labelled, agreed_on
+from psmnet.system.files import read_json, write_json
 
 KEPT = 2  # sets of labelled scans that stay described
 QUERY = "query"  # what outputs' names begin with

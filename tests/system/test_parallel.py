@@ -7,7 +7,7 @@ import time
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.parallel import map_cases
+from psmnet.system.parallel import map_cases
 
 
 def square(number: int) -> int:
@@ -45,7 +45,7 @@ def test_a_killed_process_is_said():
 def test_workers_go_when_their_parent_is_killed(tmp_path):
     (tmp_path / "waiting.py").write_text(
         "import os, pathlib, time\n"
-        "from psmnet.parallel import map_cases\n"
+        "from psmnet.system.parallel import map_cases\n"
         "def work(n):\n"
         "    pathlib.Path(f'{n}.pid').write_text(str(os.getpid()))\n"
         "    time.sleep(60)\n"

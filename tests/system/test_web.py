@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.web_server import CONTENT, INSECURE, Page, Site, closed_port, serve
-from psmnet import web
 from psmnet.errors import InputError
 from psmnet.runtime import package_version
-from psmnet.web import LOOPBACK, Lost, Refused, blocks, checked, open_url, read
+from psmnet.system import web
+from psmnet.system.web import LOOPBACK, Lost, Refused, blocks, checked, open_url, read
 
 
 @pytest.fixture(autouse=True)

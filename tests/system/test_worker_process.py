@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.isolated import Isolated
+from psmnet.system.worker_process import Isolated
 
 
 def act(prefix: str, item: str) -> str:
@@ -132,7 +132,7 @@ PARENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_isolated import setup
-from psmnet.isolated import Isolated
+from psmnet.system.worker_process import Isolated
 worker = Isolated(setup)
 print(worker.run("a", 60).split()[2], flush=True)
 worker.run("sleep:600", 900)
