@@ -24,7 +24,7 @@ from psmnet.runtime import machine, versions
 from psmnet.segmentation.encoding import ScanEncoder
 from psmnet.segmentation.suggestion import agreements, choose, places_of
 from psmnet.system.files import read_json, write_json
-from psmnet.volume import Array
+from psmnet.volume.volume import Array
 
 SUBSETS, SIZES = 2000, (6, 10, 15)
 CPU = torch.device("cpu")

@@ -28,7 +28,7 @@ from psmnet.runtime import machine, versions
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.registration import Registration
 from psmnet.system.files import write_json
-from psmnet.volume import Array
+from psmnet.volume.volume import Array
 
 BINS = 20  # of uncertainty
 

@@ -12,9 +12,9 @@ from psmnet.cohort.queries import find_queries
 from psmnet.config import PRESETS, AugmentConfig, Preset, TrainConfig
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import reorient
 from psmnet.io import write_volume
-from psmnet.volume import Volume
+from psmnet.volume.geometry import reorient
+from psmnet.volume.volume import Volume
 
 CPU = torch.device("cpu")
 

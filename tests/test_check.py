@@ -13,11 +13,11 @@ from psmnet.catalog import DATASETS
 from psmnet.check import check_dataset
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import reorient, signed_permutation
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.system.files import sha256_of
-from psmnet.volume import Volume
+from psmnet.volume.geometry import reorient, signed_permutation
+from psmnet.volume.volume import Volume
 
 ORGANS = DATASETS["phantom"].labels
 LAS = np.diag([1.0, -1.0, 1.0])

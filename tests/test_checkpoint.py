@@ -19,10 +19,10 @@ from psmnet.checkpoint import (
     save_weights,
 )
 from psmnet.config import PRESETS, ModelConfig, Preset
-from psmnet.data.normalisation import Normalisation
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import build, changed
 from psmnet.models.psmnet import PSMNet
+from psmnet.volume.normalisation import Normalisation
 
 CONFIG = ModelConfig(channels=16, input_size=32, settings={"split_rounds": 2})
 RECORD = TrainingRecord(

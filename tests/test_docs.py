@@ -16,10 +16,10 @@ from psmnet import config
 from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
-from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
 from psmnet.models.build import build
+from psmnet.volume.normalisation import Normalisation
 
 SMALL = Preset(
     ModelConfig(channels=16, input_size=64, settings={"attention": "off"}), TrainConfig(steps=2, pairs=1, targets=2)

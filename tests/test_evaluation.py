@@ -12,14 +12,14 @@ from psmnet.catalog import PROTOCOLS
 from psmnet.checkpoint import TrainingRecord, Weights, load_weights
 from psmnet.config import ModelConfig
 from psmnet.data.dataset_file import DatasetFile
-from psmnet.data.normalisation import Normalisation
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import evaluate, predict_query, seen_cases
 from psmnet.io import read_labels, write_volume
 from psmnet.predictors import Predictor, predictor_of
 from psmnet.types import Features, Prediction, Prototypes, Support
-from psmnet.volume import Volume
+from psmnet.volume.normalisation import Normalisation
+from psmnet.volume.volume import Volume
 
 SIZE = 16
 TOP_LEVEL = {  # protocols.md

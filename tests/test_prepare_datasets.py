@@ -16,11 +16,11 @@ from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.evaluation import evaluate
-from psmnet.geometry import axis_letters
 from psmnet.io import write_volume
 from psmnet.run import RunSpec, run_training
 from psmnet.runtime import package_version
 from psmnet.system import parallel
+from psmnet.volume.geometry import axis_letters
 
 FIELD = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}
 SMALL = {"size_xyz": (16, 16, 3)}

@@ -13,9 +13,9 @@ from helpers.raw_layouts import abdomens, middles, msd, nnunet, plain
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
-from psmnet.geometry import axis_letters
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.volume import Volume
+from psmnet.volume.geometry import axis_letters
+from psmnet.volume.volume import Volume
 
 
 @pytest.mark.parametrize("layout", ["nnunet", "msd", "images and labels", "endings", "a folder each"])

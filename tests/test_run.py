@@ -19,7 +19,6 @@ from psmnet.checkpoint import WEIGHTS_NAME, load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.episodes import SelfSupervisedEpisodes
-from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import PseudolabelRule
@@ -29,6 +28,7 @@ from psmnet.io import write_volume
 from psmnet.models.build import changed
 from psmnet.run import RUN_NAME, RunSpec, run_training
 from psmnet.system.locks import LOCK_NAME, locked
+from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")
 CASES = 6  # five folds of one case, the last of two

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from psmnet.checkpoint import load_tensors
 from psmnet.config import AugmentConfig, TrainConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
-from psmnet.data.normalisation import Normalisation
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.errors import ConfigError
@@ -26,6 +25,7 @@ from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.psmnet import PSMNet
 from psmnet.training import CHECKPOINT_NAME, METRICS_NAME, episode_losses, learning_rate, train
 from psmnet.types import Episode, Features, Support
+from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")
 STEPS = 10

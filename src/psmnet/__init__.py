@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from psmnet.segmentation.outcome import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
     from psmnet.segmentation.suggestion import Suggestion, suggest
-    from psmnet.volume import Volume
+    from psmnet.volume.volume import Volume
 
 _HOME = {
     "Case": "psmnet.data.store",
@@ -34,7 +34,7 @@ _HOME = {
     "Segmentation": "psmnet.segmentation.outcome",
     "Segmenter": "psmnet.segmentation.segmenter",
     "Suggestion": "psmnet.segmentation.suggestion",
-    "Volume": "psmnet.volume",
+    "Volume": "psmnet.volume.volume",
     "Weights": "psmnet.checkpoint",
     "check_dataset": "psmnet.check",
     "draw_patient": "psmnet.data.phantom",

@@ -16,16 +16,16 @@ from psmnet.cohort.job import checksum
 from psmnet.cohort.queries import Query
 from psmnet.config import PRESETS
 from psmnet.errors import ConfigError, PsmnetError
-from psmnet.geometry import slice_first
 from psmnet.io import read_scan, write_volume
-from psmnet.pixels import PixelGrid
 from psmnet.run import RunSpec, require_room, run_training
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.modality import windowed
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked
 from psmnet.training import Report
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import slice_first
+from psmnet.volume.pixel_grid import PixelGrid
+from psmnet.volume.volume import Array, Volume
 
 SCANS_NAME = "scans.json"
 STEPS = 700

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from psmnet.config import PRESETS, ModelConfig
-from psmnet.data.normalisation import Normalisation
 from psmnet.errors import InputError
 from psmnet.models.build import build, changed, model_from_record, model_record
 from psmnet.system.files import atomic_path, sha256_of
+from psmnet.volume.normalisation import Normalisation
 
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "weights" / "bundled.safetensors"

@@ -22,7 +22,7 @@ from psmnet.models.build import model_record
 from psmnet.predictors import Mask, Predictor, method_name, predictor_of
 from psmnet.protocols import Counted
 from psmnet.segmentation.registration import Registration
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def evaluate(

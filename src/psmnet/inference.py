@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from psmnet.data.episodes import resize_images
-from psmnet.data.normalisation import Normalisation
 from psmnet.models.build import Method
 from psmnet.types import Features, Support
-from psmnet.volume import Array
+from psmnet.volume.normalisation import Normalisation
+from psmnet.volume.volume import Array
 
 BATCH = 16  # slices; larger batches are no faster on a CPU
 

@@ -22,7 +22,7 @@ from psmnet.protocols import Counted
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.segmenter import Segmenter
 from psmnet.types import Features, Support, concatenate
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 LabelledScan = tuple[Volume, Volume]

@@ -11,7 +11,7 @@ from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.store import Case, unlabelled
 from psmnet.errors import ConfigError, InputError
 from psmnet.io.organ_names import unnamed
-from psmnet.volume import Array
+from psmnet.volume.volume import Array
 
 FIELDS_MINIMUM = 100  # of the field's class-slice index
 PARTS = 3  # EP1 cuts an organ into three parts along z

@@ -22,7 +22,6 @@ from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, Weights, load_weight
 from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
-from psmnet.data.normalisation import Normalisation
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import Kind, PseudolabelRule
 from psmnet.data.store import Case, choose, find_cases
@@ -35,6 +34,7 @@ from psmnet.runtime import package_version
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked
 from psmnet.training import CHECKPOINT_NAME, Report, train
+from psmnet.volume.normalisation import Normalisation
 
 RUN_NAME = "run.json"
 ENCODER = "encoder."  # what the names of an encoder's tensors begin with

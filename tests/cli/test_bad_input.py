@@ -21,7 +21,7 @@ from psmnet.checkpoint import TrainingRecord
 from psmnet.data.store import find_cases
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.system.files import read_json
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 @dataclass

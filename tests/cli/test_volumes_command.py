@@ -6,7 +6,7 @@ import SimpleITK as sitk
 
 from psmnet.io import read_volume, write_volume
 from psmnet.io.itk import as_image
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def mask(path, value: int, size: int) -> None:

@@ -13,12 +13,12 @@ from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import slice_first
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.supports import read_supports
-from psmnet.volume import Volume
+from psmnet.volume.geometry import slice_first
+from psmnet.volume.volume import Volume
 
 UIDS = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "FrameOfReferenceUID": "1.2.3.5"}
 TYPE_2 = dict.fromkeys(("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID"), "")

@@ -9,7 +9,7 @@ from psmnet.catalog import DATASETS
 from psmnet.data.phantom import draw_patient
 from psmnet.data.phantom_anatomy import TISSUES, Grid, Tissue, draw_anatomy
 from psmnet.errors import InputError
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 SMALL = (16, 64, 64)
 SMALL_SPACING_MM = (5.0, 5.0, 12.0)  # the default field of view, coarser

@@ -8,8 +8,8 @@ from helpers.raw_layouts import turned
 from psmnet.catalog import DATASETS
 from psmnet.data.preprocess import LAS, Recipe, preprocess, window
 from psmnet.errors import InputError
-from psmnet.geometry import axis_letters
-from psmnet.volume import Volume
+from psmnet.volume.geometry import axis_letters
+from psmnet.volume.volume import Volume
 
 CHAOS, SABS, CMR, PELVIC = (Recipe.of(DATASETS[name]) for name in ("chaos-t2", "sabs", "cmr", "pelvic"))
 OBLIQUE = turned(x=12, y=-8, z=15)

@@ -10,7 +10,7 @@ from psmnet.data.pseudolabel_store import LIST_NAME, PseudolabelStore
 from psmnet.data.pseudolabels import KINDS, PseudolabelRule
 from psmnet.data.store import Case, find_cases
 from psmnet.io import read_labels, write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 RULE = PseudolabelRule("superpixels", 50.0)
 

@@ -6,7 +6,6 @@ import pytest
 from skimage.segmentation import felzenszwalb
 
 from psmnet.catalog import DATASETS
-from psmnet.data.body import body_mask
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabels import (
     PseudolabelRule,
@@ -16,7 +15,8 @@ from psmnet.data.pseudolabels import (
     to_thousand,
 )
 from psmnet.errors import ConfigError
-from psmnet.volume import Volume
+from psmnet.volume.body_mask import body_mask
+from psmnet.volume.volume import Volume
 
 THRESHOLD = 50.0
 RULE = PseudolabelRule("superpixels", THRESHOLD)

@@ -7,7 +7,7 @@ import pytest
 from psmnet.data.store import choose, find_cases
 from psmnet.errors import InputError
 from psmnet.io import write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def touch(folder: Path, *names: str) -> None:

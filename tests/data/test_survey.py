@@ -10,7 +10,7 @@ from psmnet.data.survey import recipe_for
 from psmnet.errors import InputError
 from psmnet.io import write_volume
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def scans(folder, **volumes):

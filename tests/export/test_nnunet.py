@@ -15,7 +15,7 @@ from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.export.nnunet import export_nnunet
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 HEART = dict(DATASETS["cmr"].labels)  # 200, 500, 600
 LATTICE = {"spacing_mm": (1.25, 1.25, 8.0), "origin_mm": (-31.5, 12.25, 40.0), "direction": turned(x=25, z=-30)}

@@ -9,10 +9,10 @@ import torch
 from helpers.places import REPOSITORY
 from helpers.tiny import TINY
 from psmnet.checkpoint import TrainingRecord, load_weights, save_weights
-from psmnet.data.normalisation import Normalisation
 from psmnet.models.build import build, changed
 from psmnet.system.files import read_json, sha256_of
 from psmnet.types import Support
+from psmnet.volume.normalisation import Normalisation
 
 TOLERANCE = 1e-4  # of logits, which reach 20
 

@@ -15,7 +15,7 @@ from helpers.dicom_files import write_series, write_slice
 from helpers.nifti_bytes import Nifti
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 SHAPE, SPACING = (12, 64, 64), (5.0, 5.0, 12.0)
 PIXDIM = (1, *SPACING, 1, 1, 1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.io import read_labels, read_volume
 from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def run(dataset: str, raw: Path, out: Path, *, jobs: int = 1, **options: Any) -> Prepared:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from helpers.dicom_files import write_series
 from psmnet.io import write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 CHAOS_IDS = tuple(map(str, (1, 2, 3, 5, 8, 10, 13, 15, 19, 20, 21, 22, 31, 32, 33, 34, 36, 37, 38, 39)))
 CHAOS_GREY = {1: 63, 2: 126, 3: 189, 4: 252}  # liver, right kidney, left kidney, spleen

@@ -6,8 +6,8 @@ import torch
 
 from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.config import ModelConfig
-from psmnet.data.normalisation import Normalisation
 from psmnet.models.build import build
+from psmnet.volume.normalisation import Normalisation
 
 TINY = ModelConfig(channels=16, input_size=64)
 

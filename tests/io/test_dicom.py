@@ -16,9 +16,9 @@ from pydicom import uid
 from helpers.dicom_files import write_series, write_slice
 from helpers.places import CT
 from psmnet.errors import InputError
-from psmnet.geometry import Reorientation, align_labels
 from psmnet.io import read_dicom_series, read_labels
-from psmnet.volume import Volume
+from psmnet.volume.geometry import Reorientation, align_labels
+from psmnet.volume.volume import Volume
 
 RAMP = np.arange(5 * 3 * 4, dtype=np.uint16).reshape(5, 3, 4)
 SMOOTH = np.add.outer(8 * np.arange(32), 4 * np.arange(32)).astype(np.uint16)  # 0..372, packs well

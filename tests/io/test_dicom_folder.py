@@ -8,7 +8,7 @@ from helpers.dicom_files import write_series, write_slice
 from psmnet.errors import InputError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.dicom_folder import find_series, holds_dicom, read_dicom_folder
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def drawn(slices: int, start: int = 0) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 
 from helpers.dicom_files import write_series
 from psmnet.errors import InputError
-from psmnet.geometry import align_labels
 from psmnet.io import read_scan
 from psmnet.io.dicom_seg import is_dicom_seg, read_dicom_seg, write_dicom_seg
 from psmnet.io.files import Scan
 from psmnet.io.organ_names import OrganName
+from psmnet.volume.geometry import align_labels
 
 pytest.importorskip("highdicom")
 

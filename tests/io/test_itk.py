@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_lattice, read_volume, write_volume
 from psmnet.io.itk_header import TOLERATED_EXTRA_BYTES, read_itk_header
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 TURNED = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, -1.0]])
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.nifti_bytes import CODES, Nifti, refusal
 from psmnet.errors import InputError
 from psmnet.io import read_header, read_labels, read_volume, write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 # ---- what is read ----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import pytest
 from helpers.nifti_bytes import SROW, Nifti, refusal
 from psmnet.errors import InputError
 from psmnet.io import read_header, read_volume, write_volume
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 # ---- stored orientation ----------------------------------------------------------------------------------------
 

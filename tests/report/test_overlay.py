@@ -9,7 +9,7 @@ from psmnet.catalog import DATASETS
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
 from psmnet.report.overlay import DIM, MARGIN_PX, PALETTE, SHADES, WHITE, colour_of, draw_overlay
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def scan(shape_zyx: tuple[int, int, int] = (1, 60, 60), **lattice: Any) -> Volume:

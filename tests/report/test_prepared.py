@@ -9,7 +9,7 @@ from psmnet.errors import InputError
 from psmnet.io import write_volume
 from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.report.prepared import REPORT_FOLDER, write_report
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 SCAN = Volume(np.full((4, 16, 12), 5, np.int16), (2.0, 2.5, 8.0))
 

@@ -4,10 +4,10 @@ from scipy import ndimage
 
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import Reorientation, slice_axis
 from psmnet.segmentation import registration
 from psmnet.segmentation.registration import Registration
-from psmnet.volume import Volume
+from psmnet.volume.geometry import Reorientation, slice_axis
+from psmnet.volume.volume import Volume
 
 SHAPE, SPACING = (16, 64, 64), (3.0, 3.0, 7.0)
 SEED = 3

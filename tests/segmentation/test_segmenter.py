@@ -8,11 +8,11 @@ import torch
 from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import Reorientation, reorient
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.segmentation.encoding import PRECISIONS
 from psmnet.segmentation.segmenter import Segmenter
-from psmnet.volume import Volume
+from psmnet.volume.geometry import Reorientation, reorient
+from psmnet.volume.volume import Volume
 
 ALL_48 = [
     Reorientation(axes, flips)

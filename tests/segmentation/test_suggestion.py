@@ -10,7 +10,7 @@ from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, Places, agreements, cover, suggest
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from psmnet.metrics import score
 from psmnet.report.overlay import css_colour
 from psmnet.viewer.intake import printable, told_apart
 from psmnet.viewer.limits import Limits
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def put(tmp_path, content):

@@ -17,7 +17,7 @@ from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.suggestion import Suggestion, suggest
 from psmnet.system.files import require_writable, write_text
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 SHOWN = 10  # scans in the table besides those to label; the file has all
 

@@ -16,8 +16,8 @@ from psmnet.io.label_files import read_label_file
 from psmnet.io.names import is_label_map, is_segmentation, stem
 from psmnet.io.organ_names import read_names, unnamed
 from psmnet.report.csv_text import Value, csv_text
-from psmnet.shape import measure
 from psmnet.system.files import read_json, require_writable, write_text
+from psmnet.volume.shape import measure
 
 COLUMNS = (
     *("mask", "label", "organ", "volume_ml", "surface_cm2", "sphericity"),

@@ -15,7 +15,6 @@ from psmnet import runtime
 from psmnet.cohort.job import Job, Loaded, Outputs, checksum
 from psmnet.cohort.queries import Query
 from psmnet.errors import InputError, PsmnetError
-from psmnet.geometry import align_labels, slice_first
 from psmnet.io import Scan, read_labels, read_scan, write_volume
 from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import without_folder
@@ -24,7 +23,8 @@ from psmnet.report.overlay import draw_overlay
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.segmenter import Segmenter
 from psmnet.system.files import read_json, write_json
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import align_labels, slice_first
+from psmnet.volume.volume import Array, Volume
 
 SCHEMA = "psmnet-query-1"
 MENDED = "the mask was changed by hand: volumes are the changed one's, confidence is not"

@@ -13,10 +13,10 @@ from psmnet.data.anatomy import Borders, air_level, borders, misplaced, share_in
 from psmnet.data.preprocess import LAS
 from psmnet.data.store import Case
 from psmnet.errors import PsmnetError
-from psmnet.geometry import axis_letters
 from psmnet.io import read_labels, read_volume
 from psmnet.system.files import sha256_of
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import axis_letters
+from psmnet.volume.volume import Array, Volume
 
 Level = Literal["error", "warning"]
 

@@ -11,11 +11,11 @@ from psmnet.catalog import HU_MINIMUM, dataset
 from psmnet.data.adapters import ADAPTERS, RawCase
 from psmnet.data.preprocess import Recipe, lay_axes, preprocess
 from psmnet.errors import PsmnetError
-from psmnet.geometry import axis_letters
 from psmnet.io import write_volume
 from psmnet.io.raw_files import RawFiles
 from psmnet.system.files import sha256_of
-from psmnet.volume import Volume
+from psmnet.volume.geometry import axis_letters
+from psmnet.volume.volume import Volume
 
 Record = dict[str, Any]
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from skimage.segmentation import felzenszwalb
 
 from psmnet.catalog import DataSet
-from psmnet.data.body import body_mask
 from psmnet.data.supervoxels import supervoxel_volume
 from psmnet.errors import ConfigError
-from psmnet.volume import Array, Volume
+from psmnet.volume.body_mask import body_mask
+from psmnet.volume.volume import Array, Volume
 
 Kind = Literal["superpixels", "supervoxels"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,12 +9,12 @@ import numpy as np
 from psmnet.data.adapters.raw_case import RawCase
 from psmnet.data.preprocess import Recipe, lay_axes
 from psmnet.errors import InputError, PsmnetError
-from psmnet.geometry import slice_first
 from psmnet.io import read_lattice
 from psmnet.io.raw_files import RawFiles
-from psmnet.resample import covering, lattice
 from psmnet.system.parallel import map_cases
-from psmnet.volume import Volume
+from psmnet.volume.geometry import slice_first
+from psmnet.volume.resample import covering, lattice
+from psmnet.volume.volume import Volume
 
 Grid = tuple[tuple[int, int, int], tuple[float, float, float], list[list[float]]]
 

@@ -14,7 +14,7 @@ from psmnet.io.nifti import read_nifti, read_nifti_lattice
 from psmnet.io.nifti_header import has_nifti_suffix, read_header, require_readable_name
 from psmnet.io.voxels import as_labels, as_scan
 from psmnet.system.files import atomic_path
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def has_scan_suffix(path: Path) -> bool:

@@ -13,11 +13,11 @@ from psmnet.benchmark.results_files import ResultsFile
 from psmnet.catalog import DATASETS
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import Case
-from psmnet.geometry import align_labels
 from psmnet.io import read_labels
 from psmnet.report.overlay import colour_of
 from psmnet.report.slices import Colour, Mask, SlicePainter
-from psmnet.volume import Volume
+from psmnet.volume.geometry import align_labels
+from psmnet.volume.volume import Volume
 
 WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
 HOW = "Run psmnet evaluate or psmnet bench with --save-masks, then psmnet report with --data DIR."

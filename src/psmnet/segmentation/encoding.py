@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from psmnet.checkpoint import Weights
-from psmnet.geometry import Reorientation, align_query, slice_first
 from psmnet.inference import BATCH, encode_slices
-from psmnet.pixels import PixelGrid
 from psmnet.segmentation.localisation import CoarseScan
 from psmnet.segmentation.modality import normaliser
 from psmnet.types import Features
-from psmnet.volume import Volume
+from psmnet.volume.geometry import Reorientation, align_query, slice_first
+from psmnet.volume.pixel_grid import PixelGrid
+from psmnet.volume.volume import Volume
 
 PRECISIONS = ("float32", "bfloat16")
 

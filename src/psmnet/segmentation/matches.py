@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psmnet.geometry import Reorientation
 from psmnet.segmentation.places import SlicePlace, organ_places
 from psmnet.segmentation.search import Search
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import Reorientation
+from psmnet.volume.volume import Array, Volume
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
-from psmnet.data.normalisation import Normalisation, histogram
 from psmnet.data.preprocess import window
-from psmnet.volume import Array
+from psmnet.volume.normalisation import Normalisation, histogram
+from psmnet.volume.volume import Array
 
 
 def is_ct(array: Array) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.geometry import Reorientation
 from psmnet.segmentation.matches import Match
-from psmnet.volume import Volume
+from psmnet.volume.geometry import Reorientation
+from psmnet.volume.volume import Volume
 
 LEVELS = 255  # of a probability kept in 8 bits
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.geometry import Reorientation
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import Reorientation
+from psmnet.volume.volume import Array, Volume
 
 
 @dataclass(frozen=True)

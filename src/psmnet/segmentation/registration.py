@@ -14,17 +14,17 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from psmnet.config import Setting
-from psmnet.data.body import body_mask
 from psmnet.errors import ConfigError, InputError
-from psmnet.geometry import align_query, slice_first
 from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
-from psmnet.resample import covering, resample_image
 from psmnet.segmentation.accepted import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.voting import vote
-from psmnet.volume import Array, Volume
+from psmnet.volume.body_mask import body_mask
+from psmnet.volume.geometry import align_query, slice_first
+from psmnet.volume.resample import covering, resample_image
+from psmnet.volume.volume import Array, Volume
 
 # All [ours], chosen on CHAOS fold 0.
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them

@@ -16,7 +16,6 @@ from torch import Tensor
 from psmnet.checkpoint import Weights, load_weights
 from psmnet.errors import ConfigError, require
 from psmnet.inference import mask_tensor
-from psmnet.pixels import PixelGrid
 from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts, parts
@@ -27,7 +26,8 @@ from psmnet.segmentation.outcome import LEVELS, Segmentation
 from psmnet.segmentation.places import organ_places
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
 from psmnet.types import Features
-from psmnet.volume import Array, Volume
+from psmnet.volume.pixel_grid import PixelGrid
+from psmnet.volume.volume import Array, Volume
 
 THRESHOLD = 0.5
 NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by

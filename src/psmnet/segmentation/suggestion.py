@@ -16,13 +16,13 @@ from einops import rearrange
 from torch import Tensor
 
 from psmnet.checkpoint import Weights
-from psmnet.data.body import body_mask
 from psmnet.errors import ConfigError
 from psmnet.inference import mask_tensor
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.encoding import ScanEncoder
 from psmnet.segmentation.localisation import REACH_MM, binned, contrasted
-from psmnet.volume import Volume
+from psmnet.volume.body_mask import body_mask
+from psmnet.volume.volume import Volume
 
 BIN_MM = 7.5  # of places along the slice axis, unless slices are thicker
 AGREED_MM = 20.0  # how far a place may lie from where the others' common move puts it

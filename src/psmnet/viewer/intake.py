@@ -24,7 +24,7 @@ from psmnet.segmentation.modality import is_ct
 from psmnet.segmentation.supports import read_labelled
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.unzip import unzip
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")

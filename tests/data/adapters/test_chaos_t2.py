@@ -9,8 +9,8 @@ from psmnet.catalog import DATASETS
 from psmnet.data.adapters import ADAPTERS, RawCase
 from psmnet.data.adapters.chaos_t2 import labels_of_grey
 from psmnet.errors import InputError
-from psmnet.geometry import reorient, signed_permutation
 from psmnet.io.raw_files import RawFiles
+from psmnet.volume.geometry import reorient, signed_permutation
 
 ADAPTER = ADAPTERS["chaos-t2"]
 VALUES = DATASETS["chaos-t2"].labels.values()

@@ -12,7 +12,7 @@ from psmnet.errors import InputError
 from psmnet.io.dicom import read_dicom_series
 from psmnet.io.png import read_grey_png
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Array, Volume
+from psmnet.volume.volume import Array, Volume
 
 _SLICE = re.compile(r"(?:^|/)(?P<id>\d+)/T2SPIR/(?P<kind>DICOM_anon|Ground)/[^/]+\.(?P<suffix>dcm|png)$", re.IGNORECASE)
 

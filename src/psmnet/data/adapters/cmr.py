@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 _SCAN = re.compile(r"(?:^|/)patient(?P<number>\d+)_C0(?P<manual>_manual)?\.nii(?:\.gz)?$", re.IGNORECASE)
 LABELLED = 35  # of 45 patients

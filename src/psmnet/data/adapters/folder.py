@@ -23,7 +23,7 @@ from psmnet.io.names import (
     stem,
 )
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 TEST_FOLDERS = ("imagesTs", "labelsTs")  # of nnU-Net and MSD: not for training
 CHANNEL = "_0000"  # nnU-Net's mark of the first channel

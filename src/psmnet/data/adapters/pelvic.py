@@ -9,7 +9,7 @@ from psmnet.catalog import INSTITUTIONS
 from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
 from psmnet.errors import InputError
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 _SCAN = re.compile(r"(?:^|/)(?P<pid>\d{6})_(?P<kind>img|mask)\.nii(?:\.gz)?$", re.IGNORECASE)
 _LIST_NAMES = ("institution.txt", "instiution.txt")  # the record has it misspelt

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.geometry import align_labels
 from psmnet.io import read_labels, read_volume
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.geometry import align_labels
+from psmnet.volume.volume import Volume
 
 
 @dataclass(frozen=True)

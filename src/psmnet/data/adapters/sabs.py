@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psmnet.data.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
 from psmnet.io.raw_files import RawFiles
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 _SCAN = re.compile(
     r"(?:^|/)(?:(?P<image>img|imagesTr)|label|labelsTr)/(?:img|label)(?P<number>\d{4})\.nii(?:\.gz)?$", re.IGNORECASE

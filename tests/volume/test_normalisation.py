@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from psmnet.data.normalisation import Normalisation, histogram
 from psmnet.errors import ConfigError
+from psmnet.volume.normalisation import Normalisation, histogram
 
 
 def test_zscore_by_hand():

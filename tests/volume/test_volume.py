@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 
 def test_affine_takes_indices_to_millimetres():

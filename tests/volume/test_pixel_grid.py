@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from psmnet.errors import InputError
-from psmnet.pixels import PixelGrid
+from psmnet.volume.pixel_grid import PixelGrid
 
 
 def ramp(height: int, width: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.geometry import (
+from psmnet.volume.geometry import (
     CropPad,
     Reorientation,
     align_labels,
@@ -18,7 +18,7 @@ from psmnet.geometry import (
     slice_axis,
     slice_first,
 )
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 ALL_48 = [
     (axes, flips) for axes in itertools.permutations(range(3)) for flips in itertools.product((False, True), repeat=3)

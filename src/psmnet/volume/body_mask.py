@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from psmnet.volume import Array
+from psmnet.volume.volume import Array
 
 # All [ours], looked at on the scans of CHAOS and a CT. Shares, not mm, where it can be: spacings may be wrong.
 OPENING_MM = 3.0  # shells of tables, tubes and blankets are thinner than twice this, chest walls thicker

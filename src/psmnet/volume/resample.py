@@ -3,9 +3,9 @@
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.geometry import largest_offset_mm
 from psmnet.io.itk import as_image, simpleitk
-from psmnet.volume import Array, Volume
+from psmnet.volume.geometry import largest_offset_mm
+from psmnet.volume.volume import Array, Volume
 
 Spacing = tuple[float, float, float]
 

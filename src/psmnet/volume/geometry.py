@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
-from psmnet.volume import Array, Volume
+from psmnet.volume.volume import Array, Volume
 
 Matrix = npt.NDArray[np.float64]
 Axes = tuple[int, int, int]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from psmnet.config import NormalisationRule
 from psmnet.errors import ConfigError
-from psmnet.volume import Array
+from psmnet.volume.volume import Array
 
 CLIPPED = (0.5, 99.5)  # percentiles
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.shape import measure
+from psmnet.volume.shape import measure
 
 
 def ball(radius_mm: float, spacing_mm: tuple[float, float, float]) -> np.ndarray:

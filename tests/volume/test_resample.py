@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers.raw_layouts import turned
-from psmnet.resample import (
+from psmnet.volume.resample import (
     covering,
     covering_with_extra_slice,
     lattice,
@@ -10,7 +10,7 @@ from psmnet.resample import (
     resample_labels,
     resample_labels_with_holes,
 )
-from psmnet.volume import Volume
+from psmnet.volume.volume import Volume
 
 OBLIQUE = turned(x=20, y=-15, z=35)
 

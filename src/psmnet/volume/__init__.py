@@ -1,0 +1,1 @@
+"""Scans in physical space: the volume itself, its geometry, resampling and intensities."""
