@@ -14,9 +14,9 @@ import pytest
 from psmnet.cohort.cluster import on_cluster, require_safe
 from psmnet.cohort.engines import in_this_process
 from psmnet.cohort.job import Job
-from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.io.scan_files import Query
 from psmnet.runtime import package_version
 
 distributed = pytest.importorskip("distributed")

@@ -10,9 +10,9 @@ import pytest
 
 from psmnet.cohort.engines import in_processes, in_this_process
 from psmnet.cohort.job import Job
-from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
+from psmnet.io.scan_files import Query
 
 
 def job_of(phantoms: Path, weights: Path, out: Path) -> Job:

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from psmnet.cohort.job import Job, Loaded
-from psmnet.cohort.queries import Query, Skipped
 from psmnet.cohort.summary import Cohort, write_summary
 from psmnet.errors import InputError
 from psmnet.io.organ_names import OrganName
+from psmnet.io.scan_files import Query, Skipped
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.supports import Supports
 

@@ -9,12 +9,12 @@ import pytest
 
 from helpers.dicom_files import write_series
 from psmnet.cohort.job import Job
-from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName
+from psmnet.io.scan_files import Query
 from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.supports import read_supports
 from psmnet.volume.geometry import slice_first

@@ -15,11 +15,11 @@ from psmnet.cli.options import DATA, device_option, method_option, overwrite_opt
 from psmnet.cohort.cluster import on_cluster, require_safe
 from psmnet.cohort.engines import Outcomes, in_processes, in_this_process
 from psmnet.cohort.job import EXTRAS, FORMATS, Job, Loaded
-from psmnet.cohort.queries import Query, anonymised, find_queries
 from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, write_summary
 from psmnet.cohort.worker import Done, Worker, failure, require_own
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io.organ_names import read_names, unnamed
+from psmnet.io.scan_files import Query, anonymised, find_queries
 from psmnet.segmentation.encoding import PRECISIONS
 from psmnet.system.files import sweep
 from psmnet.system.locks import locked

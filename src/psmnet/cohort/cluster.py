@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from psmnet.cohort.engines import Outcomes
 from psmnet.cohort.job import Job
-from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.io.scan_files import Query
 from psmnet.runtime import package_version
 from psmnet.system.worker_process import Isolated
 

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 
 from psmnet.cohort.job import Job
-from psmnet.cohort.queries import Query
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
+from psmnet.io.scan_files import Query
 from psmnet.system.worker_process import Isolated
 
 Outcomes = Generator[tuple[Query, Done | PsmnetError]]

@@ -11,10 +11,10 @@ from psmnet import runtime
 from psmnet.cohort import REPORT_NAME
 from psmnet.cohort.job import Job, Loaded
 from psmnet.cohort.quality import flags
-from psmnet.cohort.queries import Query, Skipped
 from psmnet.cohort.worker import Entry, failure
 from psmnet.errors import PsmnetError
 from psmnet.io.names import without_folder
+from psmnet.io.scan_files import Query, Skipped
 from psmnet.predictors import method_name
 from psmnet.report.contact_sheet import Card, write_contact_sheet
 from psmnet.report.csv_text import Value, csv_text

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helpers.dicom_files import write_series
-from psmnet.cohort.queries import Skipped, anonymised, find_queries
 from psmnet.errors import InputError
+from psmnet.io.scan_files import Skipped, anonymised, find_queries
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
 
