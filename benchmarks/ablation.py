@@ -18,9 +18,9 @@ from torch import Tensor
 
 from psmnet import evaluate, find_cases, load_weights
 from psmnet.models.build import model_record
+from psmnet.models.tensors import Features, Prediction, Support
 from psmnet.runtime import machine, versions
 from psmnet.system.files import write_json
-from psmnet.types import Features, Prediction, Support
 
 VARIANTS = (
     "",

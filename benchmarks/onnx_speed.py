@@ -21,10 +21,10 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from speed import in_turns
 from torch import Tensor
 
-from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.export.onnx import ENCODER_NAME, MATCHING_NAME, export_onnx
 from psmnet.inference import slice_tensor
+from psmnet.models.weights import load_weights
 from psmnet.runtime import machine, versions
 from psmnet.system.files import write_json
 

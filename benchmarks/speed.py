@@ -22,17 +22,17 @@ import torch
 from torch import Tensor
 
 from psmnet import Segmenter, score
-from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.inference import encode_slices, match_slices
 from psmnet.models.build import build, settings_of
+from psmnet.models.tensors import Episode
+from psmnet.models.weights import load_weights
 from psmnet.runtime import keep_memory, machine, pick_device, versions
 from psmnet.system.files import read_json, write_json
 from psmnet.training import episode_losses, train
-from psmnet.types import Episode
 from psmnet.volume.normalisation import Normalisation
 from psmnet.volume.volume import Volume
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from psmnet import Segmenter, find_cases, score
 from psmnet.catalog import DataSet, dataset
-from psmnet.checkpoint import load_weights
 from psmnet.data.store import Case, choose
+from psmnet.models.weights import load_weights
 from psmnet.protocols import split_cases
 from psmnet.runtime import machine, versions
 from psmnet.segmentation.outcome import Segmentation

@@ -13,12 +13,12 @@ import uvicorn
 from helpers.places import REPOSITORY
 from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 from psmnet import config
-from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom import draw_patient
 from psmnet.io import write_volume
 from psmnet.models.build import build
+from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.volume.normalisation import Normalisation
 
 SMALL = Preset(
@@ -47,7 +47,7 @@ def workplace(tmp_path, monkeypatch):
     weights = tmp_path / "small.safetensors"
     record = TrainingRecord("synthetic")
     save_weights(weights, build(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
-    monkeypatch.setattr("psmnet.checkpoint.BUNDLED", weights)
+    monkeypatch.setattr("psmnet.models.weights.BUNDLED", weights)
     monkeypatch.setattr("psmnet.data.phantom.draw_patient", small_patient)
     monkeypatch.setattr("psmnet.segmentation.registration.SPLINE_STEPS", 1)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))

@@ -10,13 +10,13 @@ import torch
 from helpers.prepare_helpers import contents, image, labels, run, sha256
 from helpers.raw_layouts import PELVIC_PIDS, chaos_t2, cmr, middles, pelvic, sabs, zipped
 from psmnet.catalog import DATASETS, INSTITUTIONS
-from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.evaluation import evaluate
 from psmnet.io import write_volume
+from psmnet.models.weights import load_weights
 from psmnet.run import RunSpec, run_training
 from psmnet.runtime import package_version
 from psmnet.system import parallel

@@ -15,7 +15,6 @@ import torch
 import psmnet.run
 from psmnet import protocols
 from psmnet.catalog import DATASETS
-from psmnet.checkpoint import WEIGHTS_NAME, load_weights
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.episodes import SelfSupervisedEpisodes
@@ -26,6 +25,7 @@ from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.models.build import changed
+from psmnet.models.weights import WEIGHTS_NAME, load_weights
 from psmnet.run import RUN_NAME, RunSpec, run_training
 from psmnet.system.locks import LOCK_NAME, locked
 from psmnet.volume.normalisation import Normalisation

@@ -15,16 +15,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from psmnet.checkpoint import load_tensors
 from psmnet.config import AugmentConfig, TrainConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.data.phantom import draw_patient
 from psmnet.data.pseudolabels import PseudolabelRule
 from psmnet.errors import ConfigError
 from psmnet.models.mcam import MultiLevelCrossAttention
-from psmnet.models.psmnet import PSMNet
+from psmnet.models.psm_net import PSMNet
+from psmnet.models.tensors import Episode, Features, Support
+from psmnet.models.weights import load_tensors
 from psmnet.training import CHECKPOINT_NAME, METRICS_NAME, episode_losses, learning_rate, train
-from psmnet.types import Episode, Features, Support
 from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from psmnet.check import Report, check_dataset
-    from psmnet.checkpoint import Weights, load_weights
     from psmnet.data.phantom import draw_patient
     from psmnet.data.store import Case, find_cases
     from psmnet.errors import PsmnetError
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from psmnet.export.nnunet import export_nnunet
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.metrics import Scores, score
+    from psmnet.models.weights import Weights, load_weights
     from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
     from psmnet.run import RunSpec, run_training
     from psmnet.segmentation.outcome import Segmentation
@@ -35,13 +35,13 @@ _HOME = {
     "Segmenter": "psmnet.segmentation.segmenter",
     "Suggestion": "psmnet.segmentation.suggestion",
     "Volume": "psmnet.volume.volume",
-    "Weights": "psmnet.checkpoint",
+    "Weights": "psmnet.models.weights",
     "check_dataset": "psmnet.check",
     "draw_patient": "psmnet.data.phantom",
     "evaluate": "psmnet.evaluation",
     "export_nnunet": "psmnet.export.nnunet",
     "find_cases": "psmnet.data.store",
-    "load_weights": "psmnet.checkpoint",
+    "load_weights": "psmnet.models.weights",
     "prepare_dataset": "psmnet.prepare",
     "read_dicom_series": "psmnet.io",
     "read_labels": "psmnet.io",

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from psmnet.checkpoint import WEIGHTS_NAME
 from psmnet.cohort.job import checksum
 from psmnet.config import PRESETS
 from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.scan_files import Query
+from psmnet.models.weights import WEIGHTS_NAME
 from psmnet.run import RunSpec, require_room, run_training
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.modality import windowed

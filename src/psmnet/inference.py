@@ -12,7 +12,7 @@ from torch import Tensor
 
 from psmnet.data.episodes import resize_images
 from psmnet.models.build import Method
-from psmnet.types import Features, Support
+from psmnet.models.tensors import Features, Support
 from psmnet.volume.normalisation import Normalisation
 from psmnet.volume.volume import Array
 

@@ -18,7 +18,6 @@ from torch import nn
 
 from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
-from psmnet.checkpoint import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
 from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
@@ -30,6 +29,7 @@ from psmnet.distributed import ALONE, Ranks
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import build, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
+from psmnet.models.weights import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
 from psmnet.runtime import package_version
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked

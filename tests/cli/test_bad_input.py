@@ -17,9 +17,9 @@ import pytest
 import SimpleITK as sitk
 
 from helpers.tiny import save_tiny_weights
-from psmnet.checkpoint import TrainingRecord
 from psmnet.data.store import find_cases
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.models.weights import TrainingRecord
 from psmnet.system.files import read_json
 from psmnet.volume.volume import Volume
 

@@ -8,10 +8,10 @@ import pytest
 
 from helpers.tiny import TINY
 from psmnet import training
-from psmnet.checkpoint import load_weights
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.pseudolabels import KINDS
+from psmnet.models.weights import load_weights
 from psmnet.system.files import read_json
 
 PREFIX = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}

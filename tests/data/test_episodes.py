@@ -8,7 +8,7 @@ from torch import Tensor
 from psmnet.config import AugmentConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids, resize_images
 from psmnet.errors import InputError
-from psmnet.types import Episode
+from psmnet.models.tensors import Episode
 
 SIZE = 32
 # At least 100 / 256^2 of 32 x 32 pixels: 1.56, so two pixels.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from psmnet.data.prefetch import deaths_in_one_line, prefetched
 from psmnet.errors import InputError
-from psmnet.types import Episode
+from psmnet.models.tensors import Episode
 
 
 class Counting:

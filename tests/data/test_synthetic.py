@@ -6,7 +6,7 @@ from torch import Tensor
 
 from psmnet.data.augment import generator_of
 from psmnet.data.synthetic import SyntheticEpisodes, paint, random_label_map
-from psmnet.types import Episode
+from psmnet.models.tensors import Episode
 
 SIZE = 48
 

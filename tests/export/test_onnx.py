@@ -8,10 +8,10 @@ import torch
 
 from helpers.places import REPOSITORY
 from helpers.tiny import TINY
-from psmnet.checkpoint import TrainingRecord, load_weights, save_weights
 from psmnet.models.build import build, changed
+from psmnet.models.tensors import Support
+from psmnet.models.weights import TrainingRecord, load_weights, save_weights
 from psmnet.system.files import read_json, sha256_of
-from psmnet.types import Support
 from psmnet.volume.normalisation import Normalisation
 
 TOLERANCE = 1e-4  # of logits, which reach 20

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from psmnet.checkpoint import TrainingRecord, save_weights
 from psmnet.config import ModelConfig
 from psmnet.models.build import build
+from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.volume.normalisation import Normalisation
 
 TINY = ModelConfig(channels=16, input_size=64)

@@ -14,7 +14,7 @@ from psmnet.models.alpnet import ALPNet
 from psmnet.models.build import METHODS, build
 from psmnet.models.panet import PANet
 from psmnet.models.qnet import QNet
-from psmnet.types import Features, concatenate
+from psmnet.models.tensors import Features, concatenate
 
 C, SIDE, STRIDE = 6, 8, 4
 SIZE = SIDE * STRIDE

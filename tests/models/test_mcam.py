@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from psmnet.errors import ConfigError
 from psmnet.models.mcam import LEVELS, MultiLevelCrossAttention
 from psmnet.models.prototypes import masked_average
-from psmnet.types import Guidance, Prototypes
+from psmnet.models.tensors import Guidance, Prototypes
 
 C, HEIGHT, WIDTH = 4, 3, 5
 FORMS = ["text", "release"]

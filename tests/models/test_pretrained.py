@@ -13,7 +13,7 @@ from helpers.web_server import Page, Site, closed_port, serve
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.pretrained import load_torchvision
-from psmnet.models.psmnet import PSMNet
+from psmnet.models.psm_net import PSMNet
 
 NAME = "resnet18-f37072fd.pth"
 URL = f"https://download.example/{NAME}"

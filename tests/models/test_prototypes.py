@@ -17,7 +17,7 @@ from psmnet.models.prototypes import (
     query_prototypes,
     unit_features,
 )
-from psmnet.types import Features, Prototypes, Support
+from psmnet.models.tensors import Features, Prototypes, Support
 
 
 def prototypes(vectors: list[list[float]], weights: list[float]) -> Prototypes:

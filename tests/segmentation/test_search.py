@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from psmnet.models.tensors import Prototypes, Support
 from psmnet.segmentation import search
 from psmnet.segmentation.localisation import CoarseScan, Place
 from psmnet.segmentation.search import NEIGHBOURS, LabelledScan, Organ, plan
-from psmnet.types import Prototypes, Support
 
 SIZE = (64, 80)
 CELL_PX = 8

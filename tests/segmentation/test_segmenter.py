@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
+from psmnet.models.weights import load_weights
 from psmnet.segmentation.encoding import PRECISIONS
 from psmnet.segmentation.segmenter import Segmenter
 from psmnet.volume.geometry import Reorientation, reorient

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import ConfigError, InputError
+from psmnet.models.weights import load_weights
 from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, Places, agreements, cover, suggest
 from psmnet.volume.volume import Volume
 

@@ -13,7 +13,6 @@ from psmnet.benchmark.asked import add_asked
 from psmnet.benchmark.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
-from psmnet.checkpoint import find_weights
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabel_store import PseudolabelStore
 from psmnet.data.pseudolabels import PseudolabelRule
@@ -21,6 +20,7 @@ from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate
 from psmnet.models.build import changed
+from psmnet.models.weights import find_weights
 from psmnet.predictors import load_method
 from psmnet.run import run_training
 from psmnet.runtime import pick_device

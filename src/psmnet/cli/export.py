@@ -46,8 +46,8 @@ def _data_set(data: Path, out: Path, dataset: str | None, jobs: int) -> None:
 
 
 def _network(out: Path, weights: str) -> None:
-    from psmnet.checkpoint import load_weights
     from psmnet.export.onnx import export_onnx
+    from psmnet.models.weights import load_weights
 
     with locked(out):
         left = export_onnx(load_weights(weights), out)

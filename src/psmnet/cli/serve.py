@@ -7,10 +7,10 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet import runtime
-from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, threads_option, weights_option
 from psmnet.errors import ConfigError
+from psmnet.models.weights import load_weights
 from psmnet.system.locks import locked
 from psmnet.viewer.folder import DataFolder, default_folder
 from psmnet.viewer.limits import Limits

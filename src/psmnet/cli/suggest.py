@@ -6,12 +6,12 @@ from pathlib import Path
 import rich_click as click
 from rich.table import Table
 
-from psmnet.checkpoint import load_weights
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
 from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import read_scan
 from psmnet.io.scan_files import Query, find_queries
+from psmnet.models.weights import load_weights
 from psmnet.report.csv_text import csv_text
 from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast

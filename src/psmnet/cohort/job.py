@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from psmnet.checkpoint import Weights
 from psmnet.errors import ConfigError, InputError
 from psmnet.io.itk_header import read_itk_header
 from psmnet.io.organ_names import OrganName
+from psmnet.models.weights import Weights
 from psmnet.predictors import load_method, method_name
 from psmnet.runtime import package_version
 from psmnet.segmentation.accepted import wanted_values

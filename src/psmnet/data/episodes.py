@@ -16,7 +16,7 @@ from torch.nn import functional
 from psmnet.config import AugmentConfig
 from psmnet.data.augment import generator_of, random_grids, random_intensities, warp
 from psmnet.errors import InputError
-from psmnet.types import Episode
+from psmnet.models.tensors import Episode
 
 SMALLEST_TARGET_SHARE = 100 / 256**2  # of a slice: smaller superpixels teach a 1/4 or 1/8 feature grid nothing
 ATTEMPTS = 8

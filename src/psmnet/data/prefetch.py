@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from psmnet.data.episodes import EpisodeSource
 from psmnet.errors import InputError
-from psmnet.types import Episode
+from psmnet.models.tensors import Episode
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from psmnet.checkpoint import Weights
 from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.alpnet import ALPNet
 from psmnet.models.build import model_record
 from psmnet.models.panet import PANet
 from psmnet.models.prototypes import match_prototypes
-from psmnet.models.psmnet import PSMNet
+from psmnet.models.psm_net import PSMNet
+from psmnet.models.tensors import Prototypes, Support
+from psmnet.models.weights import Weights
 from psmnet.runtime import package_version
 from psmnet.system.files import atomic_path, sha256_of, write_json
-from psmnet.types import Prototypes, Support
 
 SCHEMA = "psmnet-onnx-1"
 ENCODER_NAME, MATCHING_NAME, RECORD_NAME = "encoder.onnx", "matching.onnx", "graphs.json"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from psmnet.models.prototypes import TEMPERATURE, image_logits, masked_average, masks_under_upsampling, similarities
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Prototypes, Support
+from psmnet.models.tensors import Features, Prediction, Prototypes, Support
 
 START = -10.0  # of T: half of the lowest anomaly score
 SLOPE = 0.5  # of the sigmoid

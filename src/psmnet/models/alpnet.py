@@ -18,7 +18,7 @@ from psmnet.models.prototypes import (
     windows_inside,
 )
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Prototypes, Support
+from psmnet.models.tensors import Features, Prediction, Prototypes, Support
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from psmnet.models.adnet import ADNetSettings
 from psmnet.models.alpnet import ALPNetSettings
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.panet import PANetSettings
-from psmnet.models.psmnet import PSMNetSettings
+from psmnet.models.psm_net import PSMNetSettings
 from psmnet.models.qnet import QNetSettings
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Support
+from psmnet.models.tensors import Features, Prediction, Support
 
 
 class Method(Protocol):

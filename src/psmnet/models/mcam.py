@@ -15,7 +15,7 @@ from einops import einsum
 from torch import Tensor, nn
 
 from psmnet.models.prototypes import similarities
-from psmnet.types import Guidance, Prototypes
+from psmnet.models.tensors import Guidance, Prototypes
 
 Form = Literal["text", "release"]
 LEVELS = 3  # global, local, pixel

@@ -18,7 +18,7 @@ from psmnet.models.prototypes import (
     match_prototypes,
 )
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Support
+from psmnet.models.tensors import Features, Prediction, Support
 
 
 @dataclass(frozen=True)

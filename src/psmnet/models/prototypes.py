@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from psmnet.errors import ConfigError
-from psmnet.types import Prediction, Prototypes, Support
+from psmnet.models.tensors import Prediction, Prototypes, Support
 
 TEMPERATURE = 20.0  # PANet (Wang et al., ICCV 2019), section 3.3; kept by ALPNet and PSMNet
 ABSENT_SCORE = -20.0  # a class without prototypes: the lowest cosine score, never NaN

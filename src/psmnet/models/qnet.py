@@ -16,7 +16,7 @@ from psmnet.errors import require
 from psmnet.models.adnet import START, anomaly, mean_prototype, threshold_logits
 from psmnet.models.prototypes import TEMPERATURE, image_logits, masked_average, masks_under_upsampling
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Support
+from psmnet.models.tensors import Features, Prediction, Support
 
 MIX = (0.9, 0.1)  # of the probabilities at 1/4 and 1/8
 REFINEMENT_RATE = 0.01

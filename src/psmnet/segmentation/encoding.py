@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from psmnet.checkpoint import Weights
 from psmnet.inference import BATCH, encode_slices
+from psmnet.models.tensors import Features
+from psmnet.models.weights import Weights
 from psmnet.segmentation.localisation import CoarseScan
 from psmnet.segmentation.modality import normaliser
-from psmnet.types import Features
 from psmnet.volume.geometry import Reorientation, align_query, slice_first
 from psmnet.volume.pixel_grid import PixelGrid
 from psmnet.volume.volume import Volume

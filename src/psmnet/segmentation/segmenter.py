@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from psmnet.checkpoint import Weights, load_weights
 from psmnet.errors import ConfigError, require
 from psmnet.inference import mask_tensor
+from psmnet.models.tensors import Features
+from psmnet.models.weights import Weights, load_weights
 from psmnet.runtime import pick_device
 from psmnet.segmentation.accepted import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts, parts
@@ -25,7 +26,6 @@ from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.outcome import LEVELS, Segmentation
 from psmnet.segmentation.places import organ_places
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
-from psmnet.types import Features
 from psmnet.volume.pixel_grid import PixelGrid
 from psmnet.volume.volume import Array, Volume
 

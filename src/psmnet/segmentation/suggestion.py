@@ -15,9 +15,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from psmnet.checkpoint import Weights
 from psmnet.errors import ConfigError
 from psmnet.inference import mask_tensor
+from psmnet.models.weights import Weights
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.encoding import ScanEncoder
 from psmnet.segmentation.localisation import REACH_MM, binned, contrasted

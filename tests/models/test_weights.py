@@ -8,7 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from psmnet.checkpoint import (
+from psmnet.config import PRESETS, ModelConfig, Preset
+from psmnet.errors import ConfigError, InputError
+from psmnet.models.build import build, changed
+from psmnet.models.psm_net import PSMNet
+from psmnet.models.weights import (
     WEIGHTS_NAME,
     TrainingRecord,
     load_tensors,
@@ -18,10 +22,6 @@ from psmnet.checkpoint import (
     save_tensors,
     save_weights,
 )
-from psmnet.config import PRESETS, ModelConfig, Preset
-from psmnet.errors import ConfigError, InputError
-from psmnet.models.build import build, changed
-from psmnet.models.psmnet import PSMNet
 from psmnet.volume.normalisation import Normalisation
 
 CONFIG = ModelConfig(channels=16, input_size=32, settings={"split_rounds": 2})

@@ -1,6 +1,6 @@
 import torch
 
-from psmnet.types import Features
+from psmnet.models.tensors import Features
 
 
 def test_a_window_is_cut_from_every_map_at_its_own_stride():

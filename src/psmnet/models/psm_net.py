@@ -1,6 +1,6 @@
 """PSMNet: encode, describe (split prototypes, gather guidance), match (guide, score).
 
-Source: Teng et al., Neurocomputing 597 (2024) 127990. Shapes: see `psmnet.types`.
+Source: Teng et al., Neurocomputing 597 (2024) 127990. Shapes: see `psmnet.models.tensors`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from psmnet.models.prototypes import (
 )
 from psmnet.models.psm import split, sub_masks
 from psmnet.models.settings import MethodSettings
-from psmnet.types import Features, Prediction, Support
+from psmnet.models.tensors import Features, Prediction, Support
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from psmnet.models.mcam import MultiLevelCrossAttention
-from psmnet.models.psmnet import PSMNet
-from psmnet.types import Prototypes, Support, concatenate
+from psmnet.models.psm_net import PSMNet
+from psmnet.models.tensors import Prototypes, Support, concatenate
 
 C, SIZE = 8, 32
 FORMS = ["off", "text", "release"]

@@ -18,7 +18,7 @@ from psmnet.system.files import atomic_path, sha256_of
 from psmnet.volume.normalisation import Normalisation
 
 WEIGHTS_NAME = "weights.safetensors"
-BUNDLED = Path(__file__).parent / "weights" / "bundled.safetensors"
+BUNDLED = Path(__file__).parent / "bundled" / "bundled.safetensors"
 _RECORD = "psmnet"
 
 

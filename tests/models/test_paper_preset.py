@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from psmnet.checkpoint import load_weights
 from psmnet.data.phantom import write_patients
 from psmnet.models.build import model_record
+from psmnet.models.weights import load_weights
 from psmnet.run import RunSpec, run_training
 
 
