@@ -21,7 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from speed import in_turns
 from torch import Tensor
 
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.export.onnx import ENCODER_NAME, MATCHING_NAME, export_onnx
 from psmnet.inference import slice_tensor
 from psmnet.models.weights import load_weights

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from psmnet.catalog import dataset
-from psmnet.data.pseudolabels import KINDS, PseudolabelRule
+from psmnet.data.pseudolabels.rule import KINDS, PseudolabelRule
 from psmnet.data.store import find_cases
 from psmnet.runtime import machine, versions
 from psmnet.system.files import write_json

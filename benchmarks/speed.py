@@ -24,8 +24,8 @@ from torch import Tensor
 from psmnet import Segmenter, score
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
-from psmnet.data.phantom import draw_patient
-from psmnet.data.pseudolabels import PseudolabelRule
+from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.inference import encode_slices, match_slices
 from psmnet.models.build import build, settings_of
 from psmnet.models.tensors import Episode

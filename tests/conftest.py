@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores already: b
 from helpers.raw_layouts import SABS_NUMBERS, Drawn, chaos_t2, cmr, pelvic, sabs
 from helpers.tiny import save_tiny_weights
 from psmnet.cli.main import main
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 
 

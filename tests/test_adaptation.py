@@ -8,7 +8,7 @@ from helpers.tiny import TINY, save_tiny_weights
 from psmnet.adaptation import adapt, adaptation, as_seen
 from psmnet.catalog import CT_WINDOW_HU
 from psmnet.config import PRESETS, AugmentConfig, Preset, TrainConfig
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.io.scan_files import find_queries

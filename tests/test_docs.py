@@ -15,7 +15,7 @@ from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zi
 from psmnet import config
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 from psmnet.models.build import build
 from psmnet.models.weights import TrainingRecord, save_weights
@@ -48,7 +48,7 @@ def workplace(tmp_path, monkeypatch):
     record = TrainingRecord("synthetic")
     save_weights(weights, build(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
     monkeypatch.setattr("psmnet.models.weights.BUNDLED", weights)
-    monkeypatch.setattr("psmnet.data.phantom.draw_patient", small_patient)
+    monkeypatch.setattr("psmnet.data.phantom.patient.draw_patient", small_patient)
     monkeypatch.setattr("psmnet.segmentation.registration.SPLINE_STEPS", 1)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("uvicorn.Server.run", briefly(uvicorn.Server.run))

@@ -18,9 +18,9 @@ from psmnet.catalog import DATASETS
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.episodes import SelfSupervisedEpisodes
-from psmnet.data.phantom import draw_patient
-from psmnet.data.pseudolabel_store import PseudolabelStore
-from psmnet.data.pseudolabels import PseudolabelRule
+from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.pseudolabels.rule import PseudolabelRule
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume

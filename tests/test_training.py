@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from psmnet.config import AugmentConfig, TrainConfig
 from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
-from psmnet.data.phantom import draw_patient
-from psmnet.data.pseudolabels import PseudolabelRule
+from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.errors import ConfigError
 from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.psm_net import PSMNet

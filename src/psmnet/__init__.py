@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from psmnet.check import Report, check_dataset
-    from psmnet.data.phantom import draw_patient
+    from psmnet.data.check.dataset_check import Report, check_dataset
+    from psmnet.data.phantom.patient import draw_patient
+    from psmnet.data.prepare.dataset import Prepared, PrepareSpec, prepare_dataset
     from psmnet.data.store import Case, find_cases
     from psmnet.errors import PsmnetError
     from psmnet.evaluation import evaluate
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.metrics import Scores, score
     from psmnet.models.weights import Weights, load_weights
-    from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
     from psmnet.run import RunSpec, run_training
     from psmnet.segmentation.outcome import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Case": "psmnet.data.store",
-    "PrepareSpec": "psmnet.prepare",
-    "Prepared": "psmnet.prepare",
+    "PrepareSpec": "psmnet.data.prepare.dataset",
+    "Prepared": "psmnet.data.prepare.dataset",
     "PsmnetError": "psmnet.errors",
-    "Report": "psmnet.check",
+    "Report": "psmnet.data.check.dataset_check",
     "RunSpec": "psmnet.run",
     "Scores": "psmnet.metrics",
     "Segmentation": "psmnet.segmentation.outcome",
@@ -36,13 +36,13 @@ _HOME = {
     "Suggestion": "psmnet.segmentation.suggestion",
     "Volume": "psmnet.volume.volume",
     "Weights": "psmnet.models.weights",
-    "check_dataset": "psmnet.check",
-    "draw_patient": "psmnet.data.phantom",
+    "check_dataset": "psmnet.data.check.dataset_check",
+    "draw_patient": "psmnet.data.phantom.patient",
     "evaluate": "psmnet.evaluation",
     "export_nnunet": "psmnet.export.nnunet",
     "find_cases": "psmnet.data.store",
     "load_weights": "psmnet.models.weights",
-    "prepare_dataset": "psmnet.prepare",
+    "prepare_dataset": "psmnet.data.prepare.dataset",
     "read_dicom_series": "psmnet.io",
     "read_labels": "psmnet.io",
     "read_volume": "psmnet.io",

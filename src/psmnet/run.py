@@ -21,8 +21,8 @@ from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
-from psmnet.data.pseudolabel_store import PseudolabelStore
-from psmnet.data.pseudolabels import Kind, PseudolabelRule
+from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, choose, find_cases
 from psmnet.data.synthetic import SyntheticEpisodes
 from psmnet.distributed import ALONE, Ranks

@@ -11,8 +11,8 @@ from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
 from psmnet.benchmark.recipe import MethodEntry, Recipe
 from psmnet.benchmark.results import masks_folder
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
-from psmnet.data.phantom import draw_patient
-from psmnet.data.pseudolabel_store import LIST_NAME
+from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import write_volume
 from psmnet.run import RunSpec, run_training

@@ -8,7 +8,7 @@ from psmnet.benchmark.asked import ASKED_NAME
 from psmnet.benchmark.results import METRICS
 from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, parse_results
 from psmnet.data.dataset_file import DATASET_NAME
-from psmnet.data.pseudolabel_store import LIST_NAME
+from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import InputError
 from psmnet.run import RUN_NAME
 

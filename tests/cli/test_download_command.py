@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from helpers.web_server import CONTENT, FIRST, NAME, Page, Site, closed_port, serve
-from psmnet import zenodo
 from psmnet.catalog import DATASETS
+from psmnet.data.prepare import zenodo
+from psmnet.data.prepare.zenodo import find_files
 from psmnet.errors import ConfigError
-from psmnet.zenodo import find_files
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from helpers.tiny import TINY
 from psmnet import training
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
-from psmnet.data.pseudolabels import KINDS
+from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.models.weights import load_weights
 from psmnet.system.files import read_json
 

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 from psmnet.system.files import TEMPORARY_PREFIX
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.dicom_files import write_series
 from psmnet.cohort.job import Job
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName

@@ -11,7 +11,7 @@ from helpers.prepare_helpers import contents, run
 from helpers.raw_layouts import turned
 from psmnet.catalog import DATASETS
 from psmnet.data.dataset_file import DATASET_NAME, DatasetFile
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.export.nnunet import export_nnunet
 from psmnet.io import read_labels, read_volume, write_volume

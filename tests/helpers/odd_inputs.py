@@ -13,7 +13,7 @@ from pydicom import dcmread, uid
 
 from helpers.dicom_files import write_series, write_slice
 from helpers.nifti_bytes import Nifti
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 from psmnet.volume.volume import Volume
 

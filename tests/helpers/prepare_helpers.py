@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from psmnet.data.dataset_file import DATASET_NAME
+from psmnet.data.prepare.dataset import Prepared, PrepareSpec, prepare_dataset
 from psmnet.io import read_labels, read_volume
-from psmnet.prepare import Prepared, PrepareSpec, prepare_dataset
 from psmnet.volume.volume import Volume
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from psmnet import download, zenodo
 from psmnet.catalog import DATASETS
+from psmnet.data.prepare import download, zenodo
+from psmnet.data.prepare.zenodo import RemoteFile
 from psmnet.system.web import LOOPBACK
-from psmnet.zenodo import RemoteFile
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
 NAME = "CHAOS_Train_Sets.zip"  # the file that the catalog wants of chaos-t2

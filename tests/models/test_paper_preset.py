@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from psmnet.data.phantom import write_patients
+from psmnet.data.phantom.patient import write_patients
 from psmnet.models.build import model_record
 from psmnet.models.weights import load_weights
 from psmnet.run import RunSpec, run_training

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from psmnet.catalog import DATASETS
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import InputError
 from psmnet.report.overlay import DIM, MARGIN_PX, PALETTE, SHADES, WHITE, colour_of, draw_overlay
 from psmnet.volume.volume import Volume

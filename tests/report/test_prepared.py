@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from psmnet.data.dataset_file import DatasetFile, read_dataset_file
+from psmnet.data.prepare.dataset import PrepareSpec, prepare_dataset
 from psmnet.errors import InputError
 from psmnet.io import write_volume
-from psmnet.prepare import PrepareSpec, prepare_dataset
 from psmnet.report.prepared import REPORT_FOLDER, write_report
 from psmnet.volume.volume import Volume
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psmnet.data.pseudolabel_store import PseudolabelStore
-from psmnet.data.pseudolabels import KINDS, PseudolabelRule
+from psmnet.data.pseudolabels.rule import KINDS, PseudolabelRule
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.report.overlay import PALETTE, draw_overlay

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.models.weights import load_weights

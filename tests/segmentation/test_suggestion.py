@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.weights import load_weights
 from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, Places, agreements, cover, suggest

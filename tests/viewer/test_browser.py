@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from helpers.serving import TOKEN, finished, listening
 from psmnet.cli.main import main
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import read_labels, write_volume
 from psmnet.viewer.runner import Runner
 

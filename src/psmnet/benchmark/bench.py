@@ -14,8 +14,8 @@ from psmnet.benchmark.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
 from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.pseudolabel_store import PseudolabelStore
-from psmnet.data.pseudolabels import PseudolabelRule
+from psmnet.data.pseudolabels.rule import PseudolabelRule
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate

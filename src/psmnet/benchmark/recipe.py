@@ -10,7 +10,7 @@ import yaml
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
-from psmnet.data.pseudolabels import KINDS
+from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.errors import ConfigError, InputError, require
 from psmnet.protocols import excluded_classes
 from psmnet.run import RunSpec

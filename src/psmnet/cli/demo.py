@@ -9,7 +9,7 @@ from rich.table import Table
 from psmnet.catalog import dataset
 from psmnet.cli import console
 from psmnet.cli.options import DATA, set_threads, threads_option
-from psmnet.data.phantom import write_patients
+from psmnet.data.phantom.patient import write_patients
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.metrics import score

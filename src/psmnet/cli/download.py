@@ -8,9 +8,9 @@ import rich_click as click
 from psmnet.catalog import dataset
 from psmnet.cli import console
 from psmnet.cli.options import DATA
-from psmnet.download import fetch, size_text
+from psmnet.data.prepare.download import fetch, size_text
+from psmnet.data.prepare.zenodo import find_files
 from psmnet.errors import ConfigError
-from psmnet.zenodo import find_files
 
 MIB = 1 << 20
 

@@ -6,9 +6,9 @@ import rich_click as click
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option, legacy_names
-from psmnet.data.adapters import ADAPTERS
+from psmnet.data.prepare.adapters import ADAPTERS
+from psmnet.data.prepare.dataset import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.errors import ConfigError
-from psmnet.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.report.prepared import write_report
 
 

@@ -7,8 +7,8 @@ import rich_click as click
 from psmnet.catalog import dataset as facts_of
 from psmnet.cli import console
 from psmnet.cli.options import DATA, dataset_option, jobs_option, kind_option, legacy_names
-from psmnet.data.pseudolabel_store import PseudolabelStore
-from psmnet.data.pseudolabels import Kind, PseudolabelRule
+from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import find_cases
 from psmnet.errors import ConfigError
 from psmnet.report.pseudolabels import draw_previews

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from psmnet.data.pseudolabel_store import PseudolabelStore
+from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case
 from psmnet.errors import PsmnetError
 from psmnet.report.overlay import draw_overlay

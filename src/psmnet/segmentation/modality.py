@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
-from psmnet.data.preprocess import window
+from psmnet.data.prepare.preprocess import window
 from psmnet.volume.normalisation import Normalisation, histogram
 from psmnet.volume.volume import Array
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from psmnet.catalog import dataset
-from psmnet.data.phantom import draw_patient
+from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import InputError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.names import stem

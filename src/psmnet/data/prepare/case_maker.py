@@ -1,0 +1,140 @@
+"""One case from its raw files to the normalised layout, and what `dataset.json` says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from psmnet.catalog import HU_MINIMUM, dataset
+from psmnet.data.prepare.adapters import ADAPTERS, RawCase
+from psmnet.data.prepare.preprocess import Recipe, lay_axes, preprocess
+from psmnet.data.prepare.raw_files import RawFiles
+from psmnet.errors import PsmnetError
+from psmnet.io import write_volume
+from psmnet.system.files import sha256_of
+from psmnet.volume.geometry import axis_letters
+from psmnet.volume.volume import Volume
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CaseMaker:
+    """All that making a case takes beside the case.
+
+    Attributes:
+        dataset_name: in the catalog.
+        raw: the download.
+        out: where to.
+        recipe: constants.
+        modality: mr or ct for anybody's scans; None decides by the scan's minimum.
+        fixed_size: whether the size was asked for, so that cropping needs no remark.
+        earlier: what `dataset.json` says of cases made before.
+    """
+
+    dataset_name: str
+    raw: RawFiles
+    out: Path
+    recipe: Recipe
+    modality: str | None
+    fixed_size: bool
+    earlier: Mapping[str, Record]
+
+    def make(self, case: RawCase) -> tuple[Record, bool]:
+        """Make one case, or find it made; returns what `dataset.json` says of it, and whether it was made.
+
+        The label map is written first and the image last, so that an image stands for a finished case.
+
+        Raises:
+            InputError: the raw files can't be used, or the output not written.
+        """
+        facts = dataset(self.dataset_name)
+        image_path, label_path = paths_of(self.out, case.id)
+        with self.raw.local([*case.images, *case.labels], self.out) as local:
+            sources = {name: sha256_of(path) for name, path in local.items()}
+            record = self.earlier.get(case.id)
+            told = {"sources": sources, "institution": case.institution}
+            if self.modality is not None:
+                told["modality"] = self.modality
+            if record is not None and record | told == record and is_whole(record, self.out, case.id):
+                return record, False
+            image_path.unlink(missing_ok=True)  # until it is made anew, the case is not there
+            label_path.unlink(missing_ok=True)
+            notes: list[str] = []
+            try:
+                stored, stored_labels = ADAPTERS[self.dataset_name].read(case, local, facts.labels.values(), notes)
+            except PsmnetError as error:
+                raise type(error)(_with_names(error.what, local), error.remedy) from error
+        modality, recipe = facts.modality, self.recipe
+        if modality == "any":
+            modality = self.modality or ("ct" if stored.array_zyx.min() <= HU_MINIMUM else "mr")
+            if modality == "ct":
+                recipe = recipe.with_window()
+        image, labels = preprocess(stored, stored_labels, recipe)
+        if facts.modality == "any" and not self.fixed_size:
+            notes += _cropped(case.id, lay_axes(stored, recipe), image)
+        if labels is not None:
+            write_volume(labels, label_path)
+        write_volume(image, image_path)
+        low, high = (float(value) for value in (image.array_zyx.min(), image.array_zyx.max()))
+        record = {
+            "sources": sources,
+            "image_sha256": sha256_of(image_path),
+            "label_sha256": sha256_of(label_path) if labels is not None else None,
+            "institution": case.institution,
+            "modality": modality,
+            "raw_size_xyz": list(stored.size_xyz),
+            "raw_spacing_mm": list(stored.spacing_mm),
+            "raw_axes": axis_letters(stored.direction),
+            "size_xyz": list(image.size_xyz),
+            "spacing_mm": list(image.spacing_mm),
+            "axes": axis_letters(image.direction),
+            "intensity": {"minimum": low, "maximum": high, "mean": float(image.array_zyx.mean(dtype=np.float64))},
+            "voxels": {} if labels is None else _voxels(labels),
+            "notes": [_with_names(note, local) for note in notes],
+        }
+        return record, True
+
+
+def paths_of(out: Path, case_id: str) -> tuple[Path, Path]:
+    """Where a case's image and label map go."""
+    return out / f"image_{case_id}.nii.gz", out / f"label_{case_id}.nii.gz"
+
+
+def is_whole(record: Record, out: Path, case_id: str) -> bool:
+    """Whether a case's files are those that its record tells of."""
+    image, labels = paths_of(out, case_id)
+    if not image.exists() or sha256_of(image) != record.get("image_sha256"):
+        return False
+    if record.get("label_sha256") is None:
+        return not labels.exists()
+    return labels.exists() and sha256_of(labels) == record["label_sha256"]
+
+
+def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
+    """Say where a scan that was added later is larger than those that the size was chosen for."""
+    before, after = (np.array(volume.size_xyz[:2]) * volume.spacing_mm[:2] for volume in (whole, image))
+    if (before < after + image.spacing_mm[:2]).all():
+        return []
+    (x, y), (to_x, to_y) = before, after
+    return [
+        f"case {case_id}: slices of {x:.4g} x {y:.4g} mm were cut to {to_x:.4g} x {to_y:.4g} mm, which held the scans "
+        "that were there first; prepare all into another folder to keep them whole"
+    ]
+
+
+def _voxels(labels: Volume) -> dict[str, int]:
+    values, counts = np.unique(labels.array_zyx, return_counts=True)
+    return {str(value): int(count) for value, count in zip(values.tolist(), counts.tolist(), strict=True) if value}
+
+
+def _with_names(text: str, local: Mapping[str, Path]) -> str:
+    """Names of files and their folders instead of paths: those of a zip's members are gone when they are read."""
+    for name, path in local.items():
+        text = text.replace(str(path), name)
+    for name, path in local.items():
+        if "/" in name:
+            text = text.replace(str(path.parent), str(PurePosixPath(name).parent))
+    return text

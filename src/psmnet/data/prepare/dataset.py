@@ -1,0 +1,246 @@
+"""A raw data set, or anybody's scans, to the normalised layout: case by case, side by side, resumable.
+
+A case is its label map first and its image last, both written whole, so that an image stands for a finished case.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from psmnet.catalog import DATASETS, FAULTS, DataSet
+from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
+from psmnet.data.prepare.adapters import ADAPTERS, RawCase
+from psmnet.data.prepare.adapters.folder import label_names
+from psmnet.data.prepare.case_maker import CaseMaker, Record, is_whole, paths_of
+from psmnet.data.prepare.preprocess import Recipe
+from psmnet.data.prepare.raw_files import RawFiles
+from psmnet.data.prepare.survey import recipe_for
+from psmnet.data.store import case_order
+from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.io.organ_names import unnamed
+from psmnet.runtime import package_version
+from psmnet.system.files import sweep
+from psmnet.system.locks import locked
+from psmnet.system.parallel import map_cases
+
+FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescale")
+
+
+@dataclass(frozen=True)
+class PrepareSpec:
+    """What is asked for.
+
+    Attributes:
+        dataset: name in the catalog.
+        legacy: faults of the field to reproduce, by name.
+        modality: mr or ct, for `folder`; None decides by the scans' minimum.
+        spacing_mm: (x, y, z) for `folder`, z None for as stored; None takes the median.
+        size_px: rows and columns for `folder`; None takes what holds the largest slice.
+
+    Raises:
+        ConfigError: no such data set or fault, or what is for `folder` alone.
+    """
+
+    dataset: str
+    legacy: tuple[str, ...] = ()
+    modality: str | None = None
+    spacing_mm: tuple[float, float, float | None] | None = None
+    size_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dataset not in ADAPTERS:
+            if self.dataset == "phantom":
+                raise ConfigError("phantoms need no preparing", "draw them with psmnet phantom DIR")
+            raise ConfigError(f"no raw layout of {self.dataset!r} is known", f"give one of {', '.join(ADAPTERS)}")
+        for name in self.legacy:
+            if name not in FAULTS_OF_PREPARE:
+                where = ": it is not made here" if name in FAULTS else ""
+                raise ConfigError(f"--legacy {name}{where}", f"give all, or any of {', '.join(FAULTS_OF_PREPARE)}")
+        own = [name for name in ("modality", "spacing_mm", "size_px") if getattr(self, name) is not None]
+        if own and self.dataset != "folder":
+            raise ConfigError(
+                f"--{own[0].split('_')[0]} with {self.dataset}, whose constants are the field's",
+                "leave it out, or prepare the scans as folder",
+            )
+
+    @property
+    def facts(self) -> DataSet:
+        """Of the catalog."""
+        return DATASETS[self.dataset]
+
+
+@dataclass
+class Prepared:
+    """What came of it.
+
+    Attributes:
+        dataset: what `dataset.json` says now.
+        made, kept: ids of cases made now, and of those that were there already.
+        failed: id to reason.
+        notes: remarks for the user.
+    """
+
+    dataset: DatasetFile
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, PsmnetError] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare_dataset(
+    spec: PrepareSpec,
+    raw_root: Path,
+    out: Path,
+    *,
+    jobs: int = 1,
+    say: Callable[[str], None] = lambda line: None,
+    report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
+) -> Prepared:
+    """Prepare every case that is there; one that can't be used is reported and the rest goes on.
+
+    Args:
+        spec: what is asked for.
+        raw_root: the download: any folder above its layout, or the zip.
+        out: folder for `image_<id>.nii.gz`, `label_<id>.nii.gz` and `dataset.json`. Cases that it holds already are
+            kept if their sources are unchanged.
+        jobs: processes; more than one only under `if __name__ == "__main__"`, as they are spawned.
+        say: told in one line what is being done.
+        report: told (done, case id, total) after each case.
+
+    Raises:
+        InputError: the raw data can't be used at all.
+        ConfigError: `out` holds something else.
+    """
+    if out.resolve() == raw_root.resolve():
+        raise ConfigError(f"{out} is the raw data itself", "write elsewhere")
+    raw, cases = _find(spec, raw_root, out)
+    with locked(out):
+        sweep(out)
+        earlier = read_dataset_file(out)
+        if earlier is None and (any(out.glob("image_*")) or (out / DATASET_NAME).exists()):
+            raise ConfigError(f"{out} holds data that psmnet prepare didn't write", "choose another folder")
+        recipe = _recipe(spec, raw, cases, out, earlier, jobs)
+        names = spec.facts.labels or label_names(raw)
+        dataset = _begin(spec, recipe, names, earlier, out)
+        dataset.write(out)  # a run that is killed before its first case is done is known by it
+        result = Prepared(dataset)
+        result.notes += _incomplete(spec, cases) + _passed_over(spec, raw)
+        say(f"{len(cases)} cases in {raw.root}")
+        maker = CaseMaker(
+            spec.dataset, raw, out, recipe, spec.modality, spec.size_px is not None, earlier=dict(dataset.cases)
+        )
+        for done, (case, outcome) in enumerate(map_cases(maker.make, cases, jobs), start=1):
+            if isinstance(outcome, PsmnetError):
+                result.failed[case.id] = outcome
+                _forget(dataset, case.id, out)
+            else:
+                record, is_new = outcome
+                (result.made if is_new else result.kept).append(case.id)
+                dataset.cases[case.id] = record
+                result.notes += record["notes"]
+                if nameless := _add_names(dataset, record):
+                    result.notes += [f"case {case.id}: label {', '.join(nameless)} has no name"] if names else []
+                dataset.write(out)
+            report(done, case.id, len(cases))
+        sweep(out)  # after processes that were killed at work
+        found = {record["modality"] for record in dataset.cases.values()}
+        dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
+        if dataset.modality == "mixed":
+            result.notes.append("some scans were taken as CT, others as MR; say --modality ct or mr if that is wrong")
+        # In one order, whichever case was done first.
+        dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=case_order)}
+        dataset.labels = dict(sorted(dataset.labels.items(), key=lambda label: label[1]))
+        dataset.write(out)
+    return result
+
+
+def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[RawCase]]:
+    """The cases of a folder, of the zip it is, or of the zips in it."""
+    adapter = ADAPTERS[spec.dataset]
+    raw = RawFiles.open(raw_root, leave_out=out)
+    if cases := adapter.find(raw):
+        return raw, cases
+    packed = raw.with_zips()
+    if cases := adapter.find(packed):
+        return packed, cases
+    raise InputError(
+        f"{raw_root} ({len(packed.names)} files) doesn't hold {spec.facts.title}",
+        f"give a folder above {spec.facts.raw_layout}, or the zip",
+    )
+
+
+def _recipe(
+    spec: PrepareSpec,
+    raw: RawFiles,
+    cases: Collection[RawCase],
+    out: Path,
+    earlier: DatasetFile | None,
+    jobs: int,
+) -> Recipe:
+    """The data set's constants; for anybody's scans those they were begun with, or what fits them all."""
+    if spec.dataset != "folder":
+        return Recipe.of(spec.facts, spec.legacy)
+    if earlier is not None and earlier.dataset == "folder":
+        before = Recipe.of_constants(earlier.constants)
+        return replace(
+            before,
+            spacing_mm=spec.spacing_mm or before.spacing_mm,
+            size_px=spec.size_px or before.size_px,
+            faults=tuple(sorted(spec.legacy)),
+        )
+    recipe = recipe_for(cases, raw, out, spacing_mm=spec.spacing_mm, size_px=spec.size_px, jobs=jobs)
+    return replace(recipe, faults=tuple(sorted(spec.legacy)))
+
+
+def _begin(
+    spec: PrepareSpec, recipe: Recipe, names: Mapping[str, int], earlier: DatasetFile | None, out: Path
+) -> DatasetFile:
+    """`dataset.json` to go on with: the earlier one if it is of the same data set and constants."""
+    constants = json.loads(json.dumps(asdict(recipe)))
+    dataset = DatasetFile(
+        spec.dataset, package_version(), legacy=recipe.faults, constants=constants, labels=dict(names)
+    )
+    if earlier is not None:
+        for what, before, now in (
+            ("data set", earlier.dataset, dataset.dataset),
+            ("--legacy", ", ".join(earlier.legacy) or "none", ", ".join(dataset.legacy) or "none"),
+            *((f"constant {name}", earlier.constants.get(name), value) for name, value in constants.items()),
+        ):
+            if before != now:
+                raise ConfigError(f"{out} was prepared with {what} {before}, not {now}", "choose another folder")
+        if earlier.version == dataset.version:
+            dataset.cases = earlier.cases
+    return dataset
+
+
+def _incomplete(spec: PrepareSpec, cases: Collection[RawCase]) -> list[str]:
+    facts = spec.facts
+    if facts.cases is None or len(cases) == facts.cases:
+        return []
+    missing = [case_id for case_id in facts.case_ids if case_id not in {case.id for case in cases}]
+    which = f" (missing: {', '.join(missing)})" if missing else ""
+    return [f"{len(cases)} cases where {facts.title} has {facts.cases}{which}; the field's folds need them all"]
+
+
+def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
+    """Leave nothing of a case that failed, unless it is there whole from an earlier run."""
+    record = dataset.cases.get(case_id)
+    if record is None or not is_whole(record, out, case_id):
+        dataset.cases.pop(case_id, None)
+        for path in paths_of(out, case_id):
+            path.unlink(missing_ok=True)
+
+
+def _passed_over(spec: PrepareSpec, raw: RawFiles) -> list[str]:
+    """Say that nnU-Net's test scans are left alone."""
+    count = sum("/imagesTs/" in f"/{name}" for name in raw.names) if spec.dataset == "folder" else 0
+    return [f"passed over in imagesTs: {count}; give that folder to prepare them"] if count else []
+
+
+def _add_names(dataset: DatasetFile, record: Record) -> list[str]:
+    """Give labels without a name one that says their value; returns those values."""
+    known = set(dataset.labels.values())
+    nameless = [value for value in record["voxels"] if int(value) not in known]
+    dataset.labels |= {unnamed(int(value)).name: int(value) for value in nameless}
+    return nameless

@@ -1,0 +1,1 @@
+"""Superpixels and supervoxels: the targets of self-supervised training."""
