@@ -23,7 +23,6 @@ from torch import Tensor
 
 from psmnet import Segmenter, score
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
-from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.inference import encode_slices, match_slices
@@ -32,7 +31,8 @@ from psmnet.models.tensors import Episode
 from psmnet.models.weights import load_weights
 from psmnet.runtime import keep_memory, machine, pick_device, versions
 from psmnet.system.files import read_json, write_json
-from psmnet.training import episode_losses, train
+from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank
+from psmnet.training.loop import episode_losses, train
 from psmnet.volume.normalisation import Normalisation
 from psmnet.volume.volume import Volume
 

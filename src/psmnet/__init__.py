@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.metrics import Scores, score
     from psmnet.models.weights import Weights, load_weights
-    from psmnet.run import RunSpec, run_training
     from psmnet.segmentation.outcome import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
     from psmnet.segmentation.suggestion import Suggestion, suggest
+    from psmnet.training.run import RunSpec, run_training
     from psmnet.volume.volume import Volume
 
 _HOME = {
@@ -29,7 +29,7 @@ _HOME = {
     "Prepared": "psmnet.data.prepare.dataset",
     "PsmnetError": "psmnet.errors",
     "Report": "psmnet.data.check.dataset_check",
-    "RunSpec": "psmnet.run",
+    "RunSpec": "psmnet.training.run",
     "Scores": "psmnet.metrics",
     "Segmentation": "psmnet.segmentation.outcome",
     "Segmenter": "psmnet.segmentation.segmenter",
@@ -46,7 +46,7 @@ _HOME = {
     "read_dicom_series": "psmnet.io",
     "read_labels": "psmnet.io",
     "read_volume": "psmnet.io",
-    "run_training": "psmnet.run",
+    "run_training": "psmnet.training.run",
     "score": "psmnet.metrics",
     "suggest": "psmnet.segmentation.suggestion",
     "write_volume": "psmnet.io",

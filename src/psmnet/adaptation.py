@@ -17,12 +17,12 @@ from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.scan_files import Query
 from psmnet.models.weights import WEIGHTS_NAME
-from psmnet.run import RunSpec, require_room, run_training
 from psmnet.segmentation.accepted import require_contrast
 from psmnet.segmentation.modality import windowed
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked
-from psmnet.training import Report
+from psmnet.training.loop import Report
+from psmnet.training.run import RunSpec, require_room, run_training
 from psmnet.volume.geometry import slice_first
 from psmnet.volume.pixel_grid import PixelGrid
 from psmnet.volume.volume import Array, Volume

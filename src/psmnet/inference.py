@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from psmnet.data.episodes import resize_images
 from psmnet.models.build import Method
 from psmnet.models.tensors import Features, Support
+from psmnet.training.episodes import resize_images
 from psmnet.volume.normalisation import Normalisation
 from psmnet.volume.volume import Array
 

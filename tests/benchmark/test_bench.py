@@ -15,8 +15,8 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import write_volume
-from psmnet.run import RunSpec, run_training
 from psmnet.system.files import sha256_of
+from psmnet.training.run import RunSpec, run_training
 
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),

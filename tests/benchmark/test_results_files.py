@@ -10,7 +10,7 @@ from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, 
 from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import InputError
-from psmnet.run import RUN_NAME
+from psmnet.training.run import RUN_NAME
 
 DICE = {"3": {"liver": 0.5, "spleen": None}}
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from helpers.dicom_files import write_series
-from psmnet import training
 from psmnet.catalog import DATASETS
 from psmnet.cli import demo
 from psmnet.cli.main import COMMANDS
@@ -22,6 +21,7 @@ from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.models.build import METHODS
 from psmnet.system.files import read_json
 from psmnet.system.locks import LOCK_NAME, locked
+from psmnet.training import loop as training
 
 HEAVY = {"torch", "numpy", "SimpleITK", "scipy", "skimage"}
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from helpers.tiny import TINY
-from psmnet import training
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.models.weights import load_weights
 from psmnet.system.files import read_json
+from psmnet.training import loop as training
 
 PREFIX = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import torch
-
-from psmnet.distributed import joined
-from psmnet.errors import InputError
-from psmnet.training import train
 from test_training import CONFIG, CPU, episodes, network
+
+from psmnet.errors import InputError
+from psmnet.training.distributed import joined
+from psmnet.training.loop import train
 
 CONFIG_ALIGNED = dataclasses.replace(CONFIG, pairs=5, alignment=1.0)
 UNTIL = 6  # a run that is cut short ends here; its last checkpoint is of step 4

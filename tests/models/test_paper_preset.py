@@ -8,7 +8,7 @@ import torch
 from psmnet.data.phantom.patient import write_patients
 from psmnet.models.build import model_record
 from psmnet.models.weights import load_weights
-from psmnet.run import RunSpec, run_training
+from psmnet.training.run import RunSpec, run_training
 
 
 @pytest.mark.slow

@@ -22,11 +22,11 @@ from psmnet.evaluation import evaluate
 from psmnet.models.build import changed
 from psmnet.models.weights import find_weights
 from psmnet.predictors import load_method
-from psmnet.run import run_training
 from psmnet.runtime import pick_device
 from psmnet.system.files import read_json, require_writable, sha256_of, write_json
 from psmnet.system.parallel import map_cases
-from psmnet.training import METRICS_NAME
+from psmnet.training.loop import METRICS_NAME
+from psmnet.training.run import run_training
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.errors import ConfigError, InputError, require
 from psmnet.protocols import excluded_classes
-from psmnet.run import RunSpec
+from psmnet.training.run import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")
 Whole = Annotated[int, Strict()]  # YAML's true is no 1

@@ -17,9 +17,9 @@ from psmnet.cli.options import (
     set_threads,
     setting_options,
 )
-from psmnet.distributed import joined
-from psmnet.run import FAULTS_OF_TRAINING, RunSpec, run_training
 from psmnet.runtime import pick_device
+from psmnet.training.distributed import joined
+from psmnet.training.run import FAULTS_OF_TRAINING, RunSpec, run_training
 
 
 @click.command("train")

@@ -17,9 +17,9 @@ from psmnet.errors import InputError
 from psmnet.evaluation import evaluate
 from psmnet.io import write_volume
 from psmnet.models.weights import load_weights
-from psmnet.run import RunSpec, run_training
 from psmnet.runtime import package_version
 from psmnet.system import parallel
+from psmnet.training.run import RunSpec, run_training
 from psmnet.volume.geometry import axis_letters
 
 FIELD = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}

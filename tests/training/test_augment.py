@@ -5,8 +5,8 @@ import torch
 from torch import Generator, Tensor
 
 from psmnet.config import PRESETS, AugmentConfig
-from psmnet.data.augment import generator_of, random_grids, random_intensities, smooth, warp
-from psmnet.data.synthetic import SyntheticEpisodes
+from psmnet.training.augment import generator_of, random_grids, random_intensities, smooth, warp
+from psmnet.training.synthetic import SyntheticEpisodes
 
 SIZE = 64
 STILL = AugmentConfig(

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from psmnet.data.augment import generator_of
-from psmnet.data.synthetic import SyntheticEpisodes, paint, random_label_map
 from psmnet.models.tensors import Episode
+from psmnet.training.augment import generator_of
+from psmnet.training.synthetic import SyntheticEpisodes, paint, random_label_map
 
 SIZE = 48
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from psmnet.data.prefetch import deaths_in_one_line, prefetched
 from psmnet.errors import InputError
 from psmnet.models.tensors import Episode
+from psmnet.training.prefetch import deaths_in_one_line, prefetched
 
 
 class Counting:

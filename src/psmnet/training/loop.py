@@ -12,14 +12,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from psmnet.config import TrainConfig
-from psmnet.data.episodes import EpisodeSource
-from psmnet.data.prefetch import deaths_in_one_line, prefetched
-from psmnet.distributed import ALONE, Ranks, gradients_kept
 from psmnet.errors import ConfigError
 from psmnet.models.build import Method
 from psmnet.models.losses import segmentation_loss
 from psmnet.models.tensors import Episode
 from psmnet.models.weights import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+from psmnet.training.distributed import ALONE, Ranks, gradients_kept
+from psmnet.training.episodes import EpisodeSource
+from psmnet.training.prefetch import deaths_in_one_line, prefetched
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 METRICS_NAME = "metrics.jsonl"

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from psmnet.config import AugmentConfig
-from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids, resize_images
 from psmnet.errors import InputError
 from psmnet.models.tensors import Episode
+from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids, resize_images
 
 SIZE = 32
 # At least 100 / 256^2 of 32 x 32 pixels: 1.56, so two pixels.

@@ -20,12 +20,9 @@ from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
 from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, choose, find_cases
-from psmnet.data.synthetic import SyntheticEpisodes
-from psmnet.distributed import ALONE, Ranks
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import build, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
@@ -33,7 +30,10 @@ from psmnet.models.weights import WEIGHTS_NAME, TrainingRecord, Weights, load_we
 from psmnet.runtime import package_version
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked
-from psmnet.training import CHECKPOINT_NAME, Report, train
+from psmnet.training.distributed import ALONE, Ranks
+from psmnet.training.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
+from psmnet.training.loop import CHECKPOINT_NAME, Report, train
+from psmnet.training.synthetic import SyntheticEpisodes
 from psmnet.volume.normalisation import Normalisation
 
 RUN_NAME = "run.json"

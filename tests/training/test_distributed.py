@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_training import CPU, episodes, network
 from torch import Tensor
 
 from helpers import distributed_worker
 from helpers.distributed_worker import CONFIG_ALIGNED, UNTIL
-from psmnet.distributed import ALONE
 from psmnet.errors import ConfigError
-from psmnet.training import METRICS_NAME, train
-from test_training import CPU, episodes, network
+from psmnet.training.distributed import ALONE
+from psmnet.training.loop import METRICS_NAME, train
 
 WORKER = Path(distributed_worker.__file__)
 PSMNET = Path(sys.executable).with_name("psmnet")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from psmnet.data.episodes import EpisodeSource
 from psmnet.errors import InputError
 from psmnet.models.tensors import Episode
+from psmnet.training.episodes import EpisodeSource
 
 
 @dataclass(frozen=True)

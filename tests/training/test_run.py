@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-import psmnet.run
+import psmnet.training.run
 from psmnet import protocols
 from psmnet.catalog import DATASETS
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
-from psmnet.data.episodes import SelfSupervisedEpisodes
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
@@ -26,8 +25,9 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.models.build import changed
 from psmnet.models.weights import WEIGHTS_NAME, load_weights
-from psmnet.run import RUN_NAME, RunSpec, run_training
 from psmnet.system.locks import LOCK_NAME, locked
+from psmnet.training.episodes import SelfSupervisedEpisodes
+from psmnet.training.run import RUN_NAME, RunSpec, run_training
 from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def source_of(monkeypatch: pytest.MonkeyPatch, spec: RunSpec, out: Path, data: P
         raise CapturedError(source)
 
     with monkeypatch.context() as patch:
-        patch.setattr(psmnet.run, "train", capture)
+        patch.setattr(psmnet.training.run, "train", capture)
         with pytest.raises(CapturedError) as caught:
             run_training(spec, out, data=data, device=CPU)
     return caught.value.source

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from psmnet.config import AugmentConfig, TrainConfig
-from psmnet.data.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.errors import ConfigError
@@ -24,7 +23,8 @@ from psmnet.models.mcam import MultiLevelCrossAttention
 from psmnet.models.psm_net import PSMNet
 from psmnet.models.tensors import Episode, Features, Support
 from psmnet.models.weights import load_tensors
-from psmnet.training import CHECKPOINT_NAME, METRICS_NAME, episode_losses, learning_rate, train
+from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank
+from psmnet.training.loop import CHECKPOINT_NAME, METRICS_NAME, episode_losses, learning_rate, train
 from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")
@@ -350,9 +350,9 @@ import sys, time
 from pathlib import Path
 import torch
 from psmnet.config import ModelConfig, TrainConfig
-from psmnet.data.synthetic import SyntheticEpisodes
+from psmnet.training.synthetic import SyntheticEpisodes
 from psmnet.models.build import build
-from psmnet.training import train
+from psmnet.training.loop import train
 torch.set_num_threads(1)
 torch.manual_seed(0)
 model = build(ModelConfig(channels=16, input_size=32))

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from psmnet.config import AugmentConfig
-from psmnet.data.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
-from psmnet.data.episodes import both_visible, gathered, targets_of
 from psmnet.models.tensors import Episode
+from psmnet.training.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
+from psmnet.training.episodes import both_visible, gathered, targets_of
 
 REGIONS = (6, 22)  # tissues behind the organs
 ORGANS = (3, 12)

@@ -1,0 +1,1 @@
+"""A training run: episodes, the loop, checkpoints."""
