@@ -23,9 +23,9 @@ from torch import Tensor
 
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.export.onnx import ENCODER_NAME, MATCHING_NAME, export_onnx
-from psmnet.inference import slice_tensor
 from psmnet.models.weights import load_weights
 from psmnet.runtime import machine, versions
+from psmnet.segmentation.inference import slice_tensor
 from psmnet.system.files import write_json
 
 BATCHES, ORGANS, SHOTS = (1, 8, 16), 4, 3

@@ -25,11 +25,11 @@ from psmnet import Segmenter, score
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
-from psmnet.inference import encode_slices, match_slices
 from psmnet.models.build import build, settings_of
 from psmnet.models.tensors import Episode
 from psmnet.models.weights import load_weights
 from psmnet.runtime import keep_memory, machine, pick_device, versions
+from psmnet.segmentation.inference import encode_slices, match_slices
 from psmnet.system.files import read_json, write_json
 from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.training.loop import episode_losses, train

@@ -25,8 +25,8 @@ from psmnet.data.store import Case, choose
 from psmnet.models.weights import load_weights
 from psmnet.protocols import split_cases
 from psmnet.runtime import machine, versions
-from psmnet.segmentation.outcome import Segmentation
 from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.result import Segmentation
 from psmnet.system.files import write_json
 from psmnet.volume.volume import Array
 

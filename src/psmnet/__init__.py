@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.metrics import Scores, score
     from psmnet.models.weights import Weights, load_weights
-    from psmnet.segmentation.outcome import Segmentation
+    from psmnet.segmentation.result import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
-    from psmnet.segmentation.suggestion import Suggestion, suggest
+    from psmnet.segmentation.suggest import Suggestion, suggest
     from psmnet.training.run import RunSpec, run_training
     from psmnet.volume.volume import Volume
 
@@ -31,9 +31,9 @@ _HOME = {
     "Report": "psmnet.data.check.dataset_check",
     "RunSpec": "psmnet.training.run",
     "Scores": "psmnet.metrics",
-    "Segmentation": "psmnet.segmentation.outcome",
+    "Segmentation": "psmnet.segmentation.result",
     "Segmenter": "psmnet.segmentation.segmenter",
-    "Suggestion": "psmnet.segmentation.suggestion",
+    "Suggestion": "psmnet.segmentation.suggest",
     "Volume": "psmnet.volume.volume",
     "Weights": "psmnet.models.weights",
     "check_dataset": "psmnet.data.check.dataset_check",
@@ -48,7 +48,7 @@ _HOME = {
     "read_volume": "psmnet.io",
     "run_training": "psmnet.training.run",
     "score": "psmnet.metrics",
-    "suggest": "psmnet.segmentation.suggestion",
+    "suggest": "psmnet.segmentation.suggest",
     "write_volume": "psmnet.io",
 }
 

@@ -17,7 +17,7 @@ from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import read_scan, write_volume
 from psmnet.io.scan_files import Query
 from psmnet.models.weights import WEIGHTS_NAME
-from psmnet.segmentation.accepted import require_contrast
+from psmnet.segmentation.checks import require_contrast
 from psmnet.segmentation.modality import windowed
 from psmnet.system.files import read_json, write_json
 from psmnet.system.locks import locked

@@ -15,7 +15,7 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.io.organ_names import OrganName
 from psmnet.io.scan_files import Query
-from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.supports import read_supports
 from psmnet.volume.geometry import slice_first
 from psmnet.volume.volume import Volume

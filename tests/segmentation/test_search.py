@@ -4,7 +4,7 @@ import torch
 
 from psmnet.models.tensors import Prototypes, Support
 from psmnet.segmentation import search
-from psmnet.segmentation.localisation import CoarseScan, Place
+from psmnet.segmentation.localise import CoarseScan, Place
 from psmnet.segmentation.search import NEIGHBOURS, LabelledScan, Organ, plan
 
 SIZE = (64, 80)

@@ -9,7 +9,7 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.models.weights import load_weights
-from psmnet.segmentation.encoding import PRECISIONS
+from psmnet.segmentation.scan_encoder import PRECISIONS
 from psmnet.segmentation.segmenter import Segmenter
 from psmnet.volume.geometry import Reorientation, reorient
 from psmnet.volume.volume import Volume

@@ -20,7 +20,7 @@ from psmnet.cohort.worker import Done, Worker, failure, require_own
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io.organ_names import read_names, unnamed
 from psmnet.io.scan_files import Query, anonymised, find_queries
-from psmnet.segmentation.encoding import PRECISIONS
+from psmnet.segmentation.scan_encoder import PRECISIONS
 from psmnet.system.files import sweep
 from psmnet.system.locks import locked
 

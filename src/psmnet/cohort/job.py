@@ -13,7 +13,7 @@ from psmnet.io.organ_names import OrganName
 from psmnet.models.weights import Weights
 from psmnet.predictors import load_method, method_name
 from psmnet.runtime import package_version
-from psmnet.segmentation.accepted import wanted_values
+from psmnet.segmentation.checks import wanted_values
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.supports import Supports, read_supports
 from psmnet.system.files import sha256_of

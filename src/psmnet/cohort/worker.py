@@ -20,7 +20,7 @@ from psmnet.io.names import without_folder
 from psmnet.io.scan_files import Query
 from psmnet.predictors import WholeScan, segmenter_of
 from psmnet.report.overlay import draw_overlay
-from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.segmenter import Segmenter
 from psmnet.system.files import read_json, write_json
 from psmnet.volume.geometry import align_labels, slice_first

@@ -17,9 +17,9 @@ from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
 from psmnet.io.itk import as_image, simpleitk
 from psmnet.models.build import parse_changes
-from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
-from psmnet.segmentation.outcome import Segmentation
+from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.voting import vote
 from psmnet.volume.body_mask import body_mask
 from psmnet.volume.geometry import align_query, slice_first

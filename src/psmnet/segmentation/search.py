@@ -10,8 +10,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from psmnet.models.tensors import Support, concatenate
-from psmnet.segmentation.localisation import CoarseScan, Place, locate
-from psmnet.segmentation.places import SlicePlace
+from psmnet.segmentation.localise import CoarseScan, Place, locate
+from psmnet.segmentation.slice_positions import SlicePlace
 
 NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice
 WINDOW_MM = 25.0  # around an organ's outline, as located, within which it is looked for

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from psmnet.errors import ConfigError, require
-from psmnet.inference import mask_tensor
 from psmnet.models.tensors import Features
 from psmnet.models.weights import Weights, load_weights
 from psmnet.runtime import pick_device
-from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts, parts
-from psmnet.segmentation.encoding import PRECISIONS, ScanEncoder
-from psmnet.segmentation.matches import matches_of
+from psmnet.segmentation.inference import mask_tensor
 from psmnet.segmentation.modality import is_ct, modality_notes
-from psmnet.segmentation.outcome import LEVELS, Segmentation
-from psmnet.segmentation.places import organ_places
+from psmnet.segmentation.result import LEVELS, Segmentation
+from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
+from psmnet.segmentation.slice_matches import matches_of
+from psmnet.segmentation.slice_positions import organ_places
 from psmnet.volume.pixel_grid import PixelGrid
 from psmnet.volume.volume import Array, Volume
 

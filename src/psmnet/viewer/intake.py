@@ -19,7 +19,7 @@ from psmnet.io import read_scan, write_volume
 from psmnet.io.names import stem
 from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.voxels import narrowed
-from psmnet.segmentation.accepted import require_contrast, wanted_values
+from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct
 from psmnet.segmentation.supports import read_labelled
 from psmnet.viewer.limits import Limits

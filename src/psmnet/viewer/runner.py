@@ -15,7 +15,7 @@ from psmnet.io.scan_files import Query
 from psmnet.metrics import Scores, score
 from psmnet.predictors import load_method
 from psmnet.report.overlay import css_colour
-from psmnet.segmentation.accepted import wanted_values
+from psmnet.segmentation.checks import wanted_values
 from psmnet.segmentation.supports import Labelled, agreed_on
 from psmnet.system.files import read_json, write_json
 

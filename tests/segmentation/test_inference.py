@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from psmnet.inference import smoothed_across
+from psmnet.segmentation.inference import smoothed_across
 
 
 def test_a_slice_takes_from_its_neighbours_by_distance():

@@ -16,11 +16,11 @@ from einops import rearrange
 from torch import Tensor
 
 from psmnet.errors import ConfigError
-from psmnet.inference import mask_tensor
 from psmnet.models.weights import Weights
-from psmnet.segmentation.accepted import require_contrast
-from psmnet.segmentation.encoding import ScanEncoder
-from psmnet.segmentation.localisation import REACH_MM, binned, contrasted
+from psmnet.segmentation.checks import require_contrast
+from psmnet.segmentation.inference import mask_tensor
+from psmnet.segmentation.localise import REACH_MM, binned, contrasted
+from psmnet.segmentation.scan_encoder import ScanEncoder
 from psmnet.volume.body_mask import body_mask
 from psmnet.volume.volume import Volume
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psmnet.segmentation.localisation import CELL_MM, CoarseScan, locate
+from psmnet.segmentation.localise import CELL_MM, CoarseScan, locate
 
 C, STRIDE = 40, 4
 PIXEL_MM = CELL_MM / (2 * STRIDE)  # cells of 2 x 2 feature positions

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from psmnet.inference import BATCH, encode_slices
 from psmnet.models.tensors import Features
 from psmnet.models.weights import Weights
-from psmnet.segmentation.localisation import CoarseScan
+from psmnet.segmentation.inference import BATCH, encode_slices
+from psmnet.segmentation.localise import CoarseScan
 from psmnet.segmentation.modality import normaliser
 from psmnet.volume.geometry import Reorientation, align_query, slice_first
 from psmnet.volume.pixel_grid import PixelGrid

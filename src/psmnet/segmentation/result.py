@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.segmentation.matches import Match
+from psmnet.segmentation.slice_matches import Match
 from psmnet.volume.geometry import Reorientation
 from psmnet.volume.volume import Volume
 

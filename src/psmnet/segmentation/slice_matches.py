@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psmnet.segmentation.places import SlicePlace, organ_places
 from psmnet.segmentation.search import Search
+from psmnet.segmentation.slice_positions import SlicePlace, organ_places
 from psmnet.volume.geometry import Reorientation
 from psmnet.volume.volume import Array, Volume
 
