@@ -1,0 +1,1 @@
+"""A network of their own for a folder of unlabelled scans."""
