@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from psmnet import Segmenter, find_cases, score
 from psmnet.catalog import DataSet, dataset
 from psmnet.data.store import Case, choose
+from psmnet.evaluation.protocols import split_cases
 from psmnet.models.weights import load_weights
-from psmnet.protocols import split_cases
 from psmnet.runtime import machine, versions
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.result import Segmentation

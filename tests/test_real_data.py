@@ -7,7 +7,7 @@ from helpers.places import CHAOS
 from psmnet.catalog import dataset
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.data.store import choose, find_cases
-from psmnet.metrics import score
+from psmnet.evaluation.metrics import score
 from psmnet.segmentation.segmenter import Segmenter
 
 pytestmark = [

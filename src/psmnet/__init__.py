@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from psmnet.data.prepare.dataset import Prepared, PrepareSpec, prepare_dataset
     from psmnet.data.store import Case, find_cases
     from psmnet.errors import PsmnetError
-    from psmnet.evaluation import evaluate
+    from psmnet.evaluation.evaluate import evaluate
+    from psmnet.evaluation.metrics import Scores, score
     from psmnet.export.nnunet import export_nnunet
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
-    from psmnet.metrics import Scores, score
     from psmnet.models.weights import Weights, load_weights
     from psmnet.segmentation.result import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
@@ -30,7 +30,7 @@ _HOME = {
     "PsmnetError": "psmnet.errors",
     "Report": "psmnet.data.check.dataset_check",
     "RunSpec": "psmnet.training.run",
-    "Scores": "psmnet.metrics",
+    "Scores": "psmnet.evaluation.metrics",
     "Segmentation": "psmnet.segmentation.result",
     "Segmenter": "psmnet.segmentation.segmenter",
     "Suggestion": "psmnet.segmentation.suggest",
@@ -38,7 +38,7 @@ _HOME = {
     "Weights": "psmnet.models.weights",
     "check_dataset": "psmnet.data.check.dataset_check",
     "draw_patient": "psmnet.data.phantom.patient",
-    "evaluate": "psmnet.evaluation",
+    "evaluate": "psmnet.evaluation.evaluate",
     "export_nnunet": "psmnet.export.nnunet",
     "find_cases": "psmnet.data.store",
     "load_weights": "psmnet.models.weights",
@@ -47,7 +47,7 @@ _HOME = {
     "read_labels": "psmnet.io",
     "read_volume": "psmnet.io",
     "run_training": "psmnet.training.run",
-    "score": "psmnet.metrics",
+    "score": "psmnet.evaluation.metrics",
     "suggest": "psmnet.segmentation.suggest",
     "write_volume": "psmnet.io",
 }

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 from helpers.results_maker import write_results
-from psmnet.benchmark.asked import ASKED_NAME
-from psmnet.benchmark.results import mask_path, masks_folder
+from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.results_schema import mask_path, masks_folder
 from psmnet.report.benchmark import NAMES
 from psmnet.system.locks import LOCK_NAME
 

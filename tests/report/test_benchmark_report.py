@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from helpers.results_maker import NOTE, results, write_results
-from psmnet.benchmark.gathering import gather
-from psmnet.benchmark.results import mask_path, masks_folder
-from psmnet.benchmark.results_files import find_results, parse_results
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.results_reader import find_results, parse_results
+from psmnet.evaluation.results_schema import mask_path, masks_folder
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.report.benchmark import NAMES, write_benchmark
 from psmnet.report.benchmark_charts import Line, box_plot, lower_bound, scatter

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 import psmnet.training.run
-from psmnet import protocols
 from psmnet.catalog import DATASETS
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.dataset_file import DatasetFile
@@ -22,6 +21,7 @@ from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
+from psmnet.evaluation import protocols
 from psmnet.io import write_volume
 from psmnet.models.build import changed
 from psmnet.models.weights import WEIGHTS_NAME, load_weights

@@ -12,8 +12,8 @@ import pytest
 from helpers.dicom_files import write_series
 from helpers.serving import finished, listening, upload, upload_labels
 from psmnet.cli.main import main
+from psmnet.evaluation.metrics import score
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.metrics import score
 from psmnet.report.overlay import css_colour
 from psmnet.viewer.intake import printable, told_apart
 from psmnet.viewer.limits import Limits

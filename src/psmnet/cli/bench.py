@@ -8,12 +8,12 @@ from pathlib import Path
 
 import rich_click as click
 
-from psmnet.benchmark.asked import results_done
-from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
-from psmnet.benchmark.recipe import Recipe, read_recipe
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option
 from psmnet.errors import PsmnetError
+from psmnet.evaluation.bench.plan import results_done
+from psmnet.evaluation.bench.recipe import Recipe, read_recipe
+from psmnet.evaluation.bench.run import BenchPlaces, run_benchmark, steps_done
 
 LOOK_EVERY_S = 1.0
 

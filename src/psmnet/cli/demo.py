@@ -11,8 +11,8 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA, set_threads, threads_option
 from psmnet.data.phantom.patient import write_patients
 from psmnet.errors import InputError
+from psmnet.evaluation.metrics import score
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.metrics import score
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
 from psmnet.segmentation.segmenter import Segmenter

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import rich_click as click
 
-from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import PROTOCOLS
 from psmnet.cli import console
 from psmnet.cli.options import (
@@ -20,8 +19,9 @@ from psmnet.cli.options import (
     weights_option,
 )
 from psmnet.data.store import find_cases
-from psmnet.evaluation import evaluate
-from psmnet.predictors import load_method
+from psmnet.evaluation.evaluate import evaluate
+from psmnet.evaluation.predictors import load_method
+from psmnet.evaluation.results_schema import masks_folder
 from psmnet.report.table import results_table
 from psmnet.runtime import pick_device
 from psmnet.system.files import require_writable, write_json

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import rich_click as click
 
-from psmnet.benchmark.asked import unfinished
-from psmnet.benchmark.results_files import find_results
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.errors import ConfigError
+from psmnet.evaluation.bench.plan import unfinished
+from psmnet.evaluation.results_reader import find_results
 from psmnet.report.benchmark import PAGE, write_benchmark
 from psmnet.report.benchmark_words import gaps, label, title
 from psmnet.system.locks import locked

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psmnet.errors import ConfigError, InputError
+from psmnet.evaluation.predictors import load_method, method_name
 from psmnet.io.itk_header import read_itk_header
 from psmnet.io.organ_names import OrganName
 from psmnet.models.weights import Weights
-from psmnet.predictors import load_method, method_name
 from psmnet.runtime import package_version
 from psmnet.segmentation.checks import wanted_values
 from psmnet.segmentation.registration import Registration

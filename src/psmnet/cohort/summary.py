@@ -13,9 +13,9 @@ from psmnet.cohort.job import Job, Loaded
 from psmnet.cohort.quality import flags
 from psmnet.cohort.worker import Entry, failure
 from psmnet.errors import PsmnetError
+from psmnet.evaluation.predictors import method_name
 from psmnet.io.names import without_folder
 from psmnet.io.scan_files import Query, Skipped
-from psmnet.predictors import method_name
 from psmnet.report.contact_sheet import Card, write_contact_sheet
 from psmnet.report.csv_text import Value, csv_text
 from psmnet.report.page import PageTable

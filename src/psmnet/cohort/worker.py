@@ -14,11 +14,11 @@ import torch
 from psmnet import runtime
 from psmnet.cohort.job import Job, Loaded, Outputs, checksum
 from psmnet.errors import InputError, PsmnetError
+from psmnet.evaluation.predictors import WholeScan, segmenter_of
 from psmnet.io import Scan, read_labels, read_scan, write_volume
 from psmnet.io.dicom_seg import write_dicom_seg
 from psmnet.io.names import without_folder
 from psmnet.io.scan_files import Query
-from psmnet.predictors import WholeScan, segmenter_of
 from psmnet.report.overlay import draw_overlay
 from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.segmenter import Segmenter

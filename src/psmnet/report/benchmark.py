@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from psmnet.benchmark.comparison import Row, Table
-from psmnet.benchmark.gathering import gather
-from psmnet.benchmark.results_files import ResultsFile
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.comparison import Row, Table
+from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.results_reader import ResultsFile
 from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark_pictures import ShownScan, draw_scans
 from psmnet.report.benchmark_text import comparisons_csv, latex, markdown, records_csv, table_csv

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from psmnet.benchmark.comparison import Lottery, Row, common_scans, lotteries
-from psmnet.benchmark.gathering import WHOLE_SUPPORT
-from psmnet.benchmark.results_files import ResultsFile
+from psmnet.evaluation.bench.comparison import Lottery, Row, common_scans, lotteries
+from psmnet.evaluation.bench.gather import WHOLE_SUPPORT
+from psmnet.evaluation.results_reader import ResultsFile
 from psmnet.report import benchmark_charts as charts
 from psmnet.report.benchmark_pictures import WHERE, ShownScan, organ_colours
 from psmnet.report.benchmark_words import (

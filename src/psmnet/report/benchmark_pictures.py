@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from psmnet.benchmark.comparison import Cell, Row, Table
-from psmnet.benchmark.results import mask_path, masks_folder
-from psmnet.benchmark.results_files import ResultsFile
 from psmnet.catalog import DATASETS
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import Case
+from psmnet.evaluation.bench.comparison import Cell, Row, Table
+from psmnet.evaluation.results_reader import ResultsFile
+from psmnet.evaluation.results_schema import mask_path, masks_folder
 from psmnet.io import read_labels
 from psmnet.report.overlay import colour_of
 from psmnet.report.slices import Colour, Mask, SlicePainter

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from psmnet.benchmark.comparison import Row, cell_of, common_scans
-from psmnet.benchmark.results import METRICS as ALL_METRICS
-from psmnet.benchmark.results_files import ResultsFile
+from psmnet.evaluation.bench.comparison import Row, cell_of, common_scans
+from psmnet.evaluation.results_reader import ResultsFile
+from psmnet.evaluation.results_schema import METRICS as ALL_METRICS
 from psmnet.report.benchmark_words import (
     METRICS,
     Section,

@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from psmnet.benchmark.comparison import Row, Summary, Table, common_scans
-from psmnet.benchmark.results_files import Training
-from psmnet.benchmark.statistics import DRAWS, FEWEST_SCANS, Paired, compare_paired
+from psmnet.evaluation.bench.comparison import Row, Summary, Table, common_scans
+from psmnet.evaluation.bench.paired import DRAWS, FEWEST_SCANS, Paired, compare_paired
+from psmnet.evaluation.results_reader import Training
 from psmnet.report.page import PageTable
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "nsd_2mm": "NSD (2 mm)"}

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from psmnet import protocols
 from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.config import PRESETS, Preset
 from psmnet.data.dataset_file import read_dataset_file
@@ -24,6 +23,7 @@ from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, choose, find_cases
 from psmnet.errors import ConfigError, InputError
+from psmnet.evaluation import protocols
 from psmnet.models.build import build, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
 from psmnet.models.weights import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights

@@ -9,11 +9,11 @@ from typing import Any
 from psmnet.cohort import quality
 from psmnet.cohort.job import Job, Loaded, Outputs
 from psmnet.cohort.worker import Worker
+from psmnet.evaluation.metrics import Scores, score
+from psmnet.evaluation.predictors import load_method
 from psmnet.io import read_labels, read_scan
 from psmnet.io.organ_names import OrganName
 from psmnet.io.scan_files import Query
-from psmnet.metrics import Scores, score
-from psmnet.predictors import load_method
 from psmnet.report.overlay import css_colour
 from psmnet.segmentation.checks import wanted_values
 from psmnet.segmentation.supports import Labelled, agreed_on

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from psmnet.metrics import NSD_TOLERANCE_MM, score
+from psmnet.evaluation.metrics import NSD_TOLERANCE_MM, score
 
 SHAPE = (9, 24, 20)
 SPACINGS = [(1.0, 1.0, 1.0), (1.5, 1.5, 7.7), (0.8, 1.3, 3.0)]

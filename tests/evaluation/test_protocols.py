@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from psmnet import protocols
 from psmnet.catalog import DATASETS, PROTOCOLS
 from psmnet.errors import ConfigError, InputError
-from psmnet.protocols import (
+from psmnet.evaluation import protocols
+from psmnet.evaluation.protocols import (
     SUPPORT_SLICES,
     TOLD,
     Split,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psmnet.benchmark.asked import ASKED_NAME
-from psmnet.benchmark.results import METRICS, SCHEMA
 from psmnet.catalog import PROTOCOLS
 from psmnet.config import PRESETS
 from psmnet.data.store import case_order
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.results_schema import METRICS, SCHEMA
 from psmnet.system.files import TEMPORARY_PREFIX
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")

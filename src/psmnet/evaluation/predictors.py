@@ -13,12 +13,12 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from psmnet import protocols
 from psmnet.catalog import METHODS
 from psmnet.errors import require
+from psmnet.evaluation import protocols
+from psmnet.evaluation.protocols import Counted
 from psmnet.models.tensors import Features, Support, concatenate
 from psmnet.models.weights import Weights, load_weights
-from psmnet.protocols import Counted
 from psmnet.segmentation.inference import BATCH, encode_slices, mask_tensor, match_slices, slice_tensor, smoothed_across
 from psmnet.segmentation.registration import Registration
 from psmnet.segmentation.segmenter import Segmenter

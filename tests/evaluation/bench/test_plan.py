@@ -1,6 +1,6 @@
 import pytest
 
-from psmnet.benchmark.asked import ASKED_NAME, add_asked, results_done, unfinished
+from psmnet.evaluation.bench.plan import ASKED_NAME, add_asked, results_done, unfinished
 
 
 def test_what_is_there_is_counted(tmp_path):

@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-from psmnet import protocols
-from psmnet.benchmark.asked import add_asked
-from psmnet.benchmark.recipe import Job, MethodEntry, Recipe, Score
-from psmnet.benchmark.results import masks_folder
 from psmnet.catalog import METHODS, dataset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.evaluation import evaluate
+from psmnet.evaluation import protocols
+from psmnet.evaluation.bench.plan import add_asked
+from psmnet.evaluation.bench.recipe import Job, MethodEntry, Recipe, Score
+from psmnet.evaluation.evaluate import evaluate
+from psmnet.evaluation.predictors import load_method
+from psmnet.evaluation.results_schema import masks_folder
 from psmnet.models.build import changed
 from psmnet.models.weights import find_weights
-from psmnet.predictors import load_method
 from psmnet.runtime import pick_device
 from psmnet.system.files import read_json, require_writable, sha256_of, write_json
 from psmnet.system.parallel import map_cases

@@ -1,9 +1,9 @@
 import pytest
 
 from helpers.results_maker import NOTE, results
-from psmnet.benchmark.gathering import gather
-from psmnet.benchmark.results_files import parse_results
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.results_reader import parse_results
 
 DICE = {"1": {"liver": 0.5, "spleen": 0.7}}
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.errors import ConfigError, InputError, require
-from psmnet.protocols import excluded_classes
+from psmnet.evaluation.protocols import excluded_classes
 from psmnet.training.run import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")

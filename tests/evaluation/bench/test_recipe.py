@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from helpers.places import REPOSITORY
-from psmnet.benchmark.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.evaluation.bench.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
 
 FULL = """
 dataset: chaos-t2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.metrics import score, surface_distances_mm
+from psmnet.evaluation.metrics import score, surface_distances_mm
 
 SHAPE = (6, 8, 10)
 

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from psmnet import protocols, runtime
-from psmnet.benchmark.results import SCHEMA, mask_path, summarise
+from psmnet import runtime
 from psmnet.catalog import PROTOCOLS, dataset
 from psmnet.data.dataset_file import read_dataset_file
 from psmnet.data.store import Case, choose
 from psmnet.errors import ConfigError, InputError, LeakageError
+from psmnet.evaluation import protocols
+from psmnet.evaluation.metrics import score
+from psmnet.evaluation.predictors import Mask, Predictor, method_name, predictor_of
+from psmnet.evaluation.protocols import Counted
+from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
-from psmnet.metrics import score
 from psmnet.models.build import model_record
 from psmnet.models.weights import TrainingRecord, Weights
-from psmnet.predictors import Mask, Predictor, method_name, predictor_of
-from psmnet.protocols import Counted
 from psmnet.segmentation.registration import Registration
 from psmnet.volume.volume import Volume
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from psmnet.benchmark import bench
-from psmnet.benchmark.asked import ASKED_NAME
-from psmnet.benchmark.bench import BenchPlaces, run_benchmark, steps_done
-from psmnet.benchmark.recipe import MethodEntry, Recipe
-from psmnet.benchmark.results import masks_folder
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.evaluation.bench import run as bench
+from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.bench.recipe import MethodEntry, Recipe
+from psmnet.evaluation.bench.run import BenchPlaces, run_benchmark, steps_done
+from psmnet.evaluation.results_schema import masks_folder
 from psmnet.io import write_volume
 from psmnet.system.files import sha256_of
 from psmnet.training.run import RunSpec, run_training

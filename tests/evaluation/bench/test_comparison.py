@@ -1,9 +1,9 @@
 import pytest
 
 from helpers.results_maker import results
-from psmnet.benchmark.comparison import Cell, Row, Summary, common_scans, lotteries
-from psmnet.benchmark.gathering import gather
-from psmnet.benchmark.results_files import parse_results
+from psmnet.evaluation.bench.comparison import Cell, Row, Summary, common_scans, lotteries
+from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.results_reader import parse_results
 
 
 def file(dice, name="a.json", **options):

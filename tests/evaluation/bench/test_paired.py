@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from psmnet.benchmark.statistics import bootstrap_interval, compare_paired, signed_rank
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.paired import bootstrap_interval, compare_paired, signed_rank
 
 
 def test_all_scans_better_by_one_to_four():

@@ -4,12 +4,12 @@ import json
 import pytest
 
 from helpers.results_maker import record, results, write_results
-from psmnet.benchmark.asked import ASKED_NAME
-from psmnet.benchmark.results import METRICS
-from psmnet.benchmark.results_files import KNOWN_NAMES, Training, find_results, parse_results
 from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import InputError
+from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.results_reader import KNOWN_NAMES, Training, find_results, parse_results
+from psmnet.evaluation.results_schema import METRICS
 from psmnet.training.run import RUN_NAME
 
 DICE = {"3": {"liver": 0.5, "spleen": None}}

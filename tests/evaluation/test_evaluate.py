@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from psmnet.benchmark.results import METRICS, mask_path, masks_folder, summarise
 from psmnet.catalog import PROTOCOLS
 from psmnet.config import ModelConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
-from psmnet.evaluation import evaluate, predict_query, seen_cases
+from psmnet.evaluation.evaluate import evaluate, predict_query, seen_cases
+from psmnet.evaluation.predictors import Predictor, predictor_of
+from psmnet.evaluation.results_schema import METRICS, mask_path, masks_folder, summarise
 from psmnet.io import read_labels, write_volume
 from psmnet.models.tensors import Features, Prediction, Prototypes, Support
 from psmnet.models.weights import TrainingRecord, Weights, load_weights
-from psmnet.predictors import Predictor, predictor_of
 from psmnet.volume.normalisation import Normalisation
 from psmnet.volume.volume import Volume
 

@@ -1,0 +1,1 @@
+"""How well methods segment: protocols, metrics and results."""

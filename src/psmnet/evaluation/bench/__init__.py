@@ -1,0 +1,1 @@
+"""Benchmarks: a recipe, its plan, its runs, and what is computed from them."""
