@@ -6,7 +6,7 @@ import sys
 from helpers.results_maker import write_results
 from psmnet.evaluation.bench.plan import ASKED_NAME
 from psmnet.evaluation.results_schema import mask_path, masks_folder
-from psmnet.report.benchmark import NAMES
+from psmnet.report.benchmark.report import NAMES
 from psmnet.system.locks import LOCK_NAME
 
 GOOD, BAD = {"1": {"liver": 0.8, "spleen": 0.6}}, {"1": {"liver": 0.4, "spleen": 0.4}}

@@ -9,8 +9,8 @@ from psmnet.cli.options import DATA, overwrite_option
 from psmnet.errors import ConfigError
 from psmnet.evaluation.bench.plan import unfinished
 from psmnet.evaluation.results_reader import find_results
-from psmnet.report.benchmark import PAGE, write_benchmark
-from psmnet.report.benchmark_words import gaps, label, title
+from psmnet.report.benchmark.report import PAGE, write_benchmark
+from psmnet.report.benchmark.words import gaps, label, title
 from psmnet.system.locks import locked
 
 

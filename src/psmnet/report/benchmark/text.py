@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from psmnet.evaluation.bench.comparison import Row, cell_of, common_scans
 from psmnet.evaluation.results_reader import ResultsFile
 from psmnet.evaluation.results_schema import METRICS as ALL_METRICS
-from psmnet.report.benchmark_words import (
+from psmnet.report.benchmark.words import (
     METRICS,
     Section,
     gaps,

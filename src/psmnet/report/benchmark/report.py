@@ -8,10 +8,10 @@ from psmnet.errors import InputError
 from psmnet.evaluation.bench.comparison import Row, Table
 from psmnet.evaluation.bench.gather import gather
 from psmnet.evaluation.results_reader import ResultsFile
-from psmnet.report.benchmark_page import STYLE, contents_html, provenance_html, section_html, shots_html
-from psmnet.report.benchmark_pictures import ShownScan, draw_scans
-from psmnet.report.benchmark_text import comparisons_csv, latex, markdown, records_csv, table_csv
-from psmnet.report.benchmark_words import Section, compare
+from psmnet.report.benchmark.page import STYLE, contents_html, provenance_html, section_html, shots_html
+from psmnet.report.benchmark.pictures import ShownScan, draw_scans
+from psmnet.report.benchmark.text import comparisons_csv, latex, markdown, records_csv, table_csv
+from psmnet.report.benchmark.words import Section, compare
 from psmnet.report.page import write_document
 from psmnet.system.files import require_writable, write_text
 

@@ -18,10 +18,10 @@ from psmnet.evaluation.bench.gather import gather
 from psmnet.evaluation.results_reader import find_results, parse_results
 from psmnet.evaluation.results_schema import mask_path, masks_folder
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.report.benchmark import NAMES, write_benchmark
-from psmnet.report.benchmark_charts import Line, box_plot, lower_bound, scatter
-from psmnet.report.benchmark_pictures import draw_scans
-from psmnet.report.benchmark_words import compare, metric_table, pair_sentences, pair_table, sentences, title
+from psmnet.report.benchmark.charts import Line, box_plot, lower_bound, scatter
+from psmnet.report.benchmark.pictures import draw_scans
+from psmnet.report.benchmark.report import NAMES, write_benchmark
+from psmnet.report.benchmark.words import compare, metric_table, pair_sentences, pair_table, sentences, title
 from psmnet.report.overlay import PALETTE
 from psmnet.system.files import sha256_of
 

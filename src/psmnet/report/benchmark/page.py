@@ -8,9 +8,9 @@ import numpy as np
 from psmnet.evaluation.bench.comparison import Lottery, Row, common_scans, lotteries
 from psmnet.evaluation.bench.gather import WHOLE_SUPPORT
 from psmnet.evaluation.results_reader import ResultsFile
-from psmnet.report import benchmark_charts as charts
-from psmnet.report.benchmark_pictures import WHERE, ShownScan, organ_colours
-from psmnet.report.benchmark_words import (
+from psmnet.report.benchmark import charts
+from psmnet.report.benchmark.pictures import WHERE, ShownScan, organ_colours
+from psmnet.report.benchmark.words import (
     METRICS,
     Section,
     figure,
