@@ -16,7 +16,7 @@ from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
 from psmnet.viewer.server import Address
-from psmnet.viewer.studio import Studio
+from psmnet.viewer.service import Studio
 
 TOKEN = "a-token-for-tests"
 PATIENCE_S = 900.0

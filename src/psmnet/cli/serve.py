@@ -16,7 +16,7 @@ from psmnet.viewer.folder import DataFolder, default_folder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
 from psmnet.viewer.server import Address, require_web, serve
-from psmnet.viewer.studio import Studio
+from psmnet.viewer.service import Studio
 
 MIB = 2**20
 

@@ -18,7 +18,7 @@ from psmnet.runtime import package_version
 from psmnet.viewer import events, routes
 from psmnet.viewer.guard import Guard
 from psmnet.viewer.refusals import STATUS, UNUSABLE, told
-from psmnet.viewer.studio import Studio
+from psmnet.viewer.service import Studio
 
 PACKAGE = Path(__file__).parents[1]
 STATIC, LOOK = PACKAGE / "viewer" / "static", PACKAGE / "report" / "look.css"

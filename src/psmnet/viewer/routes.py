@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from psmnet.errors import InputError
 from psmnet.viewer.receiving import received
 from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, NewJob, Problem, Scan
-from psmnet.viewer.studio import Studio
+from psmnet.viewer.service import Studio
 
 REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404, 409, 413, 422, 429)}
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}

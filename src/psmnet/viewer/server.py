@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from psmnet.errors import InputError
-from psmnet.viewer.studio import Studio
+from psmnet.viewer.service import Studio
 
 if TYPE_CHECKING:
     from uvicorn import Server
