@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import torch
-from test_training import CONFIG, CPU, episodes, network
 
+from helpers.tiny_training import CONFIG, CPU, episodes, network
 from psmnet.errors import InputError
 from psmnet.training.distributed import joined
 from psmnet.training.loop import train

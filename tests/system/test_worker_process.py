@@ -131,7 +131,7 @@ def test_closing_from_another_thread_is_told_to_the_one_that_waits(delay_s):
 PARENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_isolated import setup
+from test_worker_process import setup
 from psmnet.system.worker_process import Isolated
 worker = Isolated(setup)
 print(worker.run("a", 60).split()[2], flush=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import CPU, episodes, network
 from torch import Tensor
 
 from helpers import distributed_worker
 from helpers.distributed_worker import CONFIG_ALIGNED, UNTIL
+from helpers.tiny_training import CPU, episodes, network
 from psmnet.errors import ConfigError
 from psmnet.training.distributed import ALONE
 from psmnet.training.loop import METRICS_NAME, train

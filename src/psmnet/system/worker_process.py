@@ -26,7 +26,10 @@ Result = TypeVar("Result")
 
 START_S = 120.0  # to import what is needed; not the work's own time
 END_S = 5.0
-CHILD = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from psmnet.system import worker_process; worker_process.serve()"
+CHILD = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from psmnet.system import worker_process; worker_process.serve()"
+)
 
 
 class Isolated(Generic[Item, Result]):
