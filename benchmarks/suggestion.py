@@ -22,7 +22,7 @@ from psmnet.catalog import DataSet, dataset
 from psmnet.data.store import Case
 from psmnet.runtime import machine, versions
 from psmnet.segmentation.scan_encoder import ScanEncoder
-from psmnet.segmentation.suggest import agreements, choose, places_of
+from psmnet.segmentation.suggestion import agreements, choose, places_of
 from psmnet.system.files import read_json, write_json
 from psmnet.volume.volume import Array
 

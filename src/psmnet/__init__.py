@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from psmnet.data.prepare.dataset import Prepared, PrepareSpec, prepare_dataset
     from psmnet.data.store import Case, find_cases
     from psmnet.errors import PsmnetError
-    from psmnet.evaluation.evaluate import evaluate
+    from psmnet.evaluation.evaluator import evaluate
     from psmnet.evaluation.metrics import Scores, score
     from psmnet.export.nnunet import export_nnunet
     from psmnet.io import read_dicom_series, read_labels, read_volume, write_volume
     from psmnet.models.weights import Weights, load_weights
     from psmnet.segmentation.result import Segmentation
     from psmnet.segmentation.segmenter import Segmenter
-    from psmnet.segmentation.suggest import Suggestion, suggest
+    from psmnet.segmentation.suggestion import Suggestion, suggest
     from psmnet.training.run import RunSpec, run_training
     from psmnet.volume.volume import Volume
 
@@ -33,12 +33,12 @@ _HOME = {
     "Scores": "psmnet.evaluation.metrics",
     "Segmentation": "psmnet.segmentation.result",
     "Segmenter": "psmnet.segmentation.segmenter",
-    "Suggestion": "psmnet.segmentation.suggest",
+    "Suggestion": "psmnet.segmentation.suggestion",
     "Volume": "psmnet.volume.volume",
     "Weights": "psmnet.models.weights",
     "check_dataset": "psmnet.data.check.dataset_check",
     "draw_patient": "psmnet.data.phantom.patient",
-    "evaluate": "psmnet.evaluation.evaluate",
+    "evaluate": "psmnet.evaluation.evaluator",
     "export_nnunet": "psmnet.export.nnunet",
     "find_cases": "psmnet.data.store",
     "load_weights": "psmnet.models.weights",
@@ -48,7 +48,7 @@ _HOME = {
     "read_volume": "psmnet.io",
     "run_training": "psmnet.training.run",
     "score": "psmnet.evaluation.metrics",
-    "suggest": "psmnet.segmentation.suggest",
+    "suggest": "psmnet.segmentation.suggestion",
     "write_volume": "psmnet.io",
 }
 

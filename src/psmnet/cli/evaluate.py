@@ -19,7 +19,7 @@ from psmnet.cli.options import (
     weights_option,
 )
 from psmnet.data.store import find_cases
-from psmnet.evaluation.evaluate import evaluate
+from psmnet.evaluation.evaluator import evaluate
 from psmnet.evaluation.predictors import load_method
 from psmnet.evaluation.results_schema import masks_folder
 from psmnet.report.table import results_table

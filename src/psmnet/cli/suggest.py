@@ -15,7 +15,7 @@ from psmnet.models.weights import load_weights
 from psmnet.report.csv_text import csv_text
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast
-from psmnet.segmentation.suggest import Suggestion, suggest
+from psmnet.segmentation.suggestion import Suggestion, suggest
 from psmnet.system.files import require_writable, write_text
 from psmnet.volume.volume import Volume
 

@@ -14,7 +14,7 @@ from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConf
 from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
-from psmnet.evaluation.evaluate import evaluate
+from psmnet.evaluation.evaluator import evaluate
 from psmnet.io import write_volume
 from psmnet.models.weights import load_weights
 from psmnet.runtime import package_version

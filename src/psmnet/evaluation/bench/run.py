@@ -17,7 +17,7 @@ from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import protocols
 from psmnet.evaluation.bench.plan import add_asked
 from psmnet.evaluation.bench.recipe import Job, MethodEntry, Recipe, Score
-from psmnet.evaluation.evaluate import evaluate
+from psmnet.evaluation.evaluator import evaluate
 from psmnet.evaluation.predictors import load_method
 from psmnet.evaluation.results_schema import masks_folder
 from psmnet.models.build import changed

@@ -11,7 +11,7 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.io.scan_files import find_queries
-from psmnet.learning.adapt import adapt, adaptation, as_seen
+from psmnet.learning.adaptation import adapt, adaptation, as_seen
 from psmnet.models.weights import load_weights
 from psmnet.volume.geometry import reorient
 from psmnet.volume.volume import Volume

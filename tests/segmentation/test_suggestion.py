@@ -9,7 +9,7 @@ from torch.nn import functional
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.weights import load_weights
-from psmnet.segmentation.suggest import AGREED_MM, REACH_MM, Places, agreements, cover, suggest
+from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, Places, agreements, cover, suggest
 from psmnet.volume.volume import Volume
 
 CPU = torch.device("cpu")

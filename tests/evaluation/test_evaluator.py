@@ -12,7 +12,7 @@ from psmnet.config import ModelConfig
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError, LeakageError
-from psmnet.evaluation.evaluate import evaluate, predict_query, seen_cases
+from psmnet.evaluation.evaluator import evaluate, predict_query, seen_cases
 from psmnet.evaluation.predictors import Predictor, predictor_of
 from psmnet.evaluation.results_schema import METRICS, mask_path, masks_folder, summarise
 from psmnet.io import read_labels, write_volume
