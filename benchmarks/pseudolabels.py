@@ -14,7 +14,7 @@ from psmnet.data.pseudolabels.rule import KINDS, PseudolabelRule
 from psmnet.data.store import find_cases
 from psmnet.runtime import machine, versions
 from psmnet.system.files import write_json
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 
 
 def main() -> None:

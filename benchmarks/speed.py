@@ -25,7 +25,7 @@ from psmnet import Segmenter, score
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
-from psmnet.models.build import build, settings_of
+from psmnet.models.build import build_model, settings_of
 from psmnet.models.tensors import Episode
 from psmnet.models.weights import load_weights
 from psmnet.runtime import keep_memory, machine, pick_device, versions
@@ -174,7 +174,7 @@ def training(device: torch.device, precision: str) -> dict[str, Any]:
     episode = source.batch(0).to(device)
     images = torch.cat([episode.support_images[:, 0], episode.query_images])
     torch.manual_seed(0)
-    model: Any = build(preset.model).to(device).train()
+    model: Any = build_model(preset.model).to(device).train()
 
     def bare() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -194,7 +194,7 @@ def training(device: torch.device, precision: str) -> dict[str, Any]:
     def whole(from_: Any) -> Callable[[], None]:
         def run() -> None:
             with tempfile.TemporaryDirectory() as folder:
-                train(build(preset.model), from_, recipe, Path(folder), device=device)
+                train(build_model(preset.model), from_, recipe, Path(folder), device=device)
 
         return run
 
@@ -214,8 +214,8 @@ def training(device: torch.device, precision: str) -> dict[str, Any]:
 
 def yardstick(device: torch.device) -> dict[str, Any]:
     """Encoders alone: `compact` against a ResNet-18 at output stride 8 and 256 x 256."""
-    resnet: Any = build(ModelConfig(encoder="resnet18", output_stride=8, input_size=256)).to(device).eval()
-    compact: Any = build(PRESETS["compact"].model).to(device).eval()
+    resnet: Any = build_model(ModelConfig(encoder="resnet18", output_stride=8, input_size=256)).to(device).eval()
+    compact: Any = build_model(PRESETS["compact"].model).to(device).eval()
     large = torch.randn(BATCH, 1, 256, 256, device=device)
     own = torch.randn(BATCH, 1, SIZE, SIZE, device=device)
     times = in_turns(*(encoder_alone(m, x, False) for m, x in ((resnet, large), (compact, own), (compact, large))))

@@ -17,7 +17,7 @@ from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
-from psmnet.models.build import build
+from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.volume.normalisation import Normalisation
 
@@ -46,7 +46,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setitem(config.PRESETS, "compact", SMALL)
     weights = tmp_path / "small.safetensors"
     record = TrainingRecord("synthetic")
-    save_weights(weights, build(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
+    save_weights(weights, build_model(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
     monkeypatch.setattr("psmnet.models.weights.BUNDLED", weights)
     monkeypatch.setattr("psmnet.data.phantom.patient.draw_patient", small_patient)
     monkeypatch.setattr("psmnet.segmentation.registration.SPLINE_STEPS", 1)

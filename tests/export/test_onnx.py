@@ -8,7 +8,7 @@ import torch
 
 from helpers.places import REPOSITORY
 from helpers.tiny import TINY
-from psmnet.models.build import build, changed
+from psmnet.models.build import build_model, changed
 from psmnet.models.tensors import Support
 from psmnet.models.weights import TrainingRecord, load_weights, save_weights
 from psmnet.system.files import read_json, sha256_of
@@ -21,7 +21,7 @@ def save(folder: Path, method: str, *changes: str) -> Path:
     config = changed(TINY, method, changes)
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        model = build(config)
+        model = build_model(config)
     path = folder / f"{method}.safetensors"
     save_weights(path, model, config, Normalisation("clip-zscore"), TrainingRecord("synthetic", method=method))
     return path

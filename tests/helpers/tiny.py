@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from psmnet.config import ModelConfig
-from psmnet.models.build import build
+from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.volume.normalisation import Normalisation
 
@@ -15,6 +15,6 @@ TINY = ModelConfig(channels=16, input_size=64)
 def save_tiny_weights(path: Path, trained_on: TrainingRecord | None = None) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = build(TINY)
+        model = build_model(TINY)
     save_weights(path, model, TINY, Normalisation("clip-zscore"), trained_on or TrainingRecord("synthetic"))
     return path

@@ -11,7 +11,7 @@ from psmnet.config import ModelConfig
 from psmnet.errors import ConfigError
 from psmnet.models.adnet import ADNet
 from psmnet.models.alpnet import ALPNet
-from psmnet.models.build import METHODS, build
+from psmnet.models.build import METHODS, build_model
 from psmnet.models.panet import PANet
 from psmnet.models.qnet import QNet
 from psmnet.models.tensors import Features, concatenate
@@ -237,7 +237,7 @@ def test_qnet_refines_the_prototype_on_each_query_slice():
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_slice_does_not_depend_on_what_else_is_in_the_batch(method):
     torch.manual_seed(0)
-    model = build(ModelConfig(method=method, channels=16, input_size=64)).eval()
+    model = build_model(ModelConfig(method=method, channels=16, input_size=64)).eval()
     images = torch.randn(3, 1, 64, 64)
     masks = torch.zeros(1, 2, 64, 64)
     masks[0, 0, 8:40, 8:40] = masks[0, 1, 40:60, 20:60] = 1
@@ -253,7 +253,7 @@ def test_a_slice_does_not_depend_on_what_else_is_in_the_batch(method):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_an_empty_mask_gives_numbers(method):
     torch.manual_seed(0)
-    model = build(ModelConfig(method=method, channels=16, input_size=64)).eval()
+    model = build_model(ModelConfig(method=method, channels=16, input_size=64)).eval()
     images, masks = torch.randn(2, 1, 64, 64), torch.zeros(2, 1, 64, 64)
     masks[1] = 1  # and a full one, without background
     with torch.no_grad():
@@ -266,7 +266,7 @@ def test_an_empty_mask_gives_numbers(method):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_parameter_of_a_method_learns(method):
     torch.manual_seed(0)
-    model = build(ModelConfig(method=method, channels=16, input_size=64)).train()
+    model = build_model(ModelConfig(method=method, channels=16, input_size=64)).train()
     masks = torch.zeros(1, 1, 64, 64)
     masks[0, 0, 8:40, 8:40] = 1
     features: Features = model.encode(torch.randn(2, 1, 64, 64))
@@ -282,7 +282,7 @@ def test_every_parameter_of_a_method_learns(method):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_scans_join_in_any_order(method):
     torch.manual_seed(0)
-    model = build(ModelConfig(method=method, channels=16, input_size=64)).eval()
+    model = build_model(ModelConfig(method=method, channels=16, input_size=64)).eval()
     images, masks = torch.randn(3, 1, 64, 64), torch.zeros(2, 1, 64, 64)
     masks[0, 0, 8:40, 8:40] = masks[1, 0, 20:60, 4:44] = 1
     with torch.no_grad():
@@ -308,4 +308,4 @@ def test_scans_join_in_any_order(method):
 )
 def test_settings_that_can_not_be(method, settings, message):
     with pytest.raises(ConfigError, match=message):
-        build(ModelConfig(method=method, channels=16, settings=settings))
+        build_model(ModelConfig(method=method, channels=16, settings=settings))

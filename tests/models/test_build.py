@@ -7,7 +7,7 @@ import torch
 from psmnet import catalog
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.errors import ConfigError
-from psmnet.models.build import METHODS, build, changed, model_from_record, model_record
+from psmnet.models.build import METHODS, build_model, changed, model_from_record, model_record
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 
 
@@ -82,24 +82,24 @@ def test_changes_that_make_no_sense_are_refused(text):
 
 @pytest.mark.parametrize("method", ["psmnet", "panet", "alpnet"])
 def test_a_window_larger_than_the_features_is_refused(method):
-    model = build(ModelConfig(method=method, channels=16, input_size=32, settings={"grid": 9}))
+    model = build_model(ModelConfig(method=method, channels=16, input_size=32, settings={"grid": 9}))
     with pytest.raises(ConfigError, match="a grid of 9 x 9 windows; give 0 to 8"):
         model.describe(model.encode(torch.zeros(1, 1, 32, 32)), torch.zeros(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize(("preset", "encoder"), [("compact", CompactEncoder), ("paper", ResNetEncoder)])
 def test_presets_build_their_encoder(preset, encoder):
-    assert isinstance(build(PRESETS[preset].model).encoder, encoder)
+    assert isinstance(build_model(PRESETS[preset].model).encoder, encoder)
 
 
 @pytest.mark.parametrize("attention", ["text", "release"])
 def test_attention_is_of_the_form_that_is_asked_for(attention):
-    model = build(ModelConfig(channels=16, settings={"attention": attention}))
+    model = build_model(ModelConfig(channels=16, settings={"attention": attention}))
     assert model.attention.form == attention
 
 
 def test_unknown_names_are_refused_with_those_that_are_known():
     with pytest.raises(ConfigError, match="unknown method 'unet'; give one of psmnet"):
-        build(ModelConfig(method="unet"))
+        build_model(ModelConfig(method="unet"))
     with pytest.raises(ConfigError, match="unknown encoder 'vit'"):
-        build(ModelConfig(encoder="vit"))
+        build_model(ModelConfig(encoder="vit"))

@@ -3,7 +3,7 @@ import torch
 
 from psmnet.config import ModelConfig
 from psmnet.errors import ConfigError
-from psmnet.models.build import build, build_encoder
+from psmnet.models.build import build_encoder, build_model
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 
 # torchvision's published parameter counts, less the classifier (1000 x (features + 1)).
@@ -121,6 +121,6 @@ def test_every_named_encoder_is_built(name: str):
 
 def test_unknown_names_are_refused():
     with pytest.raises(ConfigError, match=r"resnet19.*resnet101"):
-        build(ModelConfig(encoder="resnet19"))
+        build_model(ModelConfig(encoder="resnet19"))
     with pytest.raises(ConfigError, match=r"unet.*psmnet"):
-        build(ModelConfig(method="unet"))
+        build_model(ModelConfig(method="unet"))

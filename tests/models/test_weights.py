@@ -10,7 +10,7 @@ from torch import nn
 
 from psmnet.config import PRESETS, ModelConfig, Preset
 from psmnet.errors import ConfigError, InputError
-from psmnet.models.build import build, changed
+from psmnet.models.build import build_model, changed
 from psmnet.models.psm_net import PSMNet
 from psmnet.models.weights import (
     WEIGHTS_NAME,
@@ -43,7 +43,7 @@ NORMALISATION = Normalisation("ct-fold", -12.5, 80.25)
 
 def fresh() -> PSMNet:
     torch.manual_seed(0)
-    model = build(CONFIG)
+    model = build_model(CONFIG)
     assert isinstance(model, PSMNet)
     assert model.attention is not None
     for block in model.attention.w:
@@ -130,7 +130,7 @@ def test_another_method_uses_the_same_encoder(run: Path, method: str):
     assert weights.config == changed(dataclasses.replace(CONFIG, method=method, settings={}))
     assert weights.variant is None
     assert weights.trained_on.method == "psmnet"
-    assert type(weights.model) is type(build(weights.config))
+    assert type(weights.model) is type(build_model(weights.config))
     assert torch.equal(weights.model.encoder.head.weight, fresh().encoder.head.weight)
 
 
@@ -162,7 +162,7 @@ def test_changes_that_the_tensors_do_not_fit(run: Path):
 
 def test_weights_without_attention_get_none_by_a_change(tmp_path: Path):
     config = ModelConfig(channels=16, input_size=32, settings={"attention": "off"})
-    save_weights(tmp_path / "w.safetensors", build(config), config, NORMALISATION, RECORD)
+    save_weights(tmp_path / "w.safetensors", build_model(config), config, NORMALISATION, RECORD)
     assert load_weights(tmp_path / "w.safetensors").config == changed(config)
     with pytest.raises(InputError, match="does not fit"):
         load_weights(tmp_path / "w.safetensors", changes=["attention=text"])

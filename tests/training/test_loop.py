@@ -296,11 +296,11 @@ from pathlib import Path
 import torch
 from psmnet.config import ModelConfig, TrainConfig
 from psmnet.training.synthetic import SyntheticEpisodes
-from psmnet.models.build import build
+from psmnet.models.build import build_model
 from psmnet.training.loop import train
 torch.set_num_threads(1)
 torch.manual_seed(0)
-model = build(ModelConfig(channels=16, input_size=32))
+model = build_model(ModelConfig(channels=16, input_size=32))
 config = TrainConfig(steps=12, pairs=2, targets=2, checkpoint_every=5)
 def report(step, losses):
     print(step, flush=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
-from psmnet.cohort import REPORT_NAME
+from psmnet.cohort.summary import REPORT_NAME
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import has_scan_suffix
 from psmnet.io.label_files import read_label_file

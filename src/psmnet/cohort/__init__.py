@@ -1,3 +1,1 @@
 """Many scans, segmented by the same labelled ones: which they are, by whom, and what is told of them."""
-
-REPORT_NAME = "report.json"  # beside the masks

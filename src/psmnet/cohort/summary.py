@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from psmnet import runtime
-from psmnet.cohort import REPORT_NAME
 from psmnet.cohort.job import Job, Loaded
 from psmnet.cohort.quality import flags
 from psmnet.cohort.worker import Entry, failure
@@ -21,6 +20,7 @@ from psmnet.report.csv_text import Value, csv_text
 from psmnet.report.page import PageTable
 from psmnet.system.files import write_json, write_text
 
+REPORT_NAME = "report.json"  # beside the masks
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
 COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")
 Flags = dict[str, dict[str, list[str]]]

@@ -54,7 +54,7 @@ def build_encoder(config: ModelConfig) -> nn.Module:
     return ResNetEncoder(layers, config.channels, config.output_stride)
 
 
-def build(config: ModelConfig) -> nn.Module:
+def build_model(config: ModelConfig) -> nn.Module:
     """A network with fresh weights (drawn from torch's generator: seed it first).
 
     Raises:

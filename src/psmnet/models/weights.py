@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.errors import InputError
-from psmnet.models.build import build, changed, model_from_record, model_record
+from psmnet.models.build import build_model, changed, model_from_record, model_record
 from psmnet.system.files import atomic_path, sha256_of
 from psmnet.volume.normalisation import Normalisation
 
@@ -116,7 +116,7 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         config = changed(trained, method, changes)
         normalisation = Normalisation(**record["normalisation"])
         trained_on = TrainingRecord(**record["trained_on"])
-        model = build(config)
+        model = build_model(config)
         if config != trained:  # parts may have been switched off
             lacking = [name for name in model.state_dict() if name not in tensors]
             if lacking and config.method != trained.method:

@@ -21,7 +21,7 @@ from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
 from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.voting import vote
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 from psmnet.volume.geometry import align_query, slice_first
 from psmnet.volume.resample import covering, resample_image
 from psmnet.volume.volume import Array, Volume

@@ -21,7 +21,7 @@ from psmnet.segmentation.checks import require_contrast
 from psmnet.segmentation.inference import mask_tensor
 from psmnet.segmentation.localise import REACH_MM, binned, contrasted
 from psmnet.segmentation.scan_encoder import ScanEncoder
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 from psmnet.volume.volume import Volume
 
 BIN_MM = 7.5  # of places along the slice axis, unless slices are thicker

@@ -24,7 +24,7 @@ from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, choose, find_cases
 from psmnet.errors import ConfigError, InputError
 from psmnet.evaluation import protocols
-from psmnet.models.build import build, changed, settings_of
+from psmnet.models.build import build_model, changed, settings_of
 from psmnet.models.pretrained import load_torchvision
 from psmnet.models.weights import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
 from psmnet.runtime import package_version
@@ -161,7 +161,7 @@ def run_training(
             say("this run is finished")
             return out / WEIGHTS_NAME
         torch.manual_seed(spec.seed)
-        model = build(preset.model)
+        model = build_model(preset.model)
         synthetic = spec.dataset == "synthetic"
         licences = ["none: synthetic images only" if synthetic else dataset(spec.dataset).licence]
         before, init, seen = TrainingRecord("synthetic"), None, {}
@@ -240,7 +240,7 @@ def _initial(spec: RunSpec, preset: Preset) -> Weights:
     initial = load_weights(str(spec.init))
     before = initial.trained_on
     alike = initial.config.method == spec.method
-    mine, theirs = (_shared(model, alike) for model in (build(preset.model), initial.model))
+    mine, theirs = (_shared(model, alike) for model in (build_model(preset.model), initial.model))
     if {name: m.shape for name, m in mine.items()} != {name: t.shape for name, t in theirs.items()}:
         raise ConfigError(f"{spec.init} holds another network than this run's", "use its own preset and settings")
     if spec.setting == 2 and before.setting == 1:

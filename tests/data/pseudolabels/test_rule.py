@@ -15,7 +15,7 @@ from psmnet.data.pseudolabels.rule import (
     to_thousand,
 )
 from psmnet.errors import ConfigError
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 from psmnet.volume.volume import Volume
 
 THRESHOLD = 50.0

@@ -10,7 +10,7 @@ from skimage.segmentation import felzenszwalb
 from psmnet.catalog import DataSet
 from psmnet.data.pseudolabels.supervoxels import supervoxel_volume
 from psmnet.errors import ConfigError
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 from psmnet.volume.volume import Array, Volume
 
 Kind = Literal["superpixels", "supervoxels"]

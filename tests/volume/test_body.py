@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from helpers.places import SHARED
 from psmnet.io import read_labels, read_volume
-from psmnet.volume.body_mask import body_mask
+from psmnet.volume.body import body_mask
 
 SPACING = (2.5, 2.5, 5.0)
 SLICES, PIXELS = 12, 160
