@@ -11,7 +11,7 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import write_volume
 from psmnet.io.scan_files import find_queries
-from psmnet.learning.adaptation import adapt, adaptation, as_seen
+from psmnet.learning.adaptation import adapt, adaptation_spec, as_seen
 from psmnet.models.weights import load_weights
 from psmnet.volume.geometry import reorient
 from psmnet.volume.volume import Volume
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, name: str, steps: int = 3, **options):
     scans, _ = find_queries([str(folder / "scans")])
     weights = save_tiny_weights(folder / "tiny.safetensors")
-    return adapt(adaptation(str(weights), steps=steps), scans, folder / name, device=CPU, **options)
+    return adapt(adaptation_spec(str(weights), steps=steps), scans, folder / name, device=CPU, **options)
 
 
 def tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_another_network_is_refused(folder, monkeypatch):
     wider = Preset(type(TINY)(channels=32, input_size=64), PRESETS["compact"].train)
     monkeypatch.setitem(PRESETS, "compact", wider)
     with pytest.raises((ConfigError, InputError), match="another network"):
-        adapt(adaptation(str(weights), steps=1), scans, folder / "run", device=CPU)
+        adapt(adaptation_spec(str(weights), steps=1), scans, folder / "run", device=CPU)
 
 
 def test_a_scan_as_the_network_sees_it():

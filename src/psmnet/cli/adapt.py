@@ -8,7 +8,7 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
 from psmnet.io.scan_files import find_queries
-from psmnet.learning.adaptation import STEPS, adapt, adaptation
+from psmnet.learning.adaptation import STEPS, adapt, adaptation_spec
 from psmnet.runtime import pick_device
 
 
@@ -44,7 +44,7 @@ def command(
     found, skipped = find_queries(scans, out=out)
     for skip in skipped:
         console.say(f"skipped {skip.path.name}: {skip.reason}")
-    spec = adaptation(weights or "bundled", steps=steps, seed=seed, precision=precision)
+    spec = adaptation_spec(weights or "bundled", steps=steps, seed=seed, precision=precision)
     with console.progress("adapting", steps) as advance:
         adapted, failed = adapt(
             spec,

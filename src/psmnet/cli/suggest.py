@@ -12,7 +12,7 @@ from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import read_scan
 from psmnet.io.scan_files import Query, find_queries
 from psmnet.models.weights import load_weights
-from psmnet.report.csv_text import csv_text
+from psmnet.report.csv_table import csv_text
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast
 from psmnet.segmentation.suggestion import Suggestion, suggest

@@ -15,7 +15,7 @@ from psmnet.io import has_scan_suffix
 from psmnet.io.label_files import read_label_file
 from psmnet.io.names import is_label_map, is_segmentation, stem
 from psmnet.io.organ_names import read_names, unnamed
-from psmnet.report.csv_text import Value, csv_text
+from psmnet.report.csv_table import Value, csv_text
 from psmnet.system.files import read_json, require_writable, write_text
 from psmnet.volume.shape import measure
 

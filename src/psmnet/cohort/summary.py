@@ -16,7 +16,7 @@ from psmnet.evaluation.predictors import method_name
 from psmnet.io.names import without_folder
 from psmnet.io.scan_files import Query, Skipped
 from psmnet.report.contact_sheet import Card, write_contact_sheet
-from psmnet.report.csv_text import Value, csv_text
+from psmnet.report.csv_table import Value, csv_text
 from psmnet.report.page import PageTable
 from psmnet.system.files import write_json, write_text
 

@@ -32,7 +32,9 @@ STEPS = 700
 MULTIPLE = 16  # what the sides of an image must be multiples of, whatever the encoder
 
 
-def adaptation(weights: str = "bundled", *, steps: int = STEPS, seed: int = 0, precision: str | None = None) -> RunSpec:
+def adaptation_spec(
+    weights: str = "bundled", *, steps: int = STEPS, seed: int = 0, precision: str | None = None
+) -> RunSpec:
     """The training that adapts weights.
 
     Args:

@@ -2,7 +2,7 @@ import pytest
 
 from helpers.results_maker import results
 from psmnet.evaluation.bench.comparison import Cell, Row, Summary, common_scans, lotteries
-from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.results_reader import parse_results
 
 
@@ -11,7 +11,7 @@ def file(dice, name="a.json", **options):
 
 
 def table(*files):
-    (found,), _ = gather(files)
+    (found,), _ = gather_tables(files)
     return found
 
 

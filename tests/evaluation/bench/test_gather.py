@@ -2,7 +2,7 @@ import pytest
 
 from helpers.results_maker import NOTE, results
 from psmnet.errors import InputError
-from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.results_reader import parse_results
 
 DICE = {"1": {"liver": 0.5, "spleen": 0.7}}
@@ -14,11 +14,11 @@ def file(name="a.json", dice=None, **options):
 
 def shape(files, folds=None):
     """Names of rows, table by table."""
-    return [[row.name for row in table.rows] for table in gather(files, folds)[0]]
+    return [[row.name for row in table.rows] for table in gather_tables(files, folds)[0]]
 
 
 def missing(*files):
-    (table,), _ = gather(files)
+    (table,), _ = gather_tables(files)
     return {row.name: row.missing for row in table.rows}
 
 
@@ -95,17 +95,17 @@ def test_networks_of_one_name_are_told_apart():
 
 def test_organs_stand_in_the_data_sets_order():
     dice = {"1": {"spleen": 0.1, "tumour": 0.2, "liver": 0.3}}
-    ((table,), _) = gather([file(dice=dice)])
+    ((table,), _) = gather_tables([file(dice=dice)])
     assert table.organs == ["liver", "spleen", "tumour"]
 
 
 def test_folds_can_be_chosen():
     files = [file(), file("b.json", fold=1), file("c.json", fold=1, method="panet")]
-    (table,), _ = gather(files, {1})
+    (table,), _ = gather_tables(files, {1})
     assert [row.missing for row in table.rows] == ["", ""]
     assert {f.name for f in table.files()} == {"b.json", "c.json"}
     with pytest.raises(InputError, match="no results of fold 3"):
-        gather(files, {1, 3})
+        gather_tables(files, {1, 3})
 
 
 def test_institutions_are_folds():
@@ -121,7 +121,7 @@ def test_institutions_are_folds():
 
 def test_one_cell_with_two_figures_is_refused():
     with pytest.raises(InputError) as caught:
-        gather([file(), file("b.json", dice={"1": {"liver": 0.4, "spleen": 0.7}})])
+        gather_tables([file(), file("b.json", dice={"1": {"liver": 0.4, "spleen": 0.7}})])
     assert str(caught.value) == (
         "a.json and b.json are the same cell (psmnet, fold 0, seed 0, support s) with different figures; "
         "leave one of them out"
@@ -129,7 +129,7 @@ def test_one_cell_with_two_figures_is_refused():
 
 
 def test_the_same_figures_twice_count_once():
-    (table,), remarks = gather([file(), file("b.json")])
+    (table,), remarks = gather_tables([file(), file("b.json")])
     assert remarks == ["b.json says the same as a.json"]
     assert [f.name for f in table.files()] == ["a.json"]
 
@@ -202,18 +202,20 @@ def test_rows_that_lack_something_stand_last():
 
 
 def test_the_protocols_note_is_told_once():
-    ((table,), _) = gather([file(), file("b.json", fold=1)])
+    ((table,), _) = gather_tables([file(), file("b.json", fold=1)])
     assert (table.notes, table.warnings) == ([NOTE], [])
 
 
 def test_other_images_under_the_same_name_are_told():
-    ((table,), _) = gather([file(), file("b.json", method="panet", provenance={"checksums": {"1": "another"}})])
+    ((table,), _) = gather_tables([file(), file("b.json", method="panet", provenance={"checksums": {"1": "another"}})])
     assert table.warnings == ["Not all results come from the same images: case 1 differs between files."]
 
 
 def test_tests_on_training_scans_are_told():
     seen = {"allow_seen": True, "seen_in_training": ["1"]}
-    ((table,), _) = gather([file(provenance=seen), file("b.json", method="panet", provenance={"allow_seen": True})])
+    ((table,), _) = gather_tables(
+        [file(provenance=seen), file("b.json", method="panet", provenance={"allow_seen": True})]
+    )
     assert table.warnings == [
         "panet was evaluated with --allow-seen.",
         "psmnet: training saw scans that it is tested with: case 1.",

@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.results_maker import NOTE, results, write_results
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
-from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.results_reader import find_results, parse_results
 from psmnet.evaluation.results_schema import mask_path, masks_folder
 from psmnet.io import read_labels, read_volume, write_volume
@@ -34,7 +34,7 @@ def file(dice, name="a.json", **options):
 
 
 def table(*files):
-    (found,), _ = gather(files)
+    (found,), _ = gather_tables(files)
     return found
 
 

@@ -13,7 +13,7 @@ WHOLE_SUPPORT = "Registration has the whole labelled scan in every protocol."
 MOST_NAMED = 6  # of what is missing; the rest is counted
 
 
-def gather(files: Sequence[ResultsFile], folds: Collection[int] | None = None) -> tuple[list[Table], list[str]]:
+def gather_tables(files: Sequence[ResultsFile], folds: Collection[int] | None = None) -> tuple[list[Table], list[str]]:
     """Sort results into tables.
 
     Files stand in one table if they agree in all of `Conditions`; a method without training stands in every table that

@@ -6,7 +6,7 @@ from pathlib import Path
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.evaluation.bench.comparison import Row, Table
-from psmnet.evaluation.bench.gather import gather
+from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.results_reader import ResultsFile
 from psmnet.report.benchmark.page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark.pictures import ShownScan, draw_scans
@@ -50,7 +50,7 @@ def write_benchmark(
     """
     for name in NAMES:
         require_writable(out / name, overwrite=overwrite)
-    tables, repeats = gather(files, folds)
+    tables, repeats = gather_tables(files, folds)
     remarks = [*remarks, *repeats]
     if against is not None and all(table.row(against) is None for table in tables):
         known = dict.fromkeys(row.name for table in tables for row in table.rows)

@@ -15,7 +15,7 @@ from psmnet.report.benchmark.words import (
     sentences,
     title,
 )
-from psmnet.report.csv_text import Value, csv_text, printable
+from psmnet.report.csv_table import Value, csv_text, printable
 from psmnet.report.page import PageTable
 
 _MARKDOWN = {ord(c): f"\\{c}" for c in r"\`*_{}[]#|~!"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
