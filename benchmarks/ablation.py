@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from psmnet import evaluate, find_cases, load_weights
-from psmnet.models.build import model_record
-from psmnet.models.tensors import Features, Prediction, Support
+from psmnet.models import Features, Prediction, Support, model_record
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
+from psmnet.system import write_json
 
 VARIANTS = (
     "",

@@ -18,7 +18,7 @@ import torch
 
 from psmnet import Segmenter, Volume, draw_patient, read_volume, write_volume
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
+from psmnet.system import write_json
 
 SHAPE, SPACING_MM = (600, 512, 512), (0.78, 0.78, 1.0)
 COARSE = 4  # the patient is drawn at a quarter of the resolution, which takes minutes else

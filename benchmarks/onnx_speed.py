@@ -21,12 +21,12 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from speed import in_turns
 from torch import Tensor
 
-from psmnet.data.phantom.patient import draw_patient
-from psmnet.export.onnx import ENCODER_NAME, MATCHING_NAME, export_onnx
-from psmnet.models.weights import load_weights
+from psmnet.data.phantom import draw_patient
+from psmnet.export import ENCODER_NAME, MATCHING_NAME, export_onnx
+from psmnet.models import load_weights
 from psmnet.runtime import machine, versions
-from psmnet.segmentation.inference import slice_tensor
-from psmnet.system.files import write_json
+from psmnet.segmentation import slice_tensor
+from psmnet.system import write_json
 
 BATCHES, ORGANS, SHOTS = (1, 8, 16), 4, 3
 SIDES = (192, 96)  # a whole slice, and about the window in which an organ is looked for

@@ -18,12 +18,11 @@ import torch
 
 from psmnet import Segmenter, Volume, find_cases, score
 from psmnet.catalog import dataset
-from psmnet.data.store import choose
-from psmnet.io.itk import as_image
+from psmnet.data import choose
+from psmnet.io import as_image
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
-from psmnet.volume.geometry import Reorientation
-from psmnet.volume.volume import Array
+from psmnet.system import write_json
+from psmnet.volume import Array, Reorientation
 
 SMALL_DEG, ALL_DEG = 15.0, (20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
 SMALL = 10

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.raw_layouts import CHAOS_IDS, SABS_NUMBERS, chaos_t2, sabs
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
+from psmnet.system import write_json
 
 DRAWN = 3
 PSMNET = Path(sys.executable).parent / "psmnet"

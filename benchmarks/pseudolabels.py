@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from psmnet.catalog import dataset
-from psmnet.data.pseudolabels.rule import KINDS, PseudolabelRule
-from psmnet.data.store import find_cases
+from psmnet.data import find_cases
+from psmnet.data.pseudolabels import KINDS, PseudolabelRule
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
-from psmnet.volume.body import body_mask
+from psmnet.system import write_json
+from psmnet.volume import body_mask
 
 
 def main() -> None:

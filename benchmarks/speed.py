@@ -23,18 +23,14 @@ from torch import Tensor
 
 from psmnet import Segmenter, score
 from psmnet.config import PRESETS, ModelConfig, TrainConfig
-from psmnet.data.phantom.patient import draw_patient
-from psmnet.data.pseudolabels.rule import PseudolabelRule
-from psmnet.models.build import build_model, settings_of
-from psmnet.models.tensors import Episode
-from psmnet.models.weights import load_weights
+from psmnet.data.phantom import draw_patient
+from psmnet.data.pseudolabels import PseudolabelRule
+from psmnet.models import Episode, build_model, load_weights, settings_of
 from psmnet.runtime import keep_memory, machine, pick_device, versions
-from psmnet.segmentation.inference import encode_slices, match_slices
-from psmnet.system.files import read_json, write_json
-from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank
-from psmnet.training.loop import episode_losses, train
-from psmnet.volume.normalisation import Normalisation
-from psmnet.volume.volume import Volume
+from psmnet.segmentation import encode_slices, match_slices
+from psmnet.system import read_json, write_json
+from psmnet.training import SelfSupervisedEpisodes, SliceBank, episode_losses, train
+from psmnet.volume import Normalisation, Volume
 
 SLICES, SIZE, ORGANS = 36, 192, 4
 BATCH = 16

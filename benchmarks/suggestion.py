@@ -19,12 +19,11 @@ from scipy.stats import spearmanr
 
 from psmnet import Segmenter, find_cases, load_weights, score
 from psmnet.catalog import DataSet, dataset
-from psmnet.data.store import Case
+from psmnet.data import Case
 from psmnet.runtime import machine, versions
-from psmnet.segmentation.scan_encoder import ScanEncoder
-from psmnet.segmentation.suggestion import agreements, choose, places_of
-from psmnet.system.files import read_json, write_json
-from psmnet.volume.volume import Array
+from psmnet.segmentation import ScanEncoder, agreements, choose, places_of
+from psmnet.system import read_json, write_json
+from psmnet.volume import Array
 
 SUBSETS, SIZES = 2000, (6, 10, 15)
 CPU = torch.device("cpu")

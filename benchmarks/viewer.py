@@ -24,7 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from psmnet import draw_patient, write_volume
 from psmnet.runtime import machine, versions
-from psmnet.system.files import write_json
+from psmnet.system import write_json
 
 SHAPE_ZYX, SPACING_MM = (36, 256, 256), (1.25, 1.25, 7.7)
 ORGANS = "1,2,3,4"

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from psmnet import Segmenter, find_cases, score
 from psmnet.catalog import DataSet, dataset
-from psmnet.data.store import Case, choose
-from psmnet.evaluation.protocols import split_cases
-from psmnet.models.weights import load_weights
+from psmnet.data import Case, choose
+from psmnet.evaluation import split_cases
+from psmnet.models import load_weights
 from psmnet.runtime import machine, versions
-from psmnet.segmentation.registration import Registration
-from psmnet.segmentation.result import Segmentation
-from psmnet.system.files import write_json
-from psmnet.volume.volume import Array
+from psmnet.segmentation import Registration, Segmentation
+from psmnet.system import write_json
+from psmnet.volume import Array
 
 BINS = 20  # of uncertainty
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from psmnet import Segmenter, Volume, draw_patient
 from psmnet.catalog import dataset
-from psmnet.report.overlay import draw_overlay
+from psmnet.report import draw_overlay
 
 SLICES = (6, 10, 14, 18)
 SEEDS = (2026, 2027)  # as in the demo

@@ -7,8 +7,8 @@ import rich_click as click
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
-from psmnet.io.scan_files import find_queries
-from psmnet.learning.adaptation import STEPS, adapt, adaptation_spec
+from psmnet.io import find_queries
+from psmnet.learning import STEPS, adapt, adaptation_spec
 from psmnet.runtime import pick_device
 
 

@@ -11,9 +11,7 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option
 from psmnet.errors import PsmnetError
-from psmnet.evaluation.bench.plan import results_done
-from psmnet.evaluation.bench.recipe import Recipe, read_recipe
-from psmnet.evaluation.bench.run import BenchPlaces, run_benchmark, steps_done
+from psmnet.evaluation.bench import BenchPlaces, Recipe, read_recipe, results_done, run_benchmark, steps_done
 
 LOOK_EVERY_S = 1.0
 

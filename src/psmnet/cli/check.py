@@ -7,7 +7,7 @@ import rich_click as click
 from psmnet.catalog import DATASETS
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option
-from psmnet.data.check.dataset_check import check_dataset
+from psmnet.data.check import check_dataset
 
 
 @click.command("check")

@@ -9,14 +9,13 @@ from rich.table import Table
 from psmnet.catalog import dataset
 from psmnet.cli import console
 from psmnet.cli.options import DATA, set_threads, threads_option
-from psmnet.data.phantom.patient import write_patients
+from psmnet.data.phantom import write_patients
 from psmnet.errors import InputError
-from psmnet.evaluation.metrics import score
+from psmnet.evaluation import score
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.report.overlay import draw_overlay
-from psmnet.report.page import PageTable, write_page
-from psmnet.segmentation.segmenter import Segmenter
-from psmnet.system.locks import LOCK_NAME, locked
+from psmnet.report import PageTable, draw_overlay, write_page
+from psmnet.segmentation import Segmenter
+from psmnet.system import LOCK_NAME, locked
 
 PATIENTS = 5  # the first is the labelled one
 SEED = 2026  # any will do: the bundled weights have seen no phantom

@@ -8,8 +8,7 @@ import rich_click as click
 from psmnet.catalog import dataset
 from psmnet.cli import console
 from psmnet.cli.options import DATA
-from psmnet.data.prepare.download import fetch, size_text
-from psmnet.data.prepare.zenodo import find_files
+from psmnet.data.prepare import fetch, find_files, size_text
 from psmnet.errors import ConfigError
 
 MIB = 1 << 20

@@ -18,13 +18,11 @@ from psmnet.cli.options import (
     threads_option,
     weights_option,
 )
-from psmnet.data.store import find_cases
-from psmnet.evaluation.evaluator import evaluate
-from psmnet.evaluation.predictors import load_method
-from psmnet.evaluation.results_schema import masks_folder
-from psmnet.report.table import results_table
+from psmnet.data import find_cases
+from psmnet.evaluation import evaluate, load_method, masks_folder
+from psmnet.report import results_table
 from psmnet.runtime import pick_device
-from psmnet.system.files import require_writable, write_json
+from psmnet.system import require_writable, write_json
 
 
 @click.command("evaluate")

@@ -7,7 +7,7 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option, weights_option
 from psmnet.errors import ConfigError
-from psmnet.system.locks import locked
+from psmnet.system import locked
 
 
 @click.command("export")
@@ -37,7 +37,7 @@ def command(
 
 
 def _data_set(data: Path, out: Path, dataset: str | None, jobs: int) -> None:
-    from psmnet.export.nnunet import export_nnunet
+    from psmnet.export import export_nnunet
 
     with locked(out), console.progress("cases", None) as advance:
         failed = export_nnunet(data, out, dataset, jobs=jobs, report=advance)
@@ -46,8 +46,8 @@ def _data_set(data: Path, out: Path, dataset: str | None, jobs: int) -> None:
 
 
 def _network(out: Path, weights: str) -> None:
-    from psmnet.export.onnx import export_onnx
-    from psmnet.models.weights import load_weights
+    from psmnet.export import export_onnx
+    from psmnet.models import load_weights
 
     with locked(out):
         left = export_onnx(load_weights(weights), out)

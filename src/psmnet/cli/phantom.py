@@ -6,9 +6,8 @@ import rich_click as click
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
-from psmnet.data.phantom.patient import write_patients
-from psmnet.system.files import require_writable
-from psmnet.system.locks import locked
+from psmnet.data.phantom import write_patients
+from psmnet.system import locked, require_writable
 
 
 @click.command("phantom")

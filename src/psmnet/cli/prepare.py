@@ -6,10 +6,10 @@ import rich_click as click
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, jobs_option, legacy_names
+from psmnet.data.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.data.prepare.adapters import ADAPTERS
-from psmnet.data.prepare.dataset import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.errors import ConfigError
-from psmnet.report.prepared import write_report
+from psmnet.report import write_report
 
 
 @click.command("prepare")

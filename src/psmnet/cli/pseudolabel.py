@@ -7,12 +7,11 @@ import rich_click as click
 from psmnet.catalog import dataset as facts_of
 from psmnet.cli import console
 from psmnet.cli.options import DATA, dataset_option, jobs_option, kind_option, legacy_names
-from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
-from psmnet.data.pseudolabels.store import PseudolabelStore
-from psmnet.data.store import find_cases
+from psmnet.data import find_cases
+from psmnet.data.pseudolabels import Kind, PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError
-from psmnet.report.pseudolabels import draw_previews
-from psmnet.system.locks import locked
+from psmnet.report import draw_previews
+from psmnet.system import locked
 
 FAULTS = ("superpixel-ids",)
 

@@ -7,11 +7,10 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.errors import ConfigError
-from psmnet.evaluation.bench.plan import unfinished
-from psmnet.evaluation.results_reader import find_results
-from psmnet.report.benchmark.report import PAGE, write_benchmark
-from psmnet.report.benchmark.words import gaps, label, title
-from psmnet.system.locks import locked
+from psmnet.evaluation import find_results
+from psmnet.evaluation.bench import unfinished
+from psmnet.report.benchmark import PAGE, gaps, label, title, write_benchmark
+from psmnet.system import locked
 
 
 @click.command("report")

@@ -12,17 +12,30 @@ import rich_click as click
 from psmnet import runtime
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, method_option, overwrite_option, threads_option, weights_option
-from psmnet.cohort.cluster import on_cluster, require_safe
-from psmnet.cohort.engines import Outcomes, in_processes, in_this_process
-from psmnet.cohort.job import EXTRAS, FORMATS, Job, Loaded
-from psmnet.cohort.summary import SHEET_NAME, TABLE_NAME, Cohort, notes_of, write_summary
-from psmnet.cohort.worker import Done, Worker, failure, require_own
+from psmnet.cohort import (
+    EXTRAS,
+    FORMATS,
+    SHEET_NAME,
+    TABLE_NAME,
+    Cohort,
+    Done,
+    Job,
+    Loaded,
+    Outcomes,
+    Worker,
+    failure,
+    in_processes,
+    in_this_process,
+    notes_of,
+    on_cluster,
+    require_own,
+    require_safe,
+    write_summary,
+)
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.io.organ_names import read_names, unnamed
-from psmnet.io.scan_files import Query, anonymised, find_queries
-from psmnet.segmentation.scan_encoder import PRECISIONS
-from psmnet.system.files import sweep
-from psmnet.system.locks import locked
+from psmnet.io import Query, anonymised, find_queries, read_names, unnamed
+from psmnet.segmentation import PRECISIONS
+from psmnet.system import locked, sweep
 
 MINUTES = 30.0  # that a scan may take
 

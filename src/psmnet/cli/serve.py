@@ -10,13 +10,9 @@ from psmnet import runtime
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, threads_option, weights_option
 from psmnet.errors import ConfigError
-from psmnet.models.weights import load_weights
-from psmnet.system.locks import locked
-from psmnet.viewer.folder import DataFolder, default_folder
-from psmnet.viewer.limits import Limits
-from psmnet.viewer.runner import Engine
-from psmnet.viewer.server import Address, require_web, serve
-from psmnet.viewer.service import Studio
+from psmnet.models import load_weights
+from psmnet.system import locked
+from psmnet.viewer import Address, DataFolder, Engine, Limits, Studio, default_folder, require_web, serve
 
 MIB = 2**20
 

@@ -9,15 +9,13 @@ from rich.table import Table
 from psmnet.cli import console
 from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
 from psmnet.errors import ConfigError, PsmnetError
-from psmnet.io import read_scan
-from psmnet.io.scan_files import Query, find_queries
-from psmnet.models.weights import load_weights
-from psmnet.report.csv_table import csv_text
+from psmnet.io import Query, find_queries, read_scan
+from psmnet.models import load_weights
+from psmnet.report import csv_text
 from psmnet.runtime import pick_device
-from psmnet.segmentation.checks import require_contrast
-from psmnet.segmentation.suggestion import Suggestion, suggest
-from psmnet.system.files import require_writable, write_text
-from psmnet.volume.volume import Volume
+from psmnet.segmentation import Suggestion, require_contrast, suggest
+from psmnet.system import require_writable, write_text
+from psmnet.volume import Volume
 
 SHOWN = 10  # scans in the table besides those to label; the file has all
 

@@ -18,8 +18,7 @@ from psmnet.cli.options import (
     setting_options,
 )
 from psmnet.runtime import pick_device
-from psmnet.training.distributed import joined
-from psmnet.training.run import FAULTS_OF_TRAINING, RunSpec, run_training
+from psmnet.training import FAULTS_OF_TRAINING, RunSpec, joined, run_training
 
 
 @click.command("train")

@@ -9,15 +9,12 @@ from rich.table import Table
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
-from psmnet.cohort.summary import REPORT_NAME
+from psmnet.cohort import REPORT_NAME
 from psmnet.errors import InputError, PsmnetError
-from psmnet.io import has_scan_suffix
-from psmnet.io.label_files import read_label_file
-from psmnet.io.names import is_label_map, is_segmentation, stem
-from psmnet.io.organ_names import read_names, unnamed
-from psmnet.report.csv_table import Value, csv_text
-from psmnet.system.files import read_json, require_writable, write_text
-from psmnet.volume.shape import measure
+from psmnet.io import has_scan_suffix, is_label_map, is_segmentation, read_label_file, read_names, stem, unnamed
+from psmnet.report import Value, csv_text
+from psmnet.system import read_json, require_writable, write_text
+from psmnet.volume import measure
 
 COLUMNS = (
     *("mask", "label", "organ", "volume_ml", "surface_cm2", "sphericity"),

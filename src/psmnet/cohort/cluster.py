@@ -16,9 +16,9 @@ from psmnet.cohort.engines import Outcomes
 from psmnet.cohort.job import Job
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.io.scan_files import Query
+from psmnet.io import Query
 from psmnet.runtime import package_version
-from psmnet.system.worker_process import Isolated
+from psmnet.system import Isolated
 
 CONNECT_S = 20.0
 

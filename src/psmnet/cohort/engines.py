@@ -9,8 +9,8 @@ from functools import partial
 from psmnet.cohort.job import Job
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
-from psmnet.io.scan_files import Query
-from psmnet.system.worker_process import Isolated
+from psmnet.io import Query
+from psmnet.system import Isolated
 
 Outcomes = Generator[tuple[Query, Done | PsmnetError]]
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.evaluation.predictors import load_method, method_name
-from psmnet.io.itk_header import read_itk_header
-from psmnet.io.organ_names import OrganName
-from psmnet.models.weights import Weights
+from psmnet.evaluation import load_method, method_name
+from psmnet.io import OrganName, read_itk_header
+from psmnet.models import Weights
 from psmnet.runtime import package_version
-from psmnet.segmentation.checks import wanted_values
-from psmnet.segmentation.registration import Registration
-from psmnet.segmentation.supports import Supports, read_supports
-from psmnet.system.files import sha256_of
+from psmnet.segmentation import Registration, Supports, read_supports, wanted_values
+from psmnet.system import sha256_of
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty", "matches")

@@ -12,13 +12,10 @@ from psmnet.cohort.job import Job, Loaded
 from psmnet.cohort.quality import flags
 from psmnet.cohort.worker import Entry, failure
 from psmnet.errors import PsmnetError
-from psmnet.evaluation.predictors import method_name
-from psmnet.io.names import without_folder
-from psmnet.io.scan_files import Query, Skipped
-from psmnet.report.contact_sheet import Card, write_contact_sheet
-from psmnet.report.csv_table import Value, csv_text
-from psmnet.report.page import PageTable
-from psmnet.system.files import write_json, write_text
+from psmnet.evaluation import method_name
+from psmnet.io import Query, Skipped, without_folder
+from psmnet.report import Card, PageTable, Value, csv_text, write_contact_sheet
+from psmnet.system import write_json, write_text
 
 REPORT_NAME = "report.json"  # beside the masks
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"

@@ -14,17 +14,12 @@ import torch
 from psmnet import runtime
 from psmnet.cohort.job import Job, Loaded, Outputs, checksum
 from psmnet.errors import InputError, PsmnetError
-from psmnet.evaluation.predictors import WholeScan, segmenter_of
-from psmnet.io import Scan, read_labels, read_scan, write_volume
-from psmnet.io.dicom_seg import write_dicom_seg
-from psmnet.io.names import without_folder
-from psmnet.io.scan_files import Query
-from psmnet.report.overlay import draw_overlay
-from psmnet.segmentation.result import Segmentation
-from psmnet.segmentation.segmenter import Segmenter
-from psmnet.system.files import read_json, write_json
-from psmnet.volume.geometry import align_labels, slice_first
-from psmnet.volume.volume import Array, Volume
+from psmnet.evaluation import WholeScan, segmenter_of
+from psmnet.io import Query, Scan, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
+from psmnet.report import draw_overlay
+from psmnet.segmentation import Segmentation, Segmenter
+from psmnet.system import read_json, write_json
+from psmnet.volume import Array, Volume, align_labels, slice_first
 
 SCHEMA = "psmnet-query-1"
 MENDED = "the mask was changed by hand: volumes are the changed one's, confidence is not"

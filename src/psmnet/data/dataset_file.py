@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from psmnet.errors import InputError
-from psmnet.system.files import read_json, write_json
+from psmnet.system import read_json, write_json
 
 DATASET_NAME = "dataset.json"
 SCHEMA = "psmnet-dataset-1"

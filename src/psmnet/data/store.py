@@ -10,9 +10,8 @@ import numpy as np
 from psmnet.catalog import DataSet
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume
-from psmnet.system.files import sha256_of
-from psmnet.volume.geometry import align_labels
-from psmnet.volume.volume import Volume
+from psmnet.system import sha256_of
+from psmnet.volume import Volume, align_labels
 
 _IMAGE = re.compile(r"image_(?P<id>.+)\.nii(\.gz)?$")
 

@@ -11,8 +11,7 @@ import torch
 
 from psmnet import runtime
 from psmnet.catalog import PROTOCOLS, dataset
-from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.store import Case, choose
+from psmnet.data import Case, choose, read_dataset_file
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import protocols
 from psmnet.evaluation.metrics import score
@@ -20,10 +19,9 @@ from psmnet.evaluation.predictors import Mask, Predictor, method_name, predictor
 from psmnet.evaluation.protocols import Counted
 from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
-from psmnet.models.build import model_record
-from psmnet.models.weights import TrainingRecord, Weights
-from psmnet.segmentation.registration import Registration
-from psmnet.volume.volume import Volume
+from psmnet.models import TrainingRecord, Weights, model_record
+from psmnet.segmentation import Registration
+from psmnet.volume import Volume
 
 
 def evaluate(

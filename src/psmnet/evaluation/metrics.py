@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from psmnet.errors import InputError
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 NSD_TOLERANCE_MM = 2.0
 

@@ -17,12 +17,18 @@ from psmnet.catalog import METHODS
 from psmnet.errors import require
 from psmnet.evaluation import protocols
 from psmnet.evaluation.protocols import Counted
-from psmnet.models.tensors import Features, Support, concatenate
-from psmnet.models.weights import Weights, load_weights
-from psmnet.segmentation.inference import BATCH, encode_slices, mask_tensor, match_slices, slice_tensor, smoothed_across
-from psmnet.segmentation.registration import Registration
-from psmnet.segmentation.segmenter import Segmenter
-from psmnet.volume.volume import Volume
+from psmnet.models import Features, Support, Weights, concatenate, load_weights
+from psmnet.segmentation import (
+    BATCH,
+    Registration,
+    Segmenter,
+    encode_slices,
+    mask_tensor,
+    match_slices,
+    slice_tensor,
+    smoothed_across,
+)
+from psmnet.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 LabelledScan = tuple[Volume, Volume]

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import FOLDS, SETTING2_RULES, DataSet
-from psmnet.data.dataset_file import DatasetFile
-from psmnet.data.store import Case, unlabelled
+from psmnet.data import Case, DatasetFile, unlabelled
 from psmnet.errors import ConfigError, InputError
-from psmnet.io.organ_names import unnamed
-from psmnet.volume.volume import Array
+from psmnet.io import unnamed
+from psmnet.volume import Array
 
 FIELDS_MINIMUM = 100  # of the field's class-slice index
 PARTS = 3  # EP1 cuts an organ into three parts along z

@@ -10,11 +10,11 @@ from typing import Any
 
 from psmnet.catalog import PROTOCOLS
 from psmnet.config import PRESETS
-from psmnet.data.store import case_order
+from psmnet.data import case_order
 from psmnet.errors import InputError
-from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.bench import ASKED_NAME
 from psmnet.evaluation.results_schema import METRICS, SCHEMA
-from psmnet.system.files import TEMPORARY_PREFIX
+from psmnet.system import TEMPORARY_PREFIX
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances

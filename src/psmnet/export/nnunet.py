@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.catalog import dataset
-from psmnet.data.dataset_file import DATASET_NAME, read_dataset_file
-from psmnet.data.store import Case, find_cases
+from psmnet.data import DATASET_NAME, Case, find_cases, read_dataset_file
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import write_volume
-from psmnet.system.files import read_json, write_json
-from psmnet.system.parallel import map_cases
+from psmnet.system import map_cases, read_json, write_json
 
 CHANNELS = {"ct": "CT", "mr": "MRI"}
 

@@ -18,15 +18,9 @@ from torch import Tensor, nn
 
 from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
-from psmnet.models.alpnet import ALPNet
-from psmnet.models.build import model_record
-from psmnet.models.panet import PANet
-from psmnet.models.prototypes import match_prototypes
-from psmnet.models.psm_net import PSMNet
-from psmnet.models.tensors import Prototypes, Support
-from psmnet.models.weights import Weights
+from psmnet.models import ALPNet, PANet, Prototypes, PSMNet, Support, Weights, match_prototypes, model_record
 from psmnet.runtime import package_version
-from psmnet.system.files import atomic_path, sha256_of, write_json
+from psmnet.system import atomic_path, sha256_of, write_json
 
 SCHEMA = "psmnet-onnx-1"
 ENCODER_NAME, MATCHING_NAME, RECORD_NAME = "encoder.onnx", "matching.onnx", "graphs.json"

@@ -20,8 +20,8 @@ from psmnet.io.nifti_header import require_readable_name
 from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.segments import Segments
 from psmnet.io.voxels import stacked
-from psmnet.system.files import atomic_path
-from psmnet.volume.volume import Array, Volume
+from psmnet.system import atomic_path
+from psmnet.volume import Array, Volume
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")

@@ -13,8 +13,8 @@ from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix, read_itk_header
 from psmnet.io.nifti import read_nifti, read_nifti_lattice
 from psmnet.io.nifti_header import has_nifti_suffix, read_header, require_readable_name
 from psmnet.io.voxels import as_labels, as_scan
-from psmnet.system.files import atomic_path
-from psmnet.volume.volume import Volume
+from psmnet.system import atomic_path
+from psmnet.volume import Volume
 
 
 def has_scan_suffix(path: Path) -> bool:

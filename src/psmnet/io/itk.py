@@ -8,7 +8,7 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.itk_header import ItkHeader, read_itk_header
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 
 def as_image(volume: Volume) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.nifti_header import require_readable_name
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image

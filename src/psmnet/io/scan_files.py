@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psmnet.cohort.job import checksum
+from psmnet.cohort import checksum
 from psmnet.errors import InputError
 from psmnet.io import has_scan_suffix
 from psmnet.io.dicom_folder import holds_dicom

@@ -13,7 +13,7 @@ from psmnet.io.itk import read_image, remarks, simpleitk, volume_of
 from psmnet.io.itk_header import NRRD_SUFFIXES, read_itk_header
 from psmnet.io.organ_names import OrganName
 from psmnet.io.voxels import as_labels, stacked
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 # A terminology entry is context~category~type~modifier and so on; the type says which organ it is.
 SNOMED = re.compile(r"TerminologyEntry:[^~|]*~[^~|]*~SCT\^(\d+)\^")

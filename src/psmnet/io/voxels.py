@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 LABEL_TOLERANCE = 1e-3
 

@@ -11,21 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from psmnet.cohort.job import checksum
+from psmnet.cohort import checksum
 from psmnet.config import PRESETS
 from psmnet.errors import ConfigError, PsmnetError
-from psmnet.io import read_scan, write_volume
-from psmnet.io.scan_files import Query
-from psmnet.models.weights import WEIGHTS_NAME
-from psmnet.segmentation.checks import require_contrast
-from psmnet.segmentation.modality import windowed
-from psmnet.system.files import read_json, write_json
-from psmnet.system.locks import locked
-from psmnet.training.loop import Report
-from psmnet.training.run import RunSpec, require_room, run_training
-from psmnet.volume.geometry import slice_first
-from psmnet.volume.pixel_grid import PixelGrid
-from psmnet.volume.volume import Array, Volume
+from psmnet.io import Query, read_scan, write_volume
+from psmnet.models import WEIGHTS_NAME
+from psmnet.segmentation import require_contrast, windowed
+from psmnet.system import locked, read_json, write_json
+from psmnet.training import Report, RunSpec, require_room, run_training
+from psmnet.volume import Array, PixelGrid, Volume, slice_first
 
 SCANS_NAME = "scans.json"
 STEPS = 700

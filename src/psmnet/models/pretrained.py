@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.encoder import ResNetEncoder
-from psmnet.system.files import atomic_path, sha256_of
-from psmnet.system.web import Lost, Refused, blocks, checked
+from psmnet.system import Lost, Refused, atomic_path, blocks, checked, sha256_of
 
 
 def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: Path) -> str:

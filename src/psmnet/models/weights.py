@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.errors import InputError
 from psmnet.models.build import build_model, changed, model_from_record, model_record
-from psmnet.system.files import atomic_path, sha256_of
-from psmnet.volume.normalisation import Normalisation
+from psmnet.system import atomic_path, sha256_of
+from psmnet.volume import Normalisation
 
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "bundled" / "bundled.safetensors"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from psmnet.errors import InputError
 from psmnet.runtime import package_version
-from psmnet.system.files import write_text
+from psmnet.system import write_text
 
 LOOK = Path(__file__).with_name("look.css")  # what pages of the viewer share
 

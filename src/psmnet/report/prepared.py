@@ -6,13 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from psmnet.data.dataset_file import DatasetFile
-from psmnet.data.store import Case, find_cases
+from psmnet.data import Case, DatasetFile, find_cases
 from psmnet.errors import PsmnetError
 from psmnet.report.overlay import draw_overlay
 from psmnet.report.page import PageTable, write_page
-from psmnet.system.files import write_text
-from psmnet.system.parallel import map_cases
+from psmnet.system import map_cases, write_text
 
 REPORT_FOLDER = "report"
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from psmnet.data.pseudolabels.store import PseudolabelStore
-from psmnet.data.store import Case
+from psmnet.data import Case
+from psmnet.data.pseudolabels import PseudolabelStore
 from psmnet.errors import PsmnetError
 from psmnet.report.overlay import draw_overlay
-from psmnet.system.parallel import map_cases
+from psmnet.system import map_cases
 
 PREVIEW_FOLDER = "preview"
 

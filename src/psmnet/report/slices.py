@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from psmnet.volume.geometry import Reorientation, signed_permutation
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Reorientation, Volume, signed_permutation
 
 Colour = tuple[int, int, int]
 Mask = npt.NDArray[np.bool_]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from psmnet.errors import ConfigError, InputError
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 
 def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:

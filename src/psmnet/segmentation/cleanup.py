@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 WORTH_COUNTING = 0.1  # of the largest part: smaller ones are slips of the hand that labelled
 

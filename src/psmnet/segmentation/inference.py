@@ -10,11 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from psmnet.models.build import Method
-from psmnet.models.tensors import Features, Support
-from psmnet.training.episodes import resize_images
-from psmnet.volume.normalisation import Normalisation
-from psmnet.volume.volume import Array
+from psmnet.models import Features, Method, Support
+from psmnet.training import resize_images
+from psmnet.volume import Array, Normalisation
 
 BATCH = 16  # slices; larger batches are no faster on a CPU
 

@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.catalog import CT_WINDOW_HU, HU_MINIMUM
-from psmnet.data.prepare.preprocess import window
-from psmnet.volume.normalisation import Normalisation, histogram
-from psmnet.volume.volume import Array
+from psmnet.data.prepare import window
+from psmnet.volume import Array, Normalisation, histogram
 
 
 def is_ct(array: Array) -> bool:

@@ -15,16 +15,13 @@ from scipy import ndimage
 
 from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
-from psmnet.io.itk import as_image, simpleitk
-from psmnet.models.build import parse_changes
+from psmnet.io import as_image, simpleitk
+from psmnet.models import parse_changes
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
 from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.voting import vote
-from psmnet.volume.body import body_mask
-from psmnet.volume.geometry import align_query, slice_first
-from psmnet.volume.resample import covering, resample_image
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Volume, align_query, body_mask, covering, resample_image, slice_first
 
 # All [ours], chosen on CHAOS fold 0.
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them

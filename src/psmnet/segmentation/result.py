@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.segmentation.slice_matches import Match
-from psmnet.volume.geometry import Reorientation
-from psmnet.volume.volume import Volume
+from psmnet.volume import Reorientation, Volume
 
 LEVELS = 255  # of a probability kept in 8 bits
 

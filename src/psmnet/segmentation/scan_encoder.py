@@ -6,14 +6,11 @@ from typing import Any
 
 import torch
 
-from psmnet.models.tensors import Features
-from psmnet.models.weights import Weights
+from psmnet.models import Features, Weights
 from psmnet.segmentation.inference import BATCH, encode_slices
 from psmnet.segmentation.localise import CoarseScan
 from psmnet.segmentation.modality import normaliser
-from psmnet.volume.geometry import Reorientation, align_query, slice_first
-from psmnet.volume.pixel_grid import PixelGrid
-from psmnet.volume.volume import Volume
+from psmnet.volume import PixelGrid, Reorientation, Volume, align_query, slice_first
 
 PRECISIONS = ("float32", "bfloat16")
 

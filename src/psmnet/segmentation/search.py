@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from psmnet.models.tensors import Support, concatenate
+from psmnet.models import Support, concatenate
 from psmnet.segmentation.localise import CoarseScan, Place, locate
 from psmnet.segmentation.slice_positions import SlicePlace
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from psmnet.errors import ConfigError, require
-from psmnet.models.tensors import Features
-from psmnet.models.weights import Weights, load_weights
+from psmnet.models import Features, Weights, load_weights
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts, parts
@@ -26,8 +25,7 @@ from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
 from psmnet.segmentation.slice_matches import matches_of
 from psmnet.segmentation.slice_positions import organ_places
-from psmnet.volume.pixel_grid import PixelGrid
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, PixelGrid, Volume
 
 THRESHOLD = 0.5
 NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by

@@ -6,8 +6,7 @@ from typing import Any
 
 from psmnet.segmentation.search import Search
 from psmnet.segmentation.slice_positions import SlicePlace, organ_places
-from psmnet.volume.geometry import Reorientation
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Reorientation, Volume
 
 
 @dataclass(frozen=True)

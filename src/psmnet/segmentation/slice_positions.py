@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.volume.geometry import Reorientation
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Reorientation, Volume
 
 
 @dataclass(frozen=True)

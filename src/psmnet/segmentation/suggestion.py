@@ -16,13 +16,12 @@ from einops import rearrange
 from torch import Tensor
 
 from psmnet.errors import ConfigError
-from psmnet.models.weights import Weights
+from psmnet.models import Weights
 from psmnet.segmentation.checks import require_contrast
 from psmnet.segmentation.inference import mask_tensor
 from psmnet.segmentation.localise import REACH_MM, binned, contrasted
 from psmnet.segmentation.scan_encoder import ScanEncoder
-from psmnet.volume.body import body_mask
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume, body_mask
 
 BIN_MM = 7.5  # of places along the slice axis, unless slices are thicker
 AGREED_MM = 20.0  # how far a place may lie from where the others' common move puts it

@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.io import has_scan_suffix, read_labels, read_scan
-from psmnet.io.label_files import read_label_file
-from psmnet.io.names import stem, without_folder
-from psmnet.io.organ_names import OrganName, unnamed
-from psmnet.io.voxels import narrowed, stacked
-from psmnet.volume.geometry import align_labels
-from psmnet.volume.volume import Volume
+from psmnet.io import (
+    OrganName,
+    has_scan_suffix,
+    narrowed,
+    read_label_file,
+    read_labels,
+    read_scan,
+    stacked,
+    stem,
+    unnamed,
+    without_folder,
+)
+from psmnet.volume import Volume, align_labels
 
 
 @dataclass(frozen=True)

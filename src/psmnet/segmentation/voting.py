@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 THRESHOLD = 0.5  # share of the votes
 

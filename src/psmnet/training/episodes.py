@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from psmnet.config import AugmentConfig
 from psmnet.errors import InputError
-from psmnet.models.tensors import Episode
+from psmnet.models import Episode
 from psmnet.training.augment import generator_of, random_grids, random_intensities, warp
 
 SMALLEST_TARGET_SHARE = 100 / 256**2  # of a slice: smaller superpixels teach a 1/4 or 1/8 feature grid nothing

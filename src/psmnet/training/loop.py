@@ -13,10 +13,15 @@ from torch import Tensor, nn
 
 from psmnet.config import TrainConfig
 from psmnet.errors import ConfigError
-from psmnet.models.build import Method
-from psmnet.models.losses import segmentation_loss
-from psmnet.models.tensors import Episode
-from psmnet.models.weights import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+from psmnet.models import (
+    Episode,
+    Method,
+    load_tensors,
+    optimiser_tensors,
+    restore_optimiser,
+    save_tensors,
+    segmentation_loss,
+)
 from psmnet.training.distributed import ALONE, Ranks, gradients_kept
 from psmnet.training.episodes import EpisodeSource
 from psmnet.training.prefetch import deaths_in_one_line, prefetched

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from psmnet.errors import InputError
-from psmnet.models.tensors import Episode
+from psmnet.models import Episode
 from psmnet.training.episodes import EpisodeSource
 
 

@@ -18,23 +18,28 @@ from torch import nn
 
 from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.config import PRESETS, Preset
-from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
-from psmnet.data.pseudolabels.store import PseudolabelStore
-from psmnet.data.store import Case, choose, find_cases
+from psmnet.data import Case, choose, find_cases, read_dataset_file
+from psmnet.data.pseudolabels import Kind, PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError
 from psmnet.evaluation import protocols
-from psmnet.models.build import build_model, changed, settings_of
-from psmnet.models.pretrained import load_torchvision
-from psmnet.models.weights import WEIGHTS_NAME, TrainingRecord, Weights, load_weights, save_weights
+from psmnet.models import (
+    WEIGHTS_NAME,
+    TrainingRecord,
+    Weights,
+    build_model,
+    changed,
+    load_torchvision,
+    load_weights,
+    save_weights,
+    settings_of,
+)
 from psmnet.runtime import package_version
-from psmnet.system.files import read_json, write_json
-from psmnet.system.locks import locked
+from psmnet.system import locked, read_json, write_json
 from psmnet.training.distributed import ALONE, Ranks
 from psmnet.training.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
 from psmnet.training.loop import CHECKPOINT_NAME, Report, train
 from psmnet.training.synthetic import SyntheticEpisodes
-from psmnet.volume.normalisation import Normalisation
+from psmnet.volume import Normalisation
 
 RUN_NAME = "run.json"
 ENCODER = "encoder."  # what the names of an encoder's tensors begin with

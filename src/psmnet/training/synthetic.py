@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from psmnet.config import AugmentConfig
-from psmnet.models.tensors import Episode
+from psmnet.models import Episode
 from psmnet.training.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
 from psmnet.training.episodes import both_visible, gathered, targets_of
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from psmnet.errors import InputError
-from psmnet.system.locks import LOCK_NAME
+from psmnet.system import LOCK_NAME
 
 ID = re.compile(r"[0-9a-f]{16}")
 MARK = "psmnet-viewer"  # a file that says whose folder this is: --purge empties no other

@@ -13,18 +13,13 @@ from typing import Any
 import numpy as np
 
 from psmnet.catalog import dataset
-from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
-from psmnet.io import read_scan, write_volume
-from psmnet.io.names import stem
-from psmnet.io.organ_names import OrganName, unnamed
-from psmnet.io.voxels import narrowed
-from psmnet.segmentation.checks import require_contrast, wanted_values
-from psmnet.segmentation.modality import is_ct
-from psmnet.segmentation.supports import read_labelled
+from psmnet.io import OrganName, narrowed, read_scan, stem, unnamed, write_volume
+from psmnet.segmentation import is_ct, read_labelled, require_contrast, wanted_values
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.unzip import unzip
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")

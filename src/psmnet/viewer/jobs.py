@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from psmnet.errors import InputError, PsmnetError
-from psmnet.system.files import read_json
-from psmnet.system.worker_process import Isolated
+from psmnet.system import Isolated, read_json
 from psmnet.viewer.database import Database, Row
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.intake import LABELS_NAME

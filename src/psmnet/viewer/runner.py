@@ -6,18 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from psmnet.cohort import quality
-from psmnet.cohort.job import Job, Loaded, Outputs
-from psmnet.cohort.worker import Worker
-from psmnet.evaluation.metrics import Scores, score
-from psmnet.evaluation.predictors import load_method
-from psmnet.io import read_labels, read_scan
-from psmnet.io.organ_names import OrganName
-from psmnet.io.scan_files import Query
-from psmnet.report.overlay import css_colour
-from psmnet.segmentation.checks import wanted_values
-from psmnet.segmentation.supports import Labelled, agreed_on
-from psmnet.system.files import read_json, write_json
+from psmnet.cohort import Job, Loaded, Outputs, Worker, quality
+from psmnet.evaluation import Scores, load_method, score
+from psmnet.io import OrganName, Query, read_labels, read_scan
+from psmnet.report import css_colour
+from psmnet.segmentation import Labelled, agreed_on, wanted_values
+from psmnet.system import read_json, write_json
 
 KEPT = 2  # sets of labelled scans that stay described
 QUERY = "query"  # what outputs' names begin with

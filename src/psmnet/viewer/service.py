@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from psmnet.errors import InputError
-from psmnet.report.overlay import css_colour
+from psmnet.report import css_colour
 from psmnet.runtime import package_version
-from psmnet.system.worker_process import Isolated
+from psmnet.system import Isolated
 from psmnet.viewer import intake, schemas
 from psmnet.viewer.changes import Changes
 from psmnet.viewer.database import Database, Row, iso

@@ -3,7 +3,7 @@
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.io.itk import as_image, simpleitk
+from psmnet.io import as_image, simpleitk
 from psmnet.volume.geometry import largest_offset_mm
 from psmnet.volume.volume import Array, Volume
 

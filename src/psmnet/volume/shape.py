@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from psmnet.errors import InputError
-from psmnet.segmentation.cleanup import parts
+from psmnet.segmentation import parts
 
 SMOOTH_VOXELS = 0.5  # before the surface is taken: a mask's own stairs would add a third to it
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 
 from psmnet.catalog import RELATIONS, Relation
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Volume
 
 TOLERANCE_MM = 10.0  # organs are of many forms: only what is clearly on the wrong side counts
 AIR_SHARE = 0.05  # of the range of intensities; 36 to 66 in CHAOS, where the field's threshold of the body is 50

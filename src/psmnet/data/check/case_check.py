@@ -9,14 +9,13 @@ from typing import Literal
 import numpy as np
 
 from psmnet.catalog import DataSet
+from psmnet.data import Case
 from psmnet.data.check.anatomy import Borders, air_level, borders, misplaced, share_in_air
-from psmnet.data.prepare.preprocess import LAS
-from psmnet.data.store import Case
+from psmnet.data.prepare import LAS
 from psmnet.errors import PsmnetError
 from psmnet.io import read_labels, read_volume
-from psmnet.system.files import sha256_of
-from psmnet.volume.geometry import axis_letters
-from psmnet.volume.volume import Array, Volume
+from psmnet.system import sha256_of
+from psmnet.volume import Array, Volume, axis_letters
 
 Level = Literal["error", "warning"]
 

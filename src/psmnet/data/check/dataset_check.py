@@ -14,13 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.catalog import DataSet, dataset
+from psmnet.data import DATASET_NAME, DatasetFile, find_cases, read_dataset_file
 from psmnet.data.check.case_check import AGAIN, CaseRecord, Finding, Level, by, differ, look_at, some
-from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
-from psmnet.data.store import find_cases
 from psmnet.errors import InputError, PsmnetError
-from psmnet.io.nifti_header import has_nifti_suffix
-from psmnet.system.files import TEMPORARY_PREFIX
-from psmnet.system.parallel import map_cases
+from psmnet.io import has_nifti_suffix
+from psmnet.system import TEMPORARY_PREFIX, map_cases
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from psmnet.catalog import DATASETS
 from psmnet.data.phantom.anatomy import CONTENTS, STANDARD_SIZE_MM, TISSUES, Field, Grid, Labels, Tissue, draw_anatomy
 from psmnet.errors import InputError
 from psmnet.io import write_volume
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 MIN_SLICES = 12
 MIN_IN_PLANE = 64

@@ -13,9 +13,8 @@ from psmnet.data.prepare.preprocess import Recipe, lay_axes, preprocess
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import PsmnetError
 from psmnet.io import write_volume
-from psmnet.system.files import sha256_of
-from psmnet.volume.geometry import axis_letters
-from psmnet.volume.volume import Volume
+from psmnet.system import sha256_of
+from psmnet.volume import Volume, axis_letters
 
 Record = dict[str, Any]
 

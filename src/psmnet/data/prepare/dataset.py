@@ -9,20 +9,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from psmnet.catalog import DATASETS, FAULTS, DataSet
-from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_file
+from psmnet.data import DATASET_NAME, DatasetFile, case_order, read_dataset_file
 from psmnet.data.prepare.adapters import ADAPTERS, RawCase
 from psmnet.data.prepare.adapters.folder import label_names
 from psmnet.data.prepare.case_maker import CaseMaker, Record, is_whole, paths_of
 from psmnet.data.prepare.preprocess import Recipe
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.data.prepare.survey import recipe_for
-from psmnet.data.store import case_order
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.io.organ_names import unnamed
+from psmnet.io import unnamed
 from psmnet.runtime import package_version
-from psmnet.system.files import sweep
-from psmnet.system.locks import locked
-from psmnet.system.parallel import map_cases
+from psmnet.system import locked, map_cases, sweep
 
 FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescale")
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 from psmnet.data.prepare.zenodo import RemoteFile, refusal
 from psmnet.errors import InputError
-from psmnet.system.files import read_json, write_json
-from psmnet.system.locks import locked
-from psmnet.system.web import BLOCK, Lost, Refused, open_url, read
+from psmnet.system import BLOCK, Lost, Refused, locked, open_url, read, read_json, write_json
 
 PAUSES_S = (1.0, 4.0, 15.0)  # before each new try of a connection that broke
 

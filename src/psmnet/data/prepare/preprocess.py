@@ -8,15 +8,18 @@ import numpy as np
 
 from psmnet.catalog import CT_WINDOW_HU, DataSet
 from psmnet.errors import InputError
-from psmnet.volume.geometry import center_crop_pad_volume, reorient, signed_permutation
-from psmnet.volume.resample import (
+from psmnet.volume import (
+    Array,
+    Volume,
+    center_crop_pad_volume,
     covering,
     covering_with_extra_slice,
+    reorient,
     resample_image,
     resample_labels,
     resample_labels_with_holes,
+    signed_permutation,
 )
-from psmnet.volume.volume import Array, Volume
 
 LAS = np.diag([1.0, -1.0, 1.0])  # stored axes to the left, to the front, to the head (LPS counts to the back)
 CT_RANGE = 255.0  # windowed CT is stored as 0..255

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from psmnet.errors import InputError
-from psmnet.system.files import TEMPORARY_PREFIX
+from psmnet.system import TEMPORARY_PREFIX
 
 LARGEST_ENTRIES = 200_000
 LARGEST_TOTAL_BYTES = 200 * 2**30

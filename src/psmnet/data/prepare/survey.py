@@ -11,10 +11,8 @@ from psmnet.data.prepare.preprocess import Recipe, lay_axes
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import read_lattice
-from psmnet.system.parallel import map_cases
-from psmnet.volume.geometry import slice_first
-from psmnet.volume.resample import covering, lattice
-from psmnet.volume.volume import Volume
+from psmnet.system import map_cases
+from psmnet.volume import Volume, covering, lattice, slice_first
 
 Grid = tuple[tuple[int, int, int], tuple[float, float, float], list[list[float]]]
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from psmnet.catalog import dataset
 from psmnet.errors import ConfigError, InputError
-from psmnet.system.web import Lost, Refused, blocks, checked
+from psmnet.system import Lost, Refused, blocks, checked
 
 ZENODO_API = "https://zenodo.org/api/records"
 RECORD_LIMIT = 1 << 24  # a record is some kilobytes; more is something else

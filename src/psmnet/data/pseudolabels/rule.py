@@ -10,8 +10,7 @@ from skimage.segmentation import felzenszwalb
 from psmnet.catalog import DataSet
 from psmnet.data.pseudolabels.supervoxels import supervoxel_volume
 from psmnet.errors import ConfigError
-from psmnet.volume.body import body_mask
-from psmnet.volume.volume import Array, Volume
+from psmnet.volume import Array, Volume, body_mask
 
 Kind = Literal["superpixels", "supervoxels"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

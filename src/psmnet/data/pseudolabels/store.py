@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from psmnet.data import Case, without_257th
 from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
-from psmnet.data.store import Case, without_257th
 from psmnet.errors import PsmnetError
 from psmnet.io import read_labels, write_volume
-from psmnet.system.files import read_json, write_json
-from psmnet.system.parallel import map_cases
+from psmnet.system import map_cases, read_json, write_json
 
 LIST_NAME = "pseudolabels.json"
 _PREFIX: dict[Kind, str] = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}

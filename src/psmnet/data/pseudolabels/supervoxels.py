@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from psmnet.errors import InputError
-from psmnet.volume.volume import Array
+from psmnet.volume import Array
 
 SCALE = 1.0  # Hansen et al., Medical Image Analysis 78 (2022); no smoothing before
 CHUNK = 1 << 22  # edges handled at once; the result doesn't depend on it

@@ -1,1 +1,5 @@
 """Benchmarks: a recipe, its plan, its runs, and what is computed from them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from psmnet.evaluation.results_reader import ResultsFile, Training
+from psmnet.evaluation import ResultsFile, Training
 
 ByScan = dict[str, dict[str, float]]
 """Case to organ to value."""

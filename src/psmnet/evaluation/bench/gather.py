@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from psmnet.catalog import DATASETS, PROTOCOLS
-from psmnet.data.prepare.dataset import FAULTS_OF_PREPARE
+from psmnet.data.prepare import FAULTS_OF_PREPARE
 from psmnet.errors import InputError
+from psmnet.evaluation import ResultsFile
 from psmnet.evaluation.bench.comparison import Cell, Conditions, Row, Table, cell_of, cell_order
-from psmnet.evaluation.results_reader import ResultsFile
 
 WHOLE_SUPPORT = "Registration has the whole labelled scan in every protocol."
 MOST_NAMED = 6  # of what is missing; the rest is counted

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from psmnet.errors import InputError
-from psmnet.system.files import read_json, write_json
+from psmnet.system import read_json, write_json
 
 ASKED_NAME = "bench.json"
 SCHEMA = "psmnet-bench-1"

@@ -10,10 +10,10 @@ import yaml
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
 from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
-from psmnet.data.pseudolabels.rule import KINDS
+from psmnet.data.pseudolabels import KINDS
 from psmnet.errors import ConfigError, InputError, require
-from psmnet.evaluation.protocols import excluded_classes
-from psmnet.training.run import RunSpec
+from psmnet.evaluation import excluded_classes
+from psmnet.training import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")
 Whole = Annotated[int, Strict()]  # YAML's true is no 1

@@ -9,24 +9,16 @@ from typing import Any
 import torch
 
 from psmnet.catalog import METHODS, dataset
-from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.pseudolabels.rule import PseudolabelRule
-from psmnet.data.pseudolabels.store import PseudolabelStore
-from psmnet.data.store import Case, find_cases
+from psmnet.data import Case, find_cases, read_dataset_file
+from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.evaluation import protocols
+from psmnet.evaluation import evaluate, load_method, masks_folder, protocols
 from psmnet.evaluation.bench.plan import add_asked
 from psmnet.evaluation.bench.recipe import Job, MethodEntry, Recipe, Score
-from psmnet.evaluation.evaluator import evaluate
-from psmnet.evaluation.predictors import load_method
-from psmnet.evaluation.results_schema import masks_folder
-from psmnet.models.build import changed
-from psmnet.models.weights import find_weights
+from psmnet.models import changed, find_weights
 from psmnet.runtime import pick_device
-from psmnet.system.files import read_json, require_writable, sha256_of, write_json
-from psmnet.system.parallel import map_cases
-from psmnet.training.loop import METRICS_NAME
-from psmnet.training.run import run_training
+from psmnet.system import map_cases, read_json, require_writable, sha256_of, write_json
+from psmnet.training import METRICS_NAME, run_training
 
 
 @dataclass(frozen=True)

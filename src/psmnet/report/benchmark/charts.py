@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psmnet.report.page import escape
+from psmnet.report import escape
 
 STYLE = """
 :root { --chosen: #1565c0; --other: #6a7480; --grid: #e3e6ea; }

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from psmnet.evaluation.bench.comparison import Lottery, Row, common_scans, lotteries
-from psmnet.evaluation.bench.gather import WHOLE_SUPPORT
-from psmnet.evaluation.results_reader import ResultsFile
+from psmnet.evaluation import ResultsFile
+from psmnet.evaluation.bench import WHOLE_SUPPORT, Lottery, Row, common_scans, lotteries
+from psmnet.report import PageTable, escape, paragraph, picture_block, table_block
 from psmnet.report.benchmark import charts
 from psmnet.report.benchmark.pictures import WHERE, ShownScan, organ_colours
 from psmnet.report.benchmark.words import (
@@ -23,7 +23,6 @@ from psmnet.report.benchmark.words import (
     title,
     title_without_shots,
 )
-from psmnet.report.page import PageTable, escape, paragraph, picture_block, table_block
 
 STYLE = (
     charts.STYLE

@@ -8,16 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.catalog import DATASETS
-from psmnet.data.dataset_file import read_dataset_file
-from psmnet.data.store import Case
-from psmnet.evaluation.bench.comparison import Cell, Row, Table
-from psmnet.evaluation.results_reader import ResultsFile
-from psmnet.evaluation.results_schema import mask_path, masks_folder
+from psmnet.data import Case, read_dataset_file
+from psmnet.evaluation import ResultsFile, mask_path, masks_folder
+from psmnet.evaluation.bench import Cell, Row, Table
 from psmnet.io import read_labels
-from psmnet.report.overlay import colour_of
-from psmnet.report.slices import Colour, Mask, SlicePainter
-from psmnet.volume.geometry import align_labels
-from psmnet.volume.volume import Volume
+from psmnet.report import Colour, Mask, SlicePainter, colour_of
+from psmnet.volume import Volume, align_labels
 
 WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
 HOW = "Run psmnet evaluate or psmnet bench with --save-masks, then psmnet report with --data DIR."

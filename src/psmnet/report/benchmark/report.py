@@ -3,17 +3,16 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from psmnet.data.store import find_cases
+from psmnet.data import find_cases
 from psmnet.errors import InputError
-from psmnet.evaluation.bench.comparison import Row, Table
-from psmnet.evaluation.bench.gather import gather_tables
-from psmnet.evaluation.results_reader import ResultsFile
+from psmnet.evaluation import ResultsFile
+from psmnet.evaluation.bench import Row, Table, gather_tables
+from psmnet.report import write_document
 from psmnet.report.benchmark.page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark.pictures import ShownScan, draw_scans
 from psmnet.report.benchmark.text import comparisons_csv, latex, markdown, records_csv, table_csv
 from psmnet.report.benchmark.words import Section, compare
-from psmnet.report.page import write_document
-from psmnet.system.files import require_writable, write_text
+from psmnet.system import require_writable, write_text
 
 PAGE = "report.html"
 NAMES = ("table.md", "table.csv", "comparisons.csv", "table.tex", "records.csv", PAGE)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from psmnet.evaluation.bench.comparison import Row, cell_of, common_scans
-from psmnet.evaluation.results_reader import ResultsFile
-from psmnet.evaluation.results_schema import METRICS as ALL_METRICS
+from psmnet.evaluation import METRICS as ALL_METRICS
+from psmnet.evaluation import ResultsFile
+from psmnet.evaluation.bench import Row, cell_of, common_scans
+from psmnet.report import PageTable, Value, csv_text, printable
 from psmnet.report.benchmark.words import (
     METRICS,
     Section,
@@ -15,8 +16,6 @@ from psmnet.report.benchmark.words import (
     sentences,
     title,
 )
-from psmnet.report.csv_table import Value, csv_text, printable
-from psmnet.report.page import PageTable
 
 _MARKDOWN = {ord(c): f"\\{c}" for c in r"\`*_{}[]#|~!"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 _LATEX = {ord(c): f"\\{c}" for c in "&%$#_{}"} | {

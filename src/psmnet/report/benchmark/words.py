@@ -4,10 +4,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from psmnet.evaluation.bench.comparison import Row, Summary, Table, common_scans
-from psmnet.evaluation.bench.paired import DRAWS, FEWEST_SCANS, Paired, compare_paired
-from psmnet.evaluation.results_reader import Training
-from psmnet.report.page import PageTable
+from psmnet.evaluation import Training
+from psmnet.evaluation.bench import DRAWS, FEWEST_SCANS, Paired, Row, Summary, Table, common_scans, compare_paired
+from psmnet.report import PageTable
 
 METRICS = {"dice": "Dice", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "nsd_2mm": "NSD (2 mm)"}
 DAGGER, MINUS = "†", "\N{MINUS SIGN}"

@@ -7,12 +7,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from psmnet.catalog import DATASETS
+from psmnet.data.prepare import RawFiles
 from psmnet.data.prepare.adapters.raw_case import RawCase, require_whole
-from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import InputError
-from psmnet.io.dicom import read_dicom_series
-from psmnet.io.png import read_grey_png
-from psmnet.volume.volume import Array, Volume
+from psmnet.io import read_dicom_series, read_grey_png
+from psmnet.volume import Array, Volume
 
 _SLICE = re.compile(r"(?:^|/)(?P<id>\d+)/T2SPIR/(?P<kind>DICOM_anon|Ground)/[^/]+\.(?P<suffix>dcm|png)$", re.IGNORECASE)
 

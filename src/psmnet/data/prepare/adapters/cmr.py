@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from psmnet.data.prepare import RawFiles
 from psmnet.data.prepare.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
-from psmnet.data.prepare.raw_files import RawFiles
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 _SCAN = re.compile(r"(?:^|/)patient(?P<number>\d+)_C0(?P<manual>_manual)?\.nii(?:\.gz)?$", re.IGNORECASE)
 LABELLED = 35  # of 45 patients

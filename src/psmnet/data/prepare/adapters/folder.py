@@ -7,23 +7,23 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from psmnet.data.prepare import RawFiles
 from psmnet.data.prepare.adapters.raw_case import RawCase, claim, read_nifti_pair
-from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import InputError
-from psmnet.io.files import has_scan_suffix
-from psmnet.io.names import (
+from psmnet.io import (
     IMAGE_FOLDERS,
     IMAGE_PREFIX,
     LABEL_ENDINGS,
     LABEL_FOLDERS,
     LABEL_PREFIX,
     SEGMENTATION_ENDINGS,
+    has_scan_suffix,
     is_label_map,
     is_pseudolabel,
     is_segmentation,
     stem,
 )
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 TEST_FOLDERS = ("imagesTs", "labelsTs")  # of nnU-Net and MSD: not for training
 CHANNEL = "_0000"  # nnU-Net's mark of the first channel

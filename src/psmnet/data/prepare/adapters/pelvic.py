@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from psmnet.catalog import INSTITUTIONS
+from psmnet.data.prepare import RawFiles
 from psmnet.data.prepare.adapters.raw_case import RawCase, claim, read_nifti_pair, require_whole
-from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import InputError
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume
 
 _SCAN = re.compile(r"(?:^|/)(?P<pid>\d{6})_(?P<kind>img|mask)\.nii(?:\.gz)?$", re.IGNORECASE)
 _LIST_NAMES = ("institution.txt", "instiution.txt")  # the record has it misspelt

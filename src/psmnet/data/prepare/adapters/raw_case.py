@@ -7,11 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from psmnet.data.prepare.raw_files import RawFiles
+from psmnet.data.prepare import RawFiles
 from psmnet.errors import InputError
 from psmnet.io import read_labels, read_volume
-from psmnet.volume.geometry import align_labels
-from psmnet.volume.volume import Volume
+from psmnet.volume import Volume, align_labels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,9 @@
+from .patient import (
+    draw_patient,
+    write_patients,
+)
+
+__all__ = [
+    "draw_patient",
+    "write_patients",
+]

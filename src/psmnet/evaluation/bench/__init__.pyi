@@ -1,0 +1,59 @@
+from .comparison import (
+    Cell,
+    Lottery,
+    Row,
+    Summary,
+    Table,
+    cell_of,
+    common_scans,
+    lotteries,
+)
+from .gather import (
+    WHOLE_SUPPORT,
+    gather_tables,
+)
+from .paired import (
+    DRAWS,
+    FEWEST_SCANS,
+    Paired,
+    compare_paired,
+)
+from .plan import (
+    ASKED_NAME,
+    results_done,
+    unfinished,
+)
+from .recipe import (
+    Recipe,
+    read_recipe,
+)
+from .run import (
+    BenchPlaces,
+    run_benchmark,
+    steps_done,
+)
+
+__all__ = [
+    "ASKED_NAME",
+    "DRAWS",
+    "FEWEST_SCANS",
+    "WHOLE_SUPPORT",
+    "BenchPlaces",
+    "Cell",
+    "Lottery",
+    "Paired",
+    "Recipe",
+    "Row",
+    "Summary",
+    "Table",
+    "cell_of",
+    "common_scans",
+    "compare_paired",
+    "gather_tables",
+    "lotteries",
+    "read_recipe",
+    "results_done",
+    "run_benchmark",
+    "steps_done",
+    "unfinished",
+]

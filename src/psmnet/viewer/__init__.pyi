@@ -1,0 +1,29 @@
+from .folder import (
+    DataFolder,
+    default_folder,
+)
+from .limits import (
+    Limits,
+)
+from .runner import (
+    Engine,
+)
+from .server import (
+    Address,
+    require_web,
+    serve,
+)
+from .service import (
+    Studio,
+)
+
+__all__ = [
+    "Address",
+    "DataFolder",
+    "Engine",
+    "Limits",
+    "Studio",
+    "default_folder",
+    "require_web",
+    "serve",
+]

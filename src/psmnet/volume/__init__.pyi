@@ -1,0 +1,59 @@
+from .body import (
+    body_mask,
+)
+from .geometry import (
+    Reorientation,
+    align_labels,
+    align_query,
+    axis_letters,
+    center_crop_pad_volume,
+    reorient,
+    signed_permutation,
+    slice_first,
+)
+from .normalisation import (
+    Normalisation,
+    histogram,
+)
+from .pixel_grid import (
+    PixelGrid,
+)
+from .resample import (
+    covering,
+    covering_with_extra_slice,
+    lattice,
+    resample_image,
+    resample_labels,
+    resample_labels_with_holes,
+)
+from .shape import (
+    measure,
+)
+from .volume import (
+    Array,
+    Volume,
+)
+
+__all__ = [
+    "Array",
+    "Normalisation",
+    "PixelGrid",
+    "Reorientation",
+    "Volume",
+    "align_labels",
+    "align_query",
+    "axis_letters",
+    "body_mask",
+    "center_crop_pad_volume",
+    "covering",
+    "covering_with_extra_slice",
+    "histogram",
+    "lattice",
+    "measure",
+    "reorient",
+    "resample_image",
+    "resample_labels",
+    "resample_labels_with_holes",
+    "signed_permutation",
+    "slice_first",
+]
