@@ -19,10 +19,9 @@ import torch
 from psmnet import Segmenter, Volume, find_cases, score
 from psmnet.catalog import dataset
 from psmnet.data import choose
-from psmnet.io import as_image
 from psmnet.runtime import machine, versions
 from psmnet.system import write_json
-from psmnet.volume import Array, Reorientation
+from psmnet.volume import Array, Reorientation, as_image
 
 SMALL_DEG, ALL_DEG = 15.0, (20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
 SMALL = 10

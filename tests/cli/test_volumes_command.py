@@ -5,7 +5,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from psmnet.io import read_volume, write_volume
-from psmnet.io.itk import as_image
+from psmnet.volume import as_image
 from psmnet.volume.volume import Volume
 
 

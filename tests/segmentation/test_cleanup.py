@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from psmnet.segmentation.cleanup import keep_largest_parts, parts
+from psmnet.segmentation.cleanup import keep_largest_parts
+from psmnet.volume import parts
 
 
 def drawn(*boxes: tuple[slice, slice, slice]) -> np.ndarray:

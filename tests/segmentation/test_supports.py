@@ -8,9 +8,9 @@ import SimpleITK as sitk
 from helpers.dicom_files import write_series
 from psmnet.errors import InputError
 from psmnet.io import read_volume, write_volume
-from psmnet.io.itk import as_image
 from psmnet.io.organ_names import OrganName
 from psmnet.segmentation.supports import Supports, read_supports
+from psmnet.volume import as_image
 from psmnet.volume.volume import Volume
 
 LIVER, SPLEEN, KIDNEY = (OrganName(name) for name in ("liver", "spleen", "kidney"))

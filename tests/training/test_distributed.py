@@ -1,6 +1,7 @@
 """Several processes on a CPU, as torchrun starts them, against one."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,10 @@ PSMNET = Path(sys.executable).with_name("psmnet")
 
 def torchrun(processes: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[1])}  # for the worker's own helpers
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
 
 
 def curve(run: Path) -> list[list[float]]:

@@ -15,13 +15,13 @@ import torch
 import psmnet.training.run
 from psmnet.catalog import DATASETS
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
+from psmnet.data import splits
 from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
 from psmnet.data.pseudolabels.store import PseudolabelStore
 from psmnet.data.store import Case, find_cases
 from psmnet.errors import ConfigError, InputError
-from psmnet.evaluation import protocols
 from psmnet.io import write_volume
 from psmnet.models.build import changed
 from psmnet.models.weights import WEIGHTS_NAME, load_weights
@@ -175,8 +175,8 @@ def test_setting_1_takes_them_all(data: Path, tmp_path: Path, monkeypatch: pytes
 def test_allowed_slices_by_hand():
     labels = np.zeros((4, 2, 2), np.uint8)
     labels[1, 0, 0], labels[2, 1, 1], labels[3, 0, 1] = 2, 3, 5
-    assert protocols.allowed_slices(labels, (2, 3)).tolist() == [True, False, False, True]
-    assert protocols.allowed_slices(labels, ()).tolist() == [True] * 4
+    assert splits.allowed_slices(labels, (2, 3)).tolist() == [True, False, False, True]
+    assert splits.allowed_slices(labels, ()).tolist() == [True] * 4
 
 
 def test_synthetic_training_needs_no_data(tmp_path: Path):

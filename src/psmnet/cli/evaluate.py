@@ -19,9 +19,10 @@ from psmnet.cli.options import (
     weights_option,
 )
 from psmnet.data import find_cases
-from psmnet.evaluation import evaluate, load_method, masks_folder
+from psmnet.evaluation import evaluate, masks_folder
 from psmnet.report import results_table
 from psmnet.runtime import pick_device
+from psmnet.segmentation import load_method
 from psmnet.system import require_writable, write_json
 
 

@@ -13,7 +13,6 @@ from .job import (
     Job,
     Loaded,
     Outputs,
-    checksum,
 )
 from .summary import (
     REPORT_NAME,
@@ -43,7 +42,6 @@ __all__ = [
     "Outcomes",
     "Outputs",
     "Worker",
-    "checksum",
     "failure",
     "in_processes",
     "in_this_process",

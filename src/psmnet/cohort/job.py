@@ -1,19 +1,16 @@
 """What is asked of every worker alike: paths and settings, never images."""
 
 import glob
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from psmnet.errors import ConfigError, InputError
-from psmnet.evaluation import load_method, method_name
-from psmnet.io import OrganName, read_itk_header
+from psmnet.errors import ConfigError
+from psmnet.io import OrganName, checksum, digest
 from psmnet.models import Weights
 from psmnet.runtime import package_version
-from psmnet.segmentation import Registration, Supports, read_supports, wanted_values
-from psmnet.system import sha256_of
+from psmnet.segmentation import Registration, Supports, load_method, method_name, read_supports, wanted_values
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty", "matches")
@@ -144,7 +141,7 @@ class Job:
             "save": sorted(self.save),
             "anonymise": self.anonymise,
         }
-        return replace(self, key=_digest(json.dumps(facts, sort_keys=True)))
+        return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
 
 
 @dataclass(frozen=True)
@@ -177,24 +174,3 @@ class Loaded:
     def settings(self) -> dict[str, object]:
         """Of a method without weights."""
         return dict(self.method.settings) if isinstance(self.method, Registration) else {}
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a scan or labels: of a file, or of the names and contents of all files below a folder.
-
-    Raises:
-        InputError: it can't be read.
-    """
-    try:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file())
-            return _digest(*(f"{p.relative_to(path).as_posix()} {sha256_of(p)}" for p in inside))
-        if path.name.lower().endswith(".mhd"):
-            return _digest(sha256_of(path), sha256_of(read_itk_header(path).holder))
-        return sha256_of(path)
-    except OSError as error:
-        raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -12,9 +12,9 @@ from psmnet.cohort.job import Job, Loaded
 from psmnet.cohort.quality import flags
 from psmnet.cohort.worker import Entry, failure
 from psmnet.errors import PsmnetError
-from psmnet.evaluation import method_name
 from psmnet.io import Query, Skipped, without_folder
 from psmnet.report import Card, PageTable, Value, csv_text, write_contact_sheet
+from psmnet.segmentation import method_name
 from psmnet.system import write_json, write_text
 
 REPORT_NAME = "report.json"  # beside the masks

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from psmnet import runtime
-from psmnet.cohort.job import Job, Loaded, Outputs, checksum
+from psmnet.cohort.job import Job, Loaded, Outputs
 from psmnet.errors import InputError, PsmnetError
-from psmnet.evaluation import WholeScan, segmenter_of
-from psmnet.io import Query, Scan, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
+from psmnet.io import Query, Scan, checksum, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
 from psmnet.report import draw_overlay
-from psmnet.segmentation import Segmentation, Segmenter
+from psmnet.segmentation import Segmentation, Segmenter, WholeScan, segmenter_of
 from psmnet.system import read_json, write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 

@@ -3,6 +3,15 @@ from .dataset_file import (
     DatasetFile,
     read_dataset_file,
 )
+from .splits import (
+    Split,
+    allowed_slices,
+    excluded_classes,
+    novel_classes,
+    split_cases,
+    split_data,
+    tested_organs,
+)
 from .store import (
     Case,
     case_order,
@@ -16,10 +25,17 @@ __all__ = [
     "DATASET_NAME",
     "Case",
     "DatasetFile",
+    "Split",
+    "allowed_slices",
     "case_order",
     "choose",
+    "excluded_classes",
     "find_cases",
+    "novel_classes",
     "read_dataset_file",
+    "split_cases",
+    "split_data",
+    "tested_organs",
     "unlabelled",
     "without_257th",
 ]

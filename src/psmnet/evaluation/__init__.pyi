@@ -5,16 +5,6 @@ from .metrics import (
     Scores,
     score,
 )
-from .predictors import (
-    WholeScan,
-    load_method,
-    method_name,
-    segmenter_of,
-)
-from .protocols import (
-    excluded_classes,
-    split_cases,
-)
 from .results_reader import (
     ResultsFile,
     Training,
@@ -31,15 +21,9 @@ __all__ = [
     "ResultsFile",
     "Scores",
     "Training",
-    "WholeScan",
     "evaluate",
-    "excluded_classes",
     "find_results",
-    "load_method",
     "mask_path",
     "masks_folder",
-    "method_name",
     "score",
-    "segmenter_of",
-    "split_cases",
 ]

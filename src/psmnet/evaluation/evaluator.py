@@ -11,16 +11,16 @@ import torch
 
 from psmnet import runtime
 from psmnet.catalog import PROTOCOLS, dataset
-from psmnet.data import Case, choose, read_dataset_file
+from psmnet.data import Case, choose, excluded_classes, novel_classes, read_dataset_file, split_data, tested_organs
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import protocols
 from psmnet.evaluation.metrics import score
-from psmnet.evaluation.predictors import Mask, Predictor, method_name, predictor_of
+from psmnet.evaluation.predictors import Mask, Predictor, predictor_of
 from psmnet.evaluation.protocols import Counted
 from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
 from psmnet.models import TrainingRecord, Weights, model_record
-from psmnet.segmentation import Registration
+from psmnet.segmentation import Registration, method_name
 from psmnet.volume import Volume
 
 
@@ -73,11 +73,11 @@ def evaluate(
         raise ConfigError(f"no protocol {protocol!r}", f"give one of {', '.join(PROTOCOLS)}")
     trained_on = method.trained_on if isinstance(method, Weights) else None
     facts = dataset(dataset_name)
-    protocols.excluded_classes(facts, setting, group)
+    excluded_classes(facts, setting, group)
     if setting == 2 and trained_on is not None and not allow_seen:
         _require_setting_2(trained_on, group)
     prepared = read_dataset_file(cases[0].image_path.parent)
-    split = protocols.split_data(facts, cases, prepared, fold, shots, folds=folds, institution=institution)
+    split = split_data(facts, cases, prepared, fold, shots, folds=folds, institution=institution)
     supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
     if len(queries) < len(split.test):
@@ -93,9 +93,9 @@ def evaluate(
     scans = [(image, case.labels(image)) for case, image in zip(supports, images, strict=True)]
     present = sorted({int(v) for _, labels in scans for v in np.unique(labels.array_zyx)} - {0})
     organs = (
-        protocols.novel_classes(facts, fold)
+        novel_classes(facts, fold)
         if folds == "li"
-        else protocols.tested_organs(facts, setting, group, present, prepared.names() if prepared else {})
+        else tested_organs(facts, setting, group, present, prepared.names() if prepared else {})
     )
     known = {name: value for name, value in organs.items() if value in present}
     if not known:

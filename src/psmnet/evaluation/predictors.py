@@ -5,7 +5,6 @@ whole scans and are cut to the slices that count.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,18 +12,17 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from psmnet.catalog import METHODS
-from psmnet.errors import require
 from psmnet.evaluation import protocols
 from psmnet.evaluation.protocols import Counted
-from psmnet.models import Features, Support, Weights, concatenate, load_weights
+from psmnet.models import Features, Support, Weights, concatenate
 from psmnet.segmentation import (
     BATCH,
     Registration,
-    Segmenter,
+    WholeScan,
     encode_slices,
     mask_tensor,
     match_slices,
+    segmenter_of,
     slice_tensor,
     smoothed_across,
 )
@@ -32,9 +30,6 @@ from psmnet.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 LabelledScan = tuple[Volume, Volume]
-
-
-WholeScan = Segmenter | Registration
 
 
 class Predictor(Protocol):
@@ -52,11 +47,6 @@ def predictor_of(method: Weights | Registration, protocol: str, device: torch.de
     if isinstance(method, Weights) and protocol in protocols.SUPPORT_SLICES:
         return NamedSlices(method, protocol, device)
     return WholeScans(segmenter_of(method, device))
-
-
-def segmenter_of(method: Weights | Registration, device: torch.device, precision: str = "float32") -> WholeScan:
-    """What segments whole scans by a method; precision is that of its encoder, if it has one."""
-    return Segmenter(method, device, precision) if isinstance(method, Weights) else method
 
 
 class WholeScans:
@@ -138,26 +128,3 @@ class NamedSlices:
     def _encode(self, scan: Volume, numbers: npt.NDArray[np.int64]) -> Features:
         images = slice_tensor(scan.array_zyx, self.weights.normalisation, self.weights.config.input_size, numbers)
         return encode_slices(self.model, images, self.device)
-
-
-def load_method(method: str | None, weights: str | Path | None, changes: Sequence[str] = ()) -> Weights | Registration:
-    """A method ready to be evaluated or used.
-
-    Args:
-        method: in the catalog; None for what the weights were trained with.
-        weights: of a slice-wise method, `bundled` if None; a training-free one takes none.
-        changes: `NAME=VALUE` texts, settings to change.
-
-    Raises:
-        InputError: the weights can't be used.
-        ConfigError: no such method or setting, or weights of a method that is not trained.
-    """
-    if method is None or METHODS[method].trained:
-        return load_weights(weights or "bundled", method, changes)
-    require(weights is None, f"weights {weights} with {method}, which is not trained", "leave --weights out")
-    return Registration.of(changes)
-
-
-def method_name(method: Weights | Registration) -> str:
-    """Its name in the catalog."""
-    return method.config.method if isinstance(method, Weights) else method.name

@@ -1,3 +1,7 @@
+from .checksums import (
+    checksum,
+    digest,
+)
 from .dicom import (
     Series,
     read_dicom_series,
@@ -13,10 +17,6 @@ from .files import (
     read_scan,
     read_volume,
     write_volume,
-)
-from .itk import (
-    as_image,
-    simpleitk,
 )
 from .itk_header import (
     read_itk_header,
@@ -75,7 +75,8 @@ __all__ = [
     "Series",
     "Skipped",
     "anonymised",
-    "as_image",
+    "checksum",
+    "digest",
     "find_queries",
     "has_nifti_suffix",
     "has_scan_suffix",
@@ -93,7 +94,6 @@ __all__ = [
     "read_names",
     "read_scan",
     "read_volume",
-    "simpleitk",
     "stacked",
     "stem",
     "unnamed",

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
-from psmnet.io.itk import simpleitk
 from psmnet.io.nifti_header import require_readable_name
-from psmnet.volume import Array, Volume
+from psmnet.volume import Array, Volume, simpleitk
 
 if TYPE_CHECKING:
     from pydicom import Dataset

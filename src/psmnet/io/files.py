@@ -8,13 +8,13 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.dicom_folder import is_dicom_file, read_dicom_folder
-from psmnet.io.itk import as_image, last_line, read_itk, read_itk_lattice, simpleitk
+from psmnet.io.itk import last_line, read_itk, read_itk_lattice
 from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix, read_itk_header
 from psmnet.io.nifti import read_nifti, read_nifti_lattice
 from psmnet.io.nifti_header import has_nifti_suffix, read_header, require_readable_name
 from psmnet.io.voxels import as_labels, as_scan
 from psmnet.system import atomic_path
-from psmnet.volume import Volume
+from psmnet.volume import Volume, as_image, simpleitk
 
 
 def has_scan_suffix(path: Path) -> bool:

@@ -1,6 +1,5 @@
-"""SimpleITK: its images to `Volume` and back, and the formats it reads beside NIfTI and DICOM."""
+"""NRRD and MetaImage, which SimpleITK reads."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -8,29 +7,7 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.itk_header import ItkHeader, read_itk_header
-from psmnet.volume import Volume
-
-
-def as_image(volume: Volume) -> Any:
-    """SimpleITK's image of a scan: array and geometry, and nothing else."""
-    image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume.array_zyx))
-    image.SetSpacing(volume.spacing_mm)
-    image.SetOrigin(volume.origin_mm)
-    image.SetDirection(volume.direction.ravel().tolist())
-    return image
-
-
-def simpleitk() -> Any:
-    """SimpleITK, silent; Any because it ships no types and strict mypy refuses its functions."""
-    sitk = importlib.import_module("SimpleITK")
-    sitk.ProcessObject.GlobalWarningDisplayOff()
-    return sitk
-
-
-def volume_of(image: Any) -> Volume:
-    """A 3D image of SimpleITK's; nothing of its metadata."""
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    return Volume(simpleitk().GetArrayFromImage(image), image.GetSpacing(), image.GetOrigin(), direction)
+from psmnet.volume import Volume, simpleitk, volume_of
 
 
 def lattice_of(path: Path, size_xyz: tuple[int, int, int]) -> Volume:

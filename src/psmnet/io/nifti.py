@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.io.itk import last_line, lattice_of, simpleitk, volume_of
+from psmnet.io.itk import last_line, lattice_of
 from psmnet.io.nifti_header import CHUNK_BYTES, NiftiHeader, open_stream, read_header
-from psmnet.volume import Array, Volume
+from psmnet.volume import Array, Volume, simpleitk, volume_of
 
 
 def read_nifti(path: Path) -> tuple[Volume, tuple[str, ...]]:

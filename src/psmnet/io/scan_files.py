@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from psmnet.cohort import checksum
 from psmnet.errors import InputError
 from psmnet.io import has_scan_suffix
+from psmnet.io.checksums import checksum
 from psmnet.io.dicom_folder import holds_dicom
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psmnet.errors import InputError
-from psmnet.io.itk import read_image, remarks, simpleitk, volume_of
+from psmnet.io.itk import read_image, remarks
 from psmnet.io.itk_header import NRRD_SUFFIXES, read_itk_header
 from psmnet.io.organ_names import OrganName
 from psmnet.io.voxels import as_labels, stacked
-from psmnet.volume import Volume
+from psmnet.volume import Volume, simpleitk, volume_of
 
 # A terminology entry is context~category~type~modifier and so on; the type says which organ it is.
 SNOMED = re.compile(r"TerminologyEntry:[^~|]*~[^~|]*~SCT\^(\d+)\^")

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from psmnet.cohort import checksum
 from psmnet.config import PRESETS
 from psmnet.errors import ConfigError, PsmnetError
-from psmnet.io import Query, read_scan, write_volume
+from psmnet.io import Query, checksum, read_scan, write_volume
 from psmnet.models import WEIGHTS_NAME
 from psmnet.segmentation import require_contrast, windowed
 from psmnet.system import locked, read_json, write_json

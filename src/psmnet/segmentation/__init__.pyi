@@ -2,9 +2,6 @@ from .checks import (
     require_contrast,
     wanted_values,
 )
-from .cleanup import (
-    parts,
-)
 from .inference import (
     BATCH,
     encode_slices,
@@ -12,6 +9,12 @@ from .inference import (
     match_slices,
     slice_tensor,
     smoothed_across,
+)
+from .methods import (
+    WholeScan,
+    load_method,
+    method_name,
+    segmenter_of,
 )
 from .modality import (
     is_ct,
@@ -55,18 +58,21 @@ __all__ = [
     "Segmenter",
     "Suggestion",
     "Supports",
+    "WholeScan",
     "agreed_on",
     "agreements",
     "choose",
     "encode_slices",
     "is_ct",
+    "load_method",
     "mask_tensor",
     "match_slices",
-    "parts",
+    "method_name",
     "places_of",
     "read_labelled",
     "read_supports",
     "require_contrast",
+    "segmenter_of",
     "slice_tensor",
     "smoothed_across",
     "suggest",

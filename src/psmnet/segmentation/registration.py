@@ -15,13 +15,22 @@ from scipy import ndimage
 
 from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
-from psmnet.io import as_image, simpleitk
 from psmnet.models import parse_changes
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
 from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.voting import vote
-from psmnet.volume import Array, Volume, align_query, body_mask, covering, resample_image, slice_first
+from psmnet.volume import (
+    Array,
+    Volume,
+    align_query,
+    as_image,
+    body_mask,
+    covering,
+    resample_image,
+    simpleitk,
+    slice_first,
+)
 
 # All [ours], chosen on CHAOS fold 0.
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them

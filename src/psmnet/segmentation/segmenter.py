@@ -17,7 +17,7 @@ from psmnet.errors import ConfigError, require
 from psmnet.models import Features, Weights, load_weights
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast, wanted_values
-from psmnet.segmentation.cleanup import keep_largest_parts, parts
+from psmnet.segmentation.cleanup import keep_largest_parts
 from psmnet.segmentation.inference import mask_tensor
 from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.result import LEVELS, Segmentation
@@ -25,7 +25,7 @@ from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
 from psmnet.segmentation.slice_matches import matches_of
 from psmnet.segmentation.slice_positions import organ_places
-from psmnet.volume import Array, PixelGrid, Volume
+from psmnet.volume import Array, PixelGrid, Volume, parts
 
 THRESHOLD = 0.5
 NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by

@@ -18,10 +18,9 @@ from torch import nn
 
 from psmnet.catalog import SETTING2_RULES, dataset
 from psmnet.config import PRESETS, Preset
-from psmnet.data import Case, choose, find_cases, read_dataset_file
+from psmnet.data import Case, allowed_slices, choose, excluded_classes, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import Kind, PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError
-from psmnet.evaluation import protocols
 from psmnet.models import (
     WEIGHTS_NAME,
     TrainingRecord,
@@ -55,7 +54,7 @@ class RunSpec:
         fold: cases left out; None trains on every case.
         folds: scheme of the folds, in `catalog.FOLDS`.
         institution: held out by Li's folds.
-        setting, group: of the field's protocols.
+        setting, group: of the field's
         setting2: rule by which Setting 2 drops slices, in `catalog.SETTING2_RULES`.
         kind: superpixels or supervoxels.
         legacy: faults of the field to reproduce, by name.
@@ -320,10 +319,10 @@ def _source(
     if data is None:
         raise ConfigError(f"no folder for data set {spec.dataset}", "give the folder with its normalised scans")
     facts = dataset(spec.dataset)
-    excluded = protocols.excluded_classes(facts, spec.setting, spec.group)
+    excluded = excluded_classes(facts, spec.setting, spec.group)
     cases = find_cases(data)
     prepared = read_dataset_file(data)
-    split = protocols.split_data(
+    split = split_data(
         facts, cases, prepared, spec.fold, spec.support_cases, folds=spec.folds, institution=spec.institution
     )
     training = choose(cases, split.train)
@@ -345,7 +344,7 @@ def _source(
             )
         allowed = np.ones(len(image.array_zyx), dtype=bool)
         if excluded:
-            allowed = protocols.allowed_slices(
+            allowed = allowed_slices(
                 case.labels(image).array_zyx, excluded, rule=spec.setting2, faulty="class-slices" in spec.legacy
             )
         volumes.append((normalisation.apply(image.array_zyx), ids, allowed))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from psmnet.cohort import Job, Loaded, Outputs, Worker, quality
-from psmnet.evaluation import Scores, load_method, score
+from psmnet.evaluation import Scores, score
 from psmnet.io import OrganName, Query, read_labels, read_scan
 from psmnet.report import css_colour
-from psmnet.segmentation import Labelled, agreed_on, wanted_values
+from psmnet.segmentation import Labelled, agreed_on, load_method, wanted_values
 from psmnet.system import read_json, write_json
 
 KEPT = 2  # sets of labelled scans that stay described

@@ -1,6 +1,10 @@
 from .body import (
     body_mask,
 )
+from .components import (
+    part_sizes,
+    parts,
+)
 from .geometry import (
     Reorientation,
     align_labels,
@@ -29,6 +33,11 @@ from .resample import (
 from .shape import (
     measure,
 )
+from .sitk import (
+    as_image,
+    simpleitk,
+    volume_of,
+)
 from .volume import (
     Array,
     Volume,
@@ -42,6 +51,7 @@ __all__ = [
     "Volume",
     "align_labels",
     "align_query",
+    "as_image",
     "axis_letters",
     "body_mask",
     "center_crop_pad_volume",
@@ -50,10 +60,14 @@ __all__ = [
     "histogram",
     "lattice",
     "measure",
+    "part_sizes",
+    "parts",
     "reorient",
     "resample_image",
     "resample_labels",
     "resample_labels_with_holes",
     "signed_permutation",
+    "simpleitk",
     "slice_first",
+    "volume_of",
 ]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from psmnet.errors import InputError
-from psmnet.io import as_image, simpleitk
 from psmnet.volume.geometry import largest_offset_mm
+from psmnet.volume.sitk import as_image, simpleitk
 from psmnet.volume.volume import Array, Volume
 
 Spacing = tuple[float, float, float]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from psmnet.errors import InputError
-from psmnet.segmentation import parts
+from psmnet.volume.components import parts
 
 SMOOTH_VOXELS = 0.5  # before the surface is taken: a mask's own stairs would add a third to it
 

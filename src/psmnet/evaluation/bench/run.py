@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from psmnet.catalog import METHODS, dataset
-from psmnet.data import Case, find_cases, read_dataset_file
+from psmnet.data import Case, Split, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.evaluation import evaluate, load_method, masks_folder, protocols
+from psmnet.evaluation import evaluate, masks_folder
 from psmnet.evaluation.bench.plan import add_asked
 from psmnet.evaluation.bench.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.models import changed, find_weights
 from psmnet.runtime import pick_device
+from psmnet.segmentation import load_method
 from psmnet.system import map_cases, read_json, require_writable, sha256_of, write_json
 from psmnet.training import METRICS_NAME, run_training
 
@@ -163,11 +164,11 @@ def _pseudolabels(kind: str, dataset_name: str, places: BenchPlaces, cases: list
     return PseudolabelStore(places.runs / dataset_name / "pseudolabels", rule)
 
 
-def _split(job: Job, cases: list[Case]) -> protocols.Split:
+def _split(job: Job, cases: list[Case]) -> Split:
     """Queries of a job, the support cases that it keeps out of training, and what it trains on."""
     facts, recipe = dataset(job.recipe.dataset), job.recipe
     prepared = read_dataset_file(cases[0].image_path.parent)
-    return protocols.split_data(facts, cases, prepared, job.fold, recipe.support_cases, folds=recipe.scheme)
+    return split_data(facts, cases, prepared, job.fold, recipe.support_cases, folds=recipe.scheme)
 
 
 def _finished(
