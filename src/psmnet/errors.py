@@ -1,22 +1,32 @@
-"""What psmnet raises when an input or a setting can't be used: one line, with the value and the remedy."""
+"""What psmnet raises when an input or a setting can't be used: what is wrong, with the value, and what to do."""
 
 
 class PsmnetError(Exception):
-    """Base of every error a user can mend; the command line prints it as one line and exits with 2.
+    """Base of every error that a user can fix; the command line prints it as one line and exits with 2.
 
     Args:
         what: what is wrong, with the value received.
-        remedy: what to do about it.
+        remedy: what to do about it, in the words of the library (argument names, not command-line options).
+        code: name of the situation, by which the command line and the viewer word the remedy their own way
+            (`cli/hints.py`, `viewer/words.py`); None where the remedy is the same for everyone.
+        values: what those wordings need, by name.
     """
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, *, code: str | None = None, **values: object) -> None:
         self.what = " ".join(what.split())
         self.remedy = " ".join(remedy.split())
+        self.code = code
+        self.values = values
         super().__init__(f"{self.what}; {self.remedy}")
 
-    def __reduce__(self) -> tuple[type["PsmnetError"], tuple[str, str]]:
-        """Pickle with both arguments: errors of cases come back from other processes."""
-        return type(self), (self.what, self.remedy)
+    def worded(self, remedies: dict[str, str]) -> str:
+        """The error as one line, with the remedy that stands under its code, if one does."""
+        remedy = remedies.get(self.code or "")
+        return f"{self.what}; {remedy.format(**self.values) if remedy else self.remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with all arguments: errors of cases come back from other processes."""
+        return _restored, (type(self), self.what, self.remedy, self.code, self.values)
 
 
 class InputError(PsmnetError):
@@ -31,7 +41,13 @@ class LeakageError(PsmnetError):
     """A test or support case that the weights were trained on."""
 
 
-def require(good: bool, what: str, remedy: str) -> None:
+def require(good: bool, what: str, remedy: str, *, code: str | None = None, **values: object) -> None:
     """Raise a ConfigError unless a setting is good."""
     if not good:
-        raise ConfigError(what, remedy)
+        raise ConfigError(what, remedy, code=code, **values)
+
+
+def _restored(
+    kind: type[PsmnetError], what: str, remedy: str, code: str | None, values: dict[str, object]
+) -> PsmnetError:
+    return kind(what, remedy, code=code, **values)

@@ -310,7 +310,7 @@ def test_masks_are_not_replaced(desk):
     assert desk.cli(*desk.arguments()).code == 0
     before = (desk.out / "report.json").read_bytes()
     line = desk.refusal(*desk.arguments("--labels", "1"))
-    assert f"{desk.out / 'query_seg.nii.gz'} is there already, of another scan or other settings; add --over" in line
+    assert f"{desk.out / 'query_seg.nii.gz'} already exists, of another scan or other settings; add --over" in line
     assert (desk.out / "report.json").read_bytes() == before
     assert not leftovers(desk.out)
     assert desk.cli(*desk.arguments("--labels", "1", "--overwrite")).code == 0
@@ -437,7 +437,7 @@ def test_results_in_the_place_of_a_folder_leave_nothing_half_written(
 def test_results_are_not_replaced(cli, phantoms, tmp_path, tiny_weights):
     (tmp_path / "r.json").write_text("{}", encoding="utf-8")
     line = only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights)))
-    assert f"{tmp_path / 'r.json'} is there already; add --overwrite" in line
+    assert f"{tmp_path / 'r.json'} already exists; add --overwrite" in line
     assert (tmp_path / "r.json").read_text(encoding="utf-8") == "{}"
     assert cli(*evaluation(phantoms, tmp_path, tiny_weights), "--overwrite").code == 0
     assert '"summary"' in (tmp_path / "r.json").read_text(encoding="utf-8")

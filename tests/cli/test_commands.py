@@ -243,7 +243,7 @@ def test_patients_are_not_replaced(cli, tmp_path, name):
     (tmp_path / name).write_bytes(b"mine")
     outcome = cli("phantom", tmp_path, "--cases", 2)
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
-    assert f"{tmp_path / name} is there already; add --overwrite" in outcome.err
+    assert f"{tmp_path / name} already exists; add --overwrite" in outcome.err
     assert contents(tmp_path) == {name: b"mine"}
 
 
@@ -338,7 +338,7 @@ def test_segment_goes_on_where_it_was_broken_off(cli, data, tmp_path, tiny_weigh
     assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
     other = cli(*both, "--labels", "1")
     assert other.code == 2
-    assert "image_2_seg.nii.gz is there already, of another scan or other settings; add --overwrite" in other.err
+    assert "image_2_seg.nii.gz already exists, of another scan or other settings; add --overwrite" in other.err
     assert contents(tmp_path / "masks") == after
     assert cli(*both, "--labels", "1", "--overwrite").code == 0
 

@@ -89,7 +89,7 @@ def test_reports_are_not_replaced_unasked(cli, tmp_path):
     folder, out = example(tmp_path / "in"), tmp_path / "out"
     assert cli("report", folder, "--out", out).code == 0
     (out / "report.html").write_text("mine")
-    refused(cli("report", folder, "--out", out), "is there already; add --overwrite")
+    refused(cli("report", folder, "--out", out), "already exists; add --overwrite")
     assert (out / "report.html").read_text() == "mine"
     assert cli("report", folder, "--out", out, "--overwrite").code == 0
     assert (out / "report.html").read_text() != "mine"

@@ -37,7 +37,7 @@ def test_volumes_of_a_folder_go_into_a_table(cli, tmp_path):
     ]
     assert (rows[0]["extent_x_mm"], rows[0]["extent_y_mm"], rows[0]["extent_z_mm"]) == ("10.0", "10.0", "20.0")
     assert "liver" in outcome.out
-    assert cli("volumes", tmp_path / "found", "--out", tmp_path / "table.csv").code == 2  # it is there already
+    assert cli("volumes", tmp_path / "found", "--out", tmp_path / "table.csv").code == 2  # it already exists
 
 
 def test_names_may_be_given(cli, tmp_path):

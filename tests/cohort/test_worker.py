@@ -173,7 +173,7 @@ def test_a_mask_of_something_else_is_not_replaced_unasked(job, query, phantoms, 
         job = replace(job, labels=(1,), key="other")
     else:
         asked = Query(phantoms / "image_3.nii.gz", "two")
-    with pytest.raises(InputError, match=r"two_seg\.nii\.gz is there already, of another scan or other settings; add"):
+    with pytest.raises(InputError, match=r"two_seg\.nii\.gz already exists, of another scan or other settings; add"):
         Worker(job)(asked)
     assert contents(job.out)["two_seg.nii.gz"] == mine
     assert not Worker(replace(job, overwrite=True))(asked).kept
@@ -186,7 +186,7 @@ def test_masks_of_other_settings_are_found_before_the_work(job, query, phantoms)
     three = Query(phantoms / "image_3.nii.gz", "three")
     require_own(job, [query, three])
     other = replace(job, key="other")
-    with pytest.raises(InputError, match=r"two_seg\.nii\.gz is there already"):
+    with pytest.raises(InputError, match=r"two_seg\.nii\.gz already exists"):
         require_own(other, [three, query])
     require_own(replace(other, overwrite=True), [three, query])
 

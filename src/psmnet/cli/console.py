@@ -13,6 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from psmnet.cli.hints import HINTS
 from psmnet.errors import InputError, PsmnetError
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -31,7 +32,8 @@ def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str =
         InputError: there is one; names them all.
     """
     for case_id, error in failed.items():
-        err.print(f"failed: {what} {case_id}: {error}")
+        text = error.worded(HINTS) if isinstance(error, PsmnetError) else error
+        err.print(f"failed: {what} {case_id}: {text}")
     if failed:
         names = ", ".join(failed)
         raise InputError(f"{len(failed)} {what}{'s' if len(failed) > 1 else ''} failed: {names}", remedy)

@@ -7,6 +7,7 @@ from typing import Any
 
 import rich_click as click
 
+from psmnet.cli.hints import HINTS
 from psmnet.errors import PsmnetError
 from psmnet.runtime import keep_memory
 
@@ -75,7 +76,7 @@ def main(args: list[str] | None = None) -> None:
         if code := command.main(args, prog_name="psmnet", standalone_mode=False):
             sys.exit(code)
     except PsmnetError as error:
-        _fail(str(error))
+        _fail(error.worded(HINTS))
     except click.ClickException as error:
         _fail(f"{error.format_message().rstrip('.')}; see psmnet --help")
     except (KeyboardInterrupt, click.Abort):

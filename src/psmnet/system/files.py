@@ -88,7 +88,9 @@ def require_writable(target: Path, *, overwrite: bool = True) -> None:
     if target.is_dir():
         raise InputError(f"{target} is a folder", "give a file's name")
     if target.exists() and not overwrite:
-        raise InputError(f"{target} is there already", "add --overwrite, or write elsewhere")
+        raise InputError(
+            f"{target} already exists", "allow it to be overwritten, or choose another name", code="exists"
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):

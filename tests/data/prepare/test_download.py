@@ -308,7 +308,7 @@ def test_a_refusal_leaves_the_part(site, tmp_path):
 
 
 def test_too_little_space_is_said_before_anything_is_asked(site, tmp_path, monkeypatch):
-    """5 MiB are to come, of which 1 is there already."""
+    """5 MiB are to come, of which 1 already exists."""
     file = remote(site, content=bytes(5 * 2**20))
     begun(tmp_path, file, bytes(2**20))
     usage = shutil.disk_usage(tmp_path)

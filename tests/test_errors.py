@@ -1,0 +1,47 @@
+"""Errors carry a code, and every place that prints them words the remedy its own way."""
+
+import ast
+import pickle
+from pathlib import Path
+
+import pytest
+
+import psmnet
+from psmnet.cli.hints import HINTS
+from psmnet.errors import InputError, LeakageError
+
+ROOT = Path(psmnet.__file__).parent
+LIBRARY = sorted(path for path in ROOT.rglob("*.py") if "cli" not in path.relative_to(ROOT).parts)
+
+
+def codes(path: Path) -> set[str]:
+    """Codes that a file gives its errors."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+            found.add(node.value.value)
+    return found
+
+
+def test_an_error_keeps_code_and_values_across_processes():
+    error = pickle.loads(pickle.dumps(LeakageError("case 8 was seen", "use other weights", code="seen", case="8")))
+    assert (type(error), error.code, error.values) == (LeakageError, "seen", {"case": "8"})
+    assert str(error) == "case 8 was seen; use other weights"
+
+
+def test_a_remedy_is_worded_by_whoever_prints_it():
+    error = InputError("mask.nii.gz already exists", "choose another name", code="exists", option="x")
+    assert error.worded({"exists": "add --overwrite ({option})"}) == "mask.nii.gz already exists; add --overwrite (x)"
+    assert error.worded({}) == "mask.nii.gz already exists; choose another name"
+
+
+def test_hints_are_those_that_the_library_needs():
+    assert set(HINTS) <= set().union(*map(codes, LIBRARY))
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_library_names_no_command_line_options(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            options = [word for word in node.value.split() if word.startswith("--") and word[2:3].isalpha()]
+            assert not options or node.value.startswith("--exclude"), f"line {node.lineno}: {options}"
