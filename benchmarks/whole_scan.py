@@ -2,7 +2,7 @@
 
     python benchmarks/whole_scan.py DATA --registration --out results/whole_scan.json       each fold's own support
     python benchmarks/whole_scan.py DATA --pairs all --out results/whole_scan_pairs.json    each case by each other
-    python benchmarks/whole_scan.py DATA --bfloat16 --graph G/encoder.onnx --out FILE       other ways to encode
+    python benchmarks/whole_scan.py DATA --bfloat16 --out FILE                               half precision beside it
 
 Nothing of the query is known but its image. `--weights 'runs/fold{fold}'` takes each fold's own. Times are of one scan,
 the methods one after another on each; the support's share is told apart.
@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch import Tensor, nn
 
 from psmnet import Segmenter, find_cases, score
 from psmnet.catalog import DataSet, dataset
-from psmnet.data import Case, choose
-from psmnet.evaluation import split_cases
+from psmnet.data import Case, choose, split_cases
 from psmnet.models import load_weights
 from psmnet.runtime import machine, versions
 from psmnet.segmentation import Registration, Segmentation
@@ -40,7 +38,6 @@ def main() -> None:
     parser.add_argument("--pairs", choices=("folds", "all"), default="folds")
     parser.add_argument("--registration", action="store_true", help="affine, and affine + B-spline, beside it")
     parser.add_argument("--bfloat16", action="store_true", help="--precision bfloat16 beside it")
-    parser.add_argument("--graph", type=Path, action="append", default=[], help="a graph for the encoder, beside it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -54,8 +51,6 @@ def main() -> None:
         if options.bfloat16:
             weights = load_weights(options.weights.format(fold=fold))
             methods["bfloat16"] = Segmenter(weights, torch.device("cpu"), "bfloat16")
-        for graph in options.graph:
-            methods[graph.stem] = by_graph(options.weights.format(fold=fold), graph, options.threads)
         if options.registration:
             methods |= {"affine": Registration(spline=False), "affine + B-spline": Registration()}
         for method in methods.values():
@@ -82,29 +77,6 @@ def main() -> None:
             "machine": machine(),
         },
     )
-
-
-class Graph(nn.Module):
-    """An ONNX graph in an encoder's place."""
-
-    def __init__(self, path: Path, encoder: Any, threads: int) -> None:
-        import onnxruntime
-
-        super().__init__()
-        self.stride, self.multiple = encoder.stride, encoder.multiple
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, C, h, w)."""
-        return torch.from_numpy(self._session.run(None, {"images": images.numpy()})[0])
-
-
-def by_graph(source: str, graph: Path, threads: int) -> Segmenter:
-    weights: Any = load_weights(source)
-    weights.model.encoder = Graph(graph, weights.model.encoder, threads)
-    return Segmenter(weights, torch.device("cpu"))
 
 
 def _rounds(cases: Sequence[Case], facts: DataSet, pairs: str) -> list[tuple[int | None, Case, list[Case]]]:

@@ -279,7 +279,7 @@ def test_psmnet_export(cli, tmp_path):
     assert outcome.code == 2
     assert outcome.err.splitlines() == [
         "failed: case 1: label_1.nii.gz holds label 77, which has no name; prepare the data again",
-        "psmnet: 1 case failed: 1; mend these and run the command again",
+        "psmnet: 1 case failed: 1; fix or remove these files and run the command again",
     ]
     assert names(out) == ["dataset.json", "imagesTr/2_0000.nii.gz", "labelsTr/2.nii.gz"]
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "download": "Fetch a free data set, or say where to register.",
     "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",
     "check": "Tell what is wrong with prepared data.",
-    "export": "Write prepared data for nnU-Net, or the network as ONNX.",
+    "export": "Write prepared data as an nnU-Net data set.",
     "evaluate": "Score a method on one fold of a data set.",
     "bench": "Train and score methods by a recipe, cell by cell.",
     "report": "Compare methods: tables, plots and pictures from results files.",

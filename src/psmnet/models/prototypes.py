@@ -167,7 +167,7 @@ def cosine_sums(units: Tensor, *sets: Prototypes, weigh_area: bool = False) -> S
     for prototypes in sets:
         weights = prototypes.weights if weigh_area else prototypes.valid.to(units.dtype)
         compared.append((prototypes.vectors, weights))
-    if units.device.type != "cpu" or torch.compiler.is_compiling():  # a graph has one shape for all images
+    if units.device.type != "cpu":
         return _sums(units, [(_scaled_units(vectors), weights) for vectors, weights in compared])
     # What is compared with one another is large, and a CPU three times as fast where it fits into its cache: image by
     # image, a block of positions at a time, without prototypes that are not there. Split, not indexed: the gradient of
