@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 from helpers.results_maker import write_results
-from psmnet.evaluation.bench.plan import ASKED_NAME
-from psmnet.evaluation.results_schema import mask_path, masks_folder
+from psmnet.evaluation.results_schema import PLAN_NAME, mask_path, masks_folder
 from psmnet.report.benchmark.report import NAMES
 from psmnet.system.locks import LOCK_NAME
 
@@ -33,7 +32,7 @@ def test_report_of_a_folder(cli, tmp_path):
         f"report: {out / 'report.html'}",
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
-    (tmp_path / "in" / ASKED_NAME).write_text('{"schema": "psmnet-bench-1", "results": ["psmnet/fold2_seed0.json"]}')
+    (tmp_path / "in" / PLAN_NAME).write_text('{"schema": "psmnet-bench-1", "results": ["psmnet/fold2_seed0.json"]}')
     outcome = cli("report", tmp_path / "in", "--out", out, "--overwrite")
     told = "in is unfinished: 0 of 1 results are there, run psmnet bench again"
     assert f"note: {told}" in outcome.out

@@ -1,10 +1,11 @@
-import dataclasses
+import copy
+import pickle
 
 import numpy as np
 import pytest
 
 from psmnet.errors import InputError
-from psmnet.evaluation.metrics import score, surface_distances_mm
+from psmnet.evaluation.metrics import METRICS, score, surface_distances_mm
 
 SHAPE = (6, 8, 10)
 
@@ -92,7 +93,7 @@ def test_distances_do_not_depend_on_where_in_the_array_the_masks_lie():
 
 
 def test_empty_reference_has_the_false_volume_and_nothing_else():
-    scores = dataclasses.asdict(score(PLATE, EMPTY, (5.0, 5.0, 10.0)))
+    scores = score(PLATE, EMPTY, (5.0, 5.0, 10.0)).as_record()
     assert scores.pop("false_positive_ml") == pytest.approx(8 * 250 / 1000)
     assert scores.pop("empty_prediction") is False
     assert set(scores.values()) == {None}
@@ -119,10 +120,28 @@ def test_whole_numbers_count_as_masks():
 
 
 def test_values_are_plain_python_numbers():
-    for value in dataclasses.asdict(score(np.roll(PLATE, 1, axis=2), PLATE, (1.0, 1.0, 1.0))).values():
+    for value in score(np.roll(PLATE, 1, axis=2), PLATE, (1.0, 1.0, 1.0)).as_record().values():
         assert type(value) in (float, bool, type(None))
 
 
 def test_shapes_that_differ():
     with pytest.raises(InputError, match=r"prediction \(6, 8, 10\) against reference \(5, 8, 10\)"):
         score(EMPTY, EMPTY[:5], (1.0, 1.0, 1.0))
+
+
+def test_scores_have_every_metric_as_an_attribute():
+    scores = score(np.roll(PLATE, 1, axis=2), PLATE, (1.0, 1.0, 1.0))
+    assert {name: getattr(scores, name) for name in METRICS} == scores.values
+    assert set(METRICS) <= set(dir(scores))
+    with pytest.raises(AttributeError, match="Scores has no metric 'dise'"):
+        _ = scores.dise
+    for twin in (copy.deepcopy(scores), pickle.loads(pickle.dumps(scores))):
+        assert twin == scores
+        assert twin.dice == 0.75
+
+
+def test_values_lie_within_the_limits_of_their_metric():
+    for moved in (PLATE, np.roll(PLATE, 1, axis=2), np.roll(PLATE, 2, axis=0), EMPTY):
+        for name, value in score(moved, PLATE, (1.0, 1.0, 1.0)).values.items():
+            low, high = METRICS[name].limits
+            assert value is None or low <= value <= high

@@ -7,9 +7,9 @@ from helpers.results_maker import record, results, write_results
 from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import InputError
-from psmnet.evaluation.bench.plan import ASKED_NAME
+from psmnet.evaluation.metrics import METRICS
 from psmnet.evaluation.results_reader import KNOWN_NAMES, Training, find_results, parse_results
-from psmnet.evaluation.results_schema import METRICS
+from psmnet.evaluation.results_schema import PLAN_NAME
 from psmnet.training.run import RUN_NAME
 
 DICE = {"3": {"liver": 0.5, "spleen": None}}
@@ -60,7 +60,7 @@ def test_folders_are_searched_and_other_json_is_counted(tmp_path):
 
 
 def test_psmnets_own_files_are_not_counted(tmp_path):
-    assert set(KNOWN_NAMES) == {RUN_NAME, LIST_NAME, DATASET_NAME, ASKED_NAME}
+    assert set(KNOWN_NAMES) == {RUN_NAME, LIST_NAME, DATASET_NAME, PLAN_NAME}
     write_results(tmp_path / "fold0.json", DICE)
     for name in (*KNOWN_NAMES, "else.json"):
         (tmp_path / name).write_text("{}")

@@ -2,6 +2,9 @@ from .evaluator import (
     evaluate,
 )
 from .metrics import (
+    METRICS,
+    MaskPair,
+    Metric,
     Scores,
     score,
 )
@@ -11,13 +14,16 @@ from .results_reader import (
     find_results,
 )
 from .results_schema import (
-    METRICS,
+    PLAN_NAME,
     mask_path,
     masks_folder,
 )
 
 __all__ = [
     "METRICS",
+    "PLAN_NAME",
+    "MaskPair",
+    "Metric",
     "ResultsFile",
     "Scores",
     "Training",

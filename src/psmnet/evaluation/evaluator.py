@@ -118,7 +118,7 @@ def evaluate(
             whole = _whole(predicted[value], counted[value], image)
             box = slice(slices[0], slices[-1] + 1)
             scores = score(whole[box], labels.array_zyx[box] == value, labels.spacing_mm)
-            records.append({"case": query.id, "label": name, "slices": len(slices), **asdict(scores)})
+            records.append({"case": query.id, "label": name, "slices": len(slices), **scores.as_record()})
             if masks is not None:
                 write_volume(image.with_array(whole.astype(np.uint8)), mask_path(masks, query.id, name))
         if report is not None:

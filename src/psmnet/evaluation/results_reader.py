@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,13 @@ from psmnet.catalog import PROTOCOLS
 from psmnet.config import PRESETS
 from psmnet.data import case_order
 from psmnet.errors import InputError
-from psmnet.evaluation.bench import ASKED_NAME
-from psmnet.evaluation.results_schema import METRICS, SCHEMA
+from psmnet.evaluation.metrics import METRICS
+from psmnet.evaluation.results_schema import PLAN_NAME, SCHEMA
 from psmnet.system import TEMPORARY_PREFIX
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
-SHARES = ("dice", "iou", "precision", "recall", "nsd_2mm")  # from 0 to 1; the other metrics are distances
 REMEDY = "make it again with psmnet evaluate, or leave it out"
-KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json", ASKED_NAME)  # that psmnet writes beside results
+KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json", PLAN_NAME)  # that psmnet writes beside results
 SHORT_HASH = 8
 
 
@@ -30,7 +30,7 @@ class Record:
     Attributes:
         case, label: which.
         slices: number of slices that were scored; None where the file doesn't say.
-        values: metric to value; None where it is undefined.
+        values: metric to value; None where it is undefined, or newer than the file.
         false_positive_ml: predicted volume where the reference lacks the organ, else None.
         empty_prediction: whether nothing was predicted where something is.
     """
@@ -232,6 +232,8 @@ class _Entries:
 def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
     if not cases:
         raise InputError(f"{path} has no scores: cases is empty", REMEDY)
+    # A metric that no record has is newer than the file; one that a record lacks beside others that have it is a gap.
+    newer = {name for name in METRICS if name != "dice" and not any(isinstance(c, dict) and name in c for c in cases)}
     records: dict[tuple[str, str], Record] = {}
     for number, case in enumerate(cases, start=1):
         where = f"{path}, record {number} of cases"
@@ -242,7 +244,10 @@ def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
             entries.take("case", str),
             entries.take("label", str),
             entries.take("slices", int, None),
-            {metric: _number(case, metric, where) for metric in METRICS},
+            {
+                name: None if name in newer else _number(case, name, where, metric.limits)
+                for name, metric in METRICS.items()
+            },
             _number(case, "false_positive_ml", where),
             case.get("empty_prediction") is True,
         )
@@ -254,15 +259,15 @@ def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
     return tuple(records.values())
 
 
-def _number(case: dict[str, Any], key: str, where: str) -> float | None:
+def _number(case: dict[str, Any], key: str, where: str, limits: tuple[float, float] = (0.0, math.inf)) -> float | None:
     """A finite number that the metric can have; None for null, which must be said: else a gap passes for an absence."""
     if key not in case:
         raise InputError(f"{where}: {key} is missing", REMEDY)
     value = case[key]
     if value is None:
         return None
-    most = 1 if key in SHARES else sys.float_info.max
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:  # NaN is not
+    low, high = max(limits[0], -sys.float_info.max), min(limits[1], sys.float_info.max)
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:  # NaN is not
         return float(value)
     raise InputError(f"{where}: {key} is {_shown(value)}", REMEDY)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from psmnet.evaluation.metrics import METRICS
+
 MASKS_SUFFIX = "_masks"  # of the folder beside a results file that holds its predictions
 SCHEMA = "psmnet-results-1"
-METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
+PLAN_NAME = "bench.json"  # of the list, beside a benchmark's results, of all results that it is to have
 
 
 def masks_folder(results: Path) -> Path:

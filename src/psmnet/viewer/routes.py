@@ -9,8 +9,9 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 
 from psmnet.errors import InputError
+from psmnet.evaluation import METRICS
 from psmnet.viewer.receiving import received
-from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, NewJob, Problem, Scan
+from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, Metric, NewJob, Problem, Scan
 from psmnet.viewer.service import Studio
 
 REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404, 409, 413, 422, 429)}
@@ -38,6 +39,21 @@ The = Annotated[Studio, Depends(studio_of)]
 def health(studio: The) -> Health:
     """How the server is."""
     return studio.health()
+
+
+@router.get("/metrics")
+def metrics() -> list[Metric]:
+    """What results are measured by, in the order to show it in."""
+    return [
+        Metric(
+            name=name,
+            heading=metric.heading,
+            meaning=metric.meaning,
+            digits=metric.digits,
+            higher_is_better=metric.higher_is_better,
+        )
+        for name, metric in METRICS.items()
+    ]
 
 
 @router.get("/scans")

@@ -2,12 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from psmnet.cohort import Job, Loaded, Outputs, Worker, quality
-from psmnet.evaluation import Scores, score
+from psmnet.evaluation import score
 from psmnet.io import OrganName, Query, read_labels, read_scan
 from psmnet.report import css_colour
 from psmnet.segmentation import Labelled, agreed_on, load_method, wanted_values
@@ -17,7 +17,6 @@ KEPT = 2  # sets of labelled scans that stay described
 QUERY = "query"  # what outputs' names begin with
 PROGRESS = "progress"
 SAVED = frozenset({"uncertainty", "matches"})
-METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "assd_mm", "nsd_2mm")
 
 
 @dataclass(frozen=True)
@@ -173,8 +172,7 @@ def _metrics(mask: Path, reference: Path, values: set[int]) -> dict[int, dict[st
     for value in values:
         inside = truth.array_zyx == value
         if inside.any():
-            scores: Scores = score(found.array_zyx == value, inside, found.spacing_mm)
-            metrics[value] = {name: one for name, one in asdict(scores).items() if name in METRICS}
+            metrics[value] = dict(score(found.array_zyx == value, inside, found.spacing_mm).values)
     return metrics
 
 

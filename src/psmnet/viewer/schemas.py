@@ -45,16 +45,14 @@ class Scan(BaseModel):
     labels: list[LabelSet]
 
 
-class Metrics(BaseModel):
-    """Overlap and surface metrics against a reference; null where undefined."""
+class Metric(BaseModel):
+    """A metric that results are measured by where a reference was given."""
 
-    dice: float | None
-    iou: float | None
-    precision: float | None
-    recall: float | None
-    hd95_mm: float | None
-    assd_mm: float | None
-    nsd_2mm: float | None
+    name: str = Field(description="its key in a result's metrics")
+    heading: str = Field(description="its name for people, with the unit")
+    meaning: str
+    digits: int = Field(description="decimals to show")
+    higher_is_better: bool
 
 
 class FoundOrgan(Organ):
@@ -63,7 +61,7 @@ class FoundOrgan(Organ):
     volume_ml: float
     confidence: float = Field(description="mean probability over its voxels, 0..1; 0 where nothing was found")
     flags: list[str]
-    metrics: Metrics | None
+    metrics: dict[str, float | None] | None = Field(description="against the reference, by name; null where undefined")
 
 
 class Result(BaseModel):

@@ -10,10 +10,9 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation.bench import run as bench
-from psmnet.evaluation.bench.plan import ASKED_NAME
 from psmnet.evaluation.bench.recipe import MethodEntry, Recipe
 from psmnet.evaluation.bench.run import BenchPlaces, run_benchmark, steps_done
-from psmnet.evaluation.results_schema import masks_folder
+from psmnet.evaluation.results_schema import PLAN_NAME, masks_folder
 from psmnet.io import write_volume
 from psmnet.system.files import sha256_of
 from psmnet.training.run import RunSpec, run_training
@@ -234,7 +233,7 @@ def test_a_damaged_result_is_made_again(places):
 def test_what_is_asked_for_is_listed(places):
     run(recipe_of("registration"), places)
     list(run_benchmark(recipe_of("registration", protocols=("blind",)), places))
-    listed = json.loads((places.out / ASKED_NAME).read_text())["results"]
+    listed = json.loads((places.out / PLAN_NAME).read_text())["results"]
     assert listed == ["phantom/s1/blind/registration/fold0.json", "phantom/s1/ep1/registration/fold0.json"]
 
 

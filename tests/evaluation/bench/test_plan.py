@@ -1,6 +1,7 @@
 import pytest
 
-from psmnet.evaluation.bench.plan import ASKED_NAME, add_asked, results_done, unfinished
+from psmnet.evaluation.bench.plan import add_asked, results_done, unfinished
+from psmnet.evaluation.results_schema import PLAN_NAME
 
 
 def test_what_is_there_is_counted(tmp_path):
@@ -26,5 +27,5 @@ def test_a_finished_folder_is_not_remarked(tmp_path):
 )
 def test_where_nothing_was_asked_nothing_is_missing(tmp_path, content):
     if content is not None:
-        (tmp_path / ASKED_NAME).write_text(content)
+        (tmp_path / PLAN_NAME).write_text(content)
     assert unfinished([tmp_path, tmp_path / "absent"]) == []

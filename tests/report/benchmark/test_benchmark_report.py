@@ -372,7 +372,7 @@ def test_what_is_there_is_not_replaced(tmp_path):
     written(out, *example())
     before = (out / "records.csv").read_text()
     (out / "report.html").unlink()
-    with pytest.raises(InputError, match=r"table\.md already exists; add --overwrite"):
+    with pytest.raises(InputError, match=r"table\.md already exists; allow it to be overwritten"):
         write_benchmark(example(), out)
     assert not (out / "report.html").exists()
     written(out, *example(variant="grid=0"), overwrite=True)

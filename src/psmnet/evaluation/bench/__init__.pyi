@@ -19,7 +19,6 @@ from .paired import (
     compare_paired,
 )
 from .plan import (
-    ASKED_NAME,
     results_done,
     unfinished,
 )
@@ -34,7 +33,6 @@ from .run import (
 )
 
 __all__ = [
-    "ASKED_NAME",
     "DRAWS",
     "FEWEST_SCANS",
     "WHOLE_SUPPORT",

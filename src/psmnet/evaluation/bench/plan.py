@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from psmnet.errors import InputError
+from psmnet.evaluation import PLAN_NAME
 from psmnet.system import read_json, write_json
 
-ASKED_NAME = "bench.json"
 SCHEMA = "psmnet-bench-1"
 
 
@@ -17,7 +17,7 @@ def add_asked(out: Path, results: Iterable[Path]) -> None:
         InputError: it can't be written.
     """
     names = {path.relative_to(out).as_posix() for path in results}
-    write_json(out / ASKED_NAME, {"schema": SCHEMA, "results": sorted(names | set(_asked(out)))})
+    write_json(out / PLAN_NAME, {"schema": SCHEMA, "results": sorted(names | set(_asked(out)))})
 
 
 def unfinished(folders: Sequence[Path]) -> list[str]:
@@ -39,7 +39,7 @@ def results_done(folder: Path) -> tuple[int, int]:
 def _asked(folder: Path) -> list[str]:
     """The list of a folder; nothing where there is none, or none that can be read."""
     try:
-        content = read_json(folder / ASKED_NAME)
+        content = read_json(folder / PLAN_NAME)
     except InputError:
         return []
     names = content.get("results") if isinstance(content, dict) and content.get("schema") == SCHEMA else None

@@ -11,7 +11,6 @@ from psmnet.report import PageTable, escape, paragraph, picture_block, table_blo
 from psmnet.report.benchmark import charts
 from psmnet.report.benchmark.pictures import WHERE, ShownScan, organ_colours
 from psmnet.report.benchmark.words import (
-    METRICS,
     Section,
     figure,
     gaps,
@@ -19,6 +18,7 @@ from psmnet.report.benchmark.words import (
     metric_table,
     pair_sentences,
     pair_table,
+    reported,
     sentences,
     title,
     title_without_shots,
@@ -46,10 +46,6 @@ section caption { padding-top: .7rem; }
 .panels figcaption { font-size: .875rem; font-weight: 500; }
 """
 )
-SURFACE = (
-    "Where nothing was predicted there is no distance: such scores are left out of HD95 and ASSD, and counted. Means "
-    "flatter a method that leaves scores out. (n): scans with a value, where they are fewer."
-)
 MACHINE = ("system", "processor", "cores", "threads", "device", "gpu", "accelerator")  # and never a host or a user
 
 
@@ -71,11 +67,19 @@ def section_html(section: Section, scans: Sequence[ShownScan] | str) -> list[str
         body += [_figures(pair_table(section)), *_scatter_plots(section)]
     for lottery in lotteries(table):
         body += _lottery(lottery, section)
-    body += ["<h3>Surface metrics</h3>"]
-    body.append(paragraph(SURFACE))
-    body += [_figures(metric_table(table, metric)) for metric in METRICS if metric != "dice"]
+    body += ["<h3>Other metrics</h3>", paragraph(_undefined())]
+    body += [_figures(metric_table(table, metric)) for metric in reported() if metric != "dice"]
     body += ["<h3>Best, median and worst scan</h3>", *_pictures(section, scans), "</section>"]
     return body
+
+
+def _undefined() -> str:
+    """What happens to scores without a value."""
+    titles = [metric.title for metric in reported().values() if metric.empty_prediction is None]
+    return (
+        f"Where nothing was predicted there is no {' or '.join(titles)}: such scores are left out, and counted. "
+        "Means flatter a method that leaves scores out. (n): scans with a value, where they are fewer."
+    )
 
 
 def _figures(table: PageTable) -> str:
@@ -151,7 +155,7 @@ def _lottery(lottery: Lottery, section: Section) -> list[str]:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else figure(value, "dice")
+    return figure(value, "dice")
 
 
 def _pictures(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
@@ -196,7 +200,7 @@ def _shots(group: Sequence[Section]) -> PageTable:
         for section in group:
             row = next((row for row in section.table.rows if row.name == name), None)
             mean = row.mean("dice") if row else None
-            cells.append("-" if row is None or mean is None else figure(mean, "dice") + "†" * bool(row.missing))
+            cells.append(figure(mean, "dice") + "†" * bool(row and row.missing and mean is not None))
         rows.append(cells)
     return PageTable(
         f"{title_without_shots(group[0].table)}: mean Dice of organs by number of labelled scans", columns, rows

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-from psmnet.evaluation import METRICS as ALL_METRICS
-from psmnet.evaluation import ResultsFile
+from psmnet.evaluation import METRICS, ResultsFile
 from psmnet.evaluation.bench import Row, cell_of, common_scans
 from psmnet.report import PageTable, Value, csv_text, printable
 from psmnet.report.benchmark.words import (
-    METRICS,
     Section,
     gaps,
     metric_table,
     pair_sentences,
     pair_table,
+    reported,
     sentences,
     title,
 )
@@ -43,7 +42,7 @@ def markdown(sections: Sequence[Section], remarks: Sequence[str] = ()) -> str:
         if section.pairs:
             lines += _markdown_table(pair_table(section))
             lines += [_md(" ".join(pair_sentences(section))), ""]
-        for metric in METRICS:
+        for metric in reported():
             if metric != "dice":
                 lines += _markdown_table(metric_table(section.table, metric))
     return "\n".join(lines)
@@ -98,7 +97,7 @@ def table_csv(sections: Sequence[Section]) -> str:
         [
             *("table", "dataset", "protocol", "setting", "group", "setting2", "folds", "fold_numbers", "shots"),
             *("postprocess", "legacy", "trained_on", "pseudolabels", "steps", "method", "complete", "missing", "organ"),
-            *(f"{metric}_{what}" for metric in METRICS for what in ("mean", "std", "n")),
+            *(f"{metric}_{what}" for metric in reported() for what in ("mean", "std", "n")),
         ]
     ]
     for section in sections:
@@ -114,13 +113,13 @@ def table_csv(sections: Sequence[Section]) -> str:
                 *(row.name, not row.missing, row.missing),
             ]
             rows += [[*own, organ, *_figures(row, organ)] for organ in section.table.organs]
-            rows.append([*own, "mean of organs", *(v for m in METRICS for v in (row.mean(m), None, None))])
+            rows.append([*own, "mean of organs", *(v for m in reported() for v in (row.mean(m), None, None))])
     return csv_text(rows)
 
 
 def _figures(row: Row, organ: str) -> list[Value]:
     figures: list[Value] = []
-    for metric in METRICS:
+    for metric in reported():
         summary = row.summaries(metric).get(organ)
         figures += [summary.mean, summary.std, summary.n] if summary else [None, None, 0]
     return figures
@@ -148,7 +147,7 @@ def records_csv(files: Sequence[ResultsFile]) -> str:
         [
             *("file", "method", "variant", "dataset", "protocol", "setting", "group", "setting2", "folds", "fold"),
             *("shots", "postprocess", "legacy", "trained_on", "pseudolabels", "steps", "seed", "supports", "case"),
-            *("organ", "slices", *ALL_METRICS, "false_positive_ml", "empty_prediction"),
+            *("organ", "slices", *METRICS, "false_positive_ml", "empty_prediction"),
         ]
     ]
     for file in files:
@@ -160,7 +159,7 @@ def records_csv(files: Sequence[ResultsFile]) -> str:
             *(file.seed, " ".join(file.supports)),
         ]
         for record in file.records:
-            values = [record.values[metric] for metric in ALL_METRICS]
+            values = [record.values[metric] for metric in METRICS]
             own: list[Value] = [record.case, record.label, record.slices]
             rows.append([*shared, *own, *values, record.false_positive_ml, record.empty_prediction])
     return csv_text(rows)

@@ -4,11 +4,10 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from psmnet.evaluation import Training
+from psmnet.evaluation import METRICS, Metric, Training
 from psmnet.evaluation.bench import DRAWS, FEWEST_SCANS, Paired, Row, Summary, Table, common_scans, compare_paired
 from psmnet.report import PageTable
 
-METRICS = {"dice": "Dice", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "nsd_2mm": "NSD (2 mm)"}
 DAGGER, MINUS = "†", "\N{MINUS SIGN}"
 USUAL_FOLDS, USUAL_SETTING2 = "ouyang", "any"
 
@@ -41,6 +40,11 @@ def compare(number: int, table: Table, against: Row, folds: Collection[int] | No
             first, second = [a for a, _ in both.values()], [b for _, b in both.values()]
             pairs[row.name] = compare_paired(first, second) if both else None
     return Section(number, table, against, folds, pairs)
+
+
+def reported() -> dict[str, Metric]:
+    """The metrics that have a table of their own, Dice first."""
+    return {name: metric for name, metric in METRICS.items() if metric.in_report}
 
 
 def title(table: Table) -> str:
@@ -118,21 +122,21 @@ def metric_table(table: Table, metric: str) -> PageTable:
     columns = ["method", *(organ.replace("_", " ") for organ in table.organs), "mean of organs"]
     if metric == "dice":
         columns += ["scans", "absent", "empty"]
-    elif metric.endswith("_mm"):
+    elif METRICS[metric].empty_prediction is None:
         columns.append("left out")
     figures = [row.summaries(metric) for row in table.rows]
     rows = []
     for row, found in zip(table.rows, figures, strict=True):
         cells = [label(row), *(_cell(found.get(organ), metric, row.scans()) for organ in table.organs)]
         mean = row.mean(metric)
-        cells.append("-" if mean is None else figure(mean, metric) + DAGGER * bool(row.missing))
+        cells.append(figure(mean, metric) + DAGGER * bool(row.missing and mean is not None))
         if metric == "dice":
             cells += [str(row.scans()), str(row.absent()), str(row.empty())]
-        elif metric.endswith("_mm"):
+        elif METRICS[metric].empty_prediction is None:
             cells.append(str(row.without(metric)))
         rows.append(cells)
     return PageTable(
-        f"{METRICS[metric]}: mean ± standard deviation over query scans", columns, rows, _best(table, metric)
+        f"{METRICS[metric].heading}: mean ± standard deviation over query scans", columns, rows, _best(table, metric)
     )
 
 
@@ -183,9 +187,9 @@ def label(row: Row) -> str:
     return f"{row.name} {DAGGER}" if row.missing else row.name
 
 
-def figure(value: float, metric: str) -> str:
-    """A figure with the digits that its metric deserves."""
-    return f"{value:.1f}" if metric.endswith("_mm") else f"{value:.3f}"
+def figure(value: float | None, metric: str) -> str:
+    """A figure with its metric's decimals; a dash for None."""
+    return METRICS[metric].text(value)
 
 
 def _signed(value: float) -> str:
@@ -197,8 +201,7 @@ def _cell(summary: Summary | None, metric: str, scans: int) -> str:
     if summary is None:
         return "-"
     fewer = f" ({summary.n})" if summary.n != scans else ""
-    std = "-" if summary.std is None else figure(summary.std, metric)
-    return f"{figure(summary.mean, metric)} ± {std}{fewer}"
+    return f"{figure(summary.mean, metric)} ± {figure(summary.std, metric)}{fewer}"
 
 
 def _best(table: Table, metric: str) -> set[tuple[int, int]]:
@@ -216,7 +219,7 @@ def _best(table: Table, metric: str) -> set[tuple[int, int]]:
                 shown[place, column + 1] = figure(found[organ].mean, metric)
         if all(even) and mean is not None:
             shown[place, len(table.organs) + 1] = figure(mean, metric)
-    pick = min if metric.endswith("_mm") else max
+    pick = max if METRICS[metric].higher_is_better else min
     best: set[tuple[int, int]] = set()
     for column in range(1, len(table.organs) + 2) if len(whole) > 1 else ():
         texts = {at: float(text) for at, text in shown.items() if at[1] == column}

@@ -69,6 +69,7 @@ const remove = (path) => request(path, { method: "DELETE" });
 const bytes = async (path) => (await request(path)).arrayBuffer();
 
 export const health = () => json("/health");
+export const metrics = () => json("/metrics");
 
 export const scans = () => json("/scans");
 export const scan = (id) => json(`/scans/${id}`);

@@ -10,7 +10,7 @@ import { acceptDrops } from "./intake.js";
 import { dropJob, putJob, refreshJobs, startJobs } from "./jobs.js";
 import { startMatches } from "./matches.js";
 import { attempt, complain } from "./notices.js";
-import { startOrgans } from "./organs.js";
+import { refreshMetrics, startOrgans } from "./organs.js";
 import { refreshScans, startScans } from "./scans.js";
 import { startSetup } from "./setup.js";
 import { startShortcuts } from "./shortcuts.js";
@@ -39,6 +39,7 @@ async function start() {
 }
 
 async function opened() {
+  await refreshMetrics();
   await refreshScans();
   await refreshJobs();
   showConnection(true);

@@ -1,19 +1,13 @@
 /** The organs in view: their colours, what was found of them, and whether they are drawn. */
 
+import * as api from "./api.js";
 import { $, make, refill, swatch } from "./dom.js";
 import { millilitres, percent, words } from "./format.js";
 import { organsOf, set, shownJob, state, supportsInView, toggled, watch } from "./state.js";
 import { goToOrgan } from "./viewers.js";
 
-const METRICS = {
-  dice: ["Dice", (x) => x.toFixed(3)],
-  nsd_2mm: ["NSD 2 mm", (x) => x.toFixed(3)],
-  hd95_mm: ["HD95, mm", (x) => x.toFixed(1)],
-  assd_mm: ["ASSD, mm", (x) => x.toFixed(1)],
-  precision: ["Precision", (x) => x.toFixed(3)],
-  recall: ["Recall", (x) => x.toFixed(3)],
-  iou: ["IoU", (x) => x.toFixed(3)],
-};
+/** @type {{name: string, heading: string, meaning: string, digits: number}[]} in the order of their columns */
+let known = [];
 
 export function startOrgans() {
   watch(["scans", "jobs", "supports", "shownJob", "hidden"], render);
@@ -21,11 +15,18 @@ export function startOrgans() {
   render();
 }
 
+/** Learn from the server what results are measured by. */
+export async function refreshMetrics() {
+  known = await api.metrics();
+  refill($("#metric-terms"), known, () =>
+    known.flatMap(({ heading, meaning }) => [make("dt", {}, heading), make("dd", {}, meaning)]));
+  render();
+}
+
 function render() {
   const result = shownJob()?.result;
   const organs = result?.organs ?? organsOf(supportsInView());
-  const isMeasured = (key) => organs.some((organ) => typeof organ.metrics?.[key] === "number");
-  const metrics = Object.keys(METRICS).filter(isMeasured);
+  const metrics = known.filter(({ name }) => organs.some((organ) => typeof organ.metrics?.[name] === "number"));
   $("#organs-card").hidden = !organs.length;
   $("#organs-title").textContent = result ? "Organs of the result" : "Organs";
   $("#all-organs").hidden = !state.hidden.size;
@@ -38,7 +39,7 @@ function render() {
 }
 
 function headOf(result, metrics) {
-  const numbers = result ? ["Volume, ml", "Confidence", ...metrics.map((key) => METRICS[key][0])] : [];
+  const numbers = result ? ["Volume, ml", "Confidence", ...metrics.map(({ heading }) => heading)] : [];
   return make(
     "tr",
     {},
@@ -65,7 +66,7 @@ function rowOf(organ, result, metrics) {
     onclick: () => goToOrgan(organ.value),
   }, swatch(organ.colour), name);
   const flags = (organ.flags ?? []).map((flag) => make("span", { className: "flag" }, flag));
-  const cells = result ? [volumeOf(organ), confidenceOf(organ), ...metrics.map((key) => metricOf(organ, key))] : [];
+  const cells = result ? [volumeOf(organ), confidenceOf(organ), ...metrics.map((metric) => metricOf(organ, metric))] : [];
   return make(
     "tr",
     { "data-organ": organ.value },
@@ -83,7 +84,7 @@ function confidenceOf({ confidence }) {
   return make("span", { className: "confidence" }, bar, percent(confidence));
 }
 
-function metricOf({ metrics }, key) {
-  const value = metrics?.[key];
-  return typeof value === "number" ? METRICS[key][1](value) : "–";
+function metricOf({ metrics }, { name, digits }) {
+  const value = metrics?.[name];
+  return typeof value === "number" ? value.toFixed(digits) : "–";
 }
