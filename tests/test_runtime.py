@@ -42,5 +42,5 @@ def test_another_c_library_is_left_alone(monkeypatch):
 
 
 def test_a_device_that_is_not_there():
-    with pytest.raises(ConfigError, match="'cuda:99' is not to be had here; give cpu, or auto"):
+    with pytest.raises(ConfigError, match="'cuda:99' is not available on this machine; give cpu or auto"):
         pick_device("cuda:99")

@@ -267,7 +267,7 @@ FAULTS: dict[str, str] = {
     "label-holes": "labels resampled class by class and rounded, which leaves holes between organs",
     "extra-slice": "resampled to int(n + 1) slices, rows and columns from the first voxel on",
 }
-"""Faults of the field's shared pre-processing, by the names that --legacy takes."""
+"""Known bugs of published preprocessing that can be reproduced, by name."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """What psmnet raises when an input or a setting can't be used: what is wrong, with the value, and what to do."""
 
+from collections.abc import Mapping
+
 
 class PsmnetError(Exception):
     """Base of every error that a user can fix; the command line prints it as one line and exits with 2.
@@ -19,7 +21,7 @@ class PsmnetError(Exception):
         self.values = values
         super().__init__(f"{self.what}; {self.remedy}")
 
-    def worded(self, remedies: dict[str, str]) -> str:
+    def worded(self, remedies: Mapping[str, str]) -> str:
         """The error as one line, with the remedy that stands under its code, if one does."""
         remedy = remedies.get(self.code or "")
         return f"{self.what}; {remedy.format(**self.values) if remedy else self.remedy}"

@@ -35,7 +35,7 @@ def pick_device(name: str = "auto") -> "torch.device":
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} is not to be had here", "give cpu, or auto") from error
+        raise ConfigError(f"device {name!r} is not available on this machine", "give cpu or auto") from error
     return device
 
 

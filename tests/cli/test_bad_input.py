@@ -310,7 +310,8 @@ def test_masks_are_not_replaced(desk):
     assert desk.cli(*desk.arguments()).code == 0
     before = (desk.out / "report.json").read_bytes()
     line = desk.refusal(*desk.arguments("--labels", "1"))
-    assert f"{desk.out / 'query_seg.nii.gz'} already exists, of another scan or other settings; add --over" in line
+    mask = desk.out / "query_seg.nii.gz"
+    assert f"{mask} already exists, from another scan or other settings; choose another --out folder" in line
     assert (desk.out / "report.json").read_bytes() == before
     assert not leftovers(desk.out)
     assert desk.cli(*desk.arguments("--labels", "1", "--overwrite")).code == 0
@@ -318,7 +319,7 @@ def test_masks_are_not_replaced(desk):
 
 def test_a_device_that_is_not_here(desk):
     line = desk.refusal(*desk.arguments("--device", "abacus"))
-    assert line == "device 'abacus' is not to be had here; give cpu, or auto"
+    assert line == "device 'abacus' is not available on this machine; give cpu or auto"
 
 
 # ---- options ---------------------------------------------------------------------------------------------------
@@ -387,7 +388,7 @@ def evaluation(phantoms: Path, tmp_path: Path, weights: Path, **options: object)
         ({"shots": 9}, "9 support cases of fold 0 (ouyang); give 1 to 4"),
         ({"shots": 0}, "'--shots': 0 is not in the range"),
         ({"setting": 3}, "no Setting 3; give 1 or 2"),
-        ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),
+        ({"setting": 2}, "Setting 2 needs a group; give --group upper or lower"),
         ({"dataset": "cmr", "setting": 2}, "has no Setting 2"),
         ({"support_case": "77"}, "no case '77'; give one of 1, 2, 3"),
         ({"support_case": "1"}, "support 1 is in fold 0"),
@@ -407,7 +408,7 @@ def test_leakage(cli, phantoms, tmp_path):
     cases = {case.id: case.checksum() for case in find_cases(phantoms)[1:3]}
     weights = save_tiny_weights(tmp_path / "w.safetensors", TrainingRecord("phantom", cases))
     line = only_line(cli(*evaluation(phantoms, tmp_path, weights)))  # fold 0: query 1, support 2
-    assert line == "the weights were trained on case 2; use weights of this fold, or --allow-seen"
+    assert line.startswith("the weights were trained on case 2; use weights of this fold, or add --allow-seen (")
     assert not (tmp_path / "r.json").exists()
     assert cli(*evaluation(phantoms, tmp_path, weights), "--allow-seen").code == 0
     assert '"seen_in_training": [\n      "2"' in (tmp_path / "r.json").read_text(encoding="utf-8")
@@ -513,4 +514,4 @@ def test_names_of_any_script_do_not_crash_a_pipe(desk, encoding):
 
 def test_weights_of_a_method_that_is_not_trained(desk):
     said = desk.refusal(*desk.arguments("--method", "registration"))
-    assert said.startswith(f"weights {desk.weights} with registration, which is not trained; leave --weights out")
+    assert said.startswith(f"weights {desk.weights} with registration, which is not trained; leave out --weights")

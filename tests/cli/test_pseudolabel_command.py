@@ -106,7 +106,7 @@ def test_the_fields_fault_is_made_where_it_is_asked_for(cli, data, text):
         (("--legacy", "class-slices"), "--legacy class-slices: it is not made here; give superpixel-ids"),
         (("--legacy", "typo,superpixel-ids,other"), "--legacy other, typo: it is not made here"),
         (("--legacy", ""), "it is not made here"),
-        (("--legacy", "all", "--kind", "supervoxels"), "--legacy superpixel-ids with supervoxels; it is a fault of"),
+        (("--legacy", "all", "--kind", "supervoxels"), "the legacy bug superpixel-ids with supervoxels; leave it out"),
         (("--kind", "voxels"), "'voxels' is not one of 'superpixels', 'supervoxels'"),
         (("--jobs", "0"), "0 is not in the range"),
         (("--out", "image_1.nii.gz"), "image_1.nii.gz is a file; give a folder"),
@@ -223,7 +223,7 @@ def test_an_institution_is_held_out(cli, six, tmp_path):
     assert (found["folds"], found["institution"], found["legacy"]) == ("li", "UCL", ["extra-slice"])
     assert list(found["summary"]["by_label"]) == ["bladder", "central_gland"]  # 1 and 5
     line = only_line(cli(*evaluate(six, run, tmp_path / "b.json", "--folds", "li", "--fold", 0, dataset="pelvic")))
-    assert "institution None; give --institution, one of Bergen, Rutgers, UCL" in line
+    assert "folds li need an institution; give --institution, one of Bergen, Rutgers, UCL" in line
     other = ("--folds", "li", "--institution", "Bergen", "--fold", 0)
     assert "trained on case 5, 3" in only_line(cli(*evaluate(six, run, tmp_path / "b.json", *other, dataset="pelvic")))
 
@@ -232,8 +232,11 @@ def test_an_institution_is_held_out(cli, six, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--legacy", "typo"), "--legacy typo: it is not made here; give all, or any of superpixel-ids, class-slices"),
-        (("--legacy", "superpixel-ids", "--kind", "supervoxels"), "--legacy superpixel-ids with supervoxels"),
+        (
+            ("--legacy", "typo"),
+            "no legacy bug 'typo'; give --legacy all, or any of superpixel-ids, class-slices",
+        ),
+        (("--legacy", "superpixel-ids", "--kind", "supervoxels"), "the legacy bug superpixel-ids with supervoxels"),
         (("--kind", "voxels"), "'voxels' is not one of"),
         (("--setting2", "some"), "no rule 'some' for Setting 2; give any or all"),
         (("--folds", "mine"), "no folds 'mine'; give one of ouyang, adnet, qnet, li"),

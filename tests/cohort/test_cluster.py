@@ -127,7 +127,7 @@ def test_addresses_that_are_safe(address):
 
 @pytest.mark.parametrize("address", ["tcp://far.example:8786", "tcp://10.0.0.2:8786", "tcp://localhost.example:1"])
 def test_another_machine_in_clear_must_be_said_aloud(address):
-    with pytest.raises(ConfigError, match=r"is another machine, in clear; give tls://.*--insecure"):
+    with pytest.raises(ConfigError, match=r"not encrypted; give a tls:// address .*insecure=True"):
         require_safe(address, insecure=False)
     require_safe(address, insecure=True)
 
@@ -140,5 +140,5 @@ def test_addresses_that_are_none(address):
 
 def test_without_the_extra(monkeypatch, phantoms, tiny_weights, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"--cluster needs distributed.*pip install 'psmnet\[cluster\]'"):
+    with pytest.raises(InputError, match=r"a cluster needs the package distributed.*pip install 'psmnet\[cluster\]'"):
         list(on_cluster(job_of(phantoms, tiny_weights, tmp_path / "out"), [], "tcp://127.0.0.1:9", 300))

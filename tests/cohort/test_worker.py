@@ -85,12 +85,12 @@ def test_what_else_may_be_saved(job, query):
         assert np.allclose(probability.affine, mask.affine, atol=1e-4)
         assert (probability.array_zyx[mask.array_zyx == value] >= 0.5).all()
         assert 0 <= probability.array_zyx.min() <= probability.array_zyx.max() <= 1
-    with pytest.raises(ConfigError, match="--save with registration, which has no probabilities"):
+    with pytest.raises(ConfigError, match="registration has no probabilities to save; leave save out"):
         replace(rich, method="registration", weights=None).load()
 
 
 def test_registration_has_no_precision(job):
-    with pytest.raises(ConfigError, match="--precision with registration, which has no network"):
+    with pytest.raises(ConfigError, match="registration has no network to set a precision for"):
         replace(job, method="registration", weights=None, precision="bfloat16").load()
 
 
@@ -173,7 +173,7 @@ def test_a_mask_of_something_else_is_not_replaced_unasked(job, query, phantoms, 
         job = replace(job, labels=(1,), key="other")
     else:
         asked = Query(phantoms / "image_3.nii.gz", "two")
-    with pytest.raises(InputError, match=r"two_seg\.nii\.gz already exists, of another scan or other settings; add"):
+    with pytest.raises(InputError, match=r"two_seg\.nii\.gz already exists, from another scan or other settings"):
         Worker(job)(asked)
     assert contents(job.out)["two_seg.nii.gz"] == mine
     assert not Worker(replace(job, overwrite=True))(asked).kept

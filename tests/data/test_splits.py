@@ -125,11 +125,11 @@ def test_setting_1_drops_nothing():
 @pytest.mark.parametrize(
     ("name", "setting", "group", "message"),
     [
-        ("cmr", 2, None, "has no Setting 2; give --setting 1"),
+        ("cmr", 2, None, "has no Setting 2; use Setting 1"),
         ("cmr", 2, "upper", "has no Setting 2"),
-        ("chaos-t2", 2, None, "group None in Setting 2; give --group upper or lower"),
+        ("chaos-t2", 2, None, "Setting 2 needs a group; give upper or lower"),
         ("chaos-t2", 2, "middle", "group 'middle' in Setting 2"),
-        ("chaos-t2", 1, "upper", "group 'upper' with Setting 1"),
+        ("chaos-t2", 1, "upper", "group 'upper' in Setting 1"),
         ("chaos-t2", 3, None, "no Setting 3; give 1 or 2"),
         ("chaos-t2", 0, None, "no Setting 0"),
     ],
@@ -223,12 +223,12 @@ def test_novel_classes_are_two_of_eight(fold):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"institution": "Rome"}, "institution 'Rome'; give --institution, one of Bergen, UCL"),
-        ({"institution": None}, "institution None"),
+        ({"institution": "Rome"}, "no institution 'Rome'; give one of Bergen, UCL"),
+        ({"institution": None}, "folds li need an institution"),
         ({"institution": "UCL", "institutions": {}}, "nothing says which institution"),
         ({"institution": "UCL", "shots": 3}, "3 support cases of 3 at UCL; give 1 to 2"),
         ({"institution": "UCL", "fold": 4}, "no fold 4 of Li's; give 0 to 3"),
-        ({"institution": "UCL", "folds": "ouyang"}, "institution 'UCL' with folds ouyang; give --folds li"),
+        ({"institution": "UCL", "folds": "ouyang"}, "institution 'UCL' with folds ouyang; use folds li"),
     ],
 )
 def test_institutions_that_do_not_work(options, message):

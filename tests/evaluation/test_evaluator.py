@@ -370,8 +370,8 @@ def test_another_support_stays_possible_in_their_folds(cases):
     [
         ({"folds": "mine"}, "no folds 'mine'; give one of ouyang, adnet, qnet, li"),
         ({"folds": "adnet", "shots": 2}, r"2 support cases of fold 4 \(adnet\); give 1 to 1"),
-        ({"folds": "qnet", "fold": 0}, "fold 0 of 7 cases is too small for folds qnet; give other --folds"),
-        ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; give --folds li"),
+        ({"folds": "qnet", "fold": 0}, "fold 0 of 7 cases is too small for folds qnet; use other folds"),
+        ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; use folds li"),
         ({"folds": "li", "institution": "UCL"}, "nothing says which institution"),
     ],
 )
@@ -472,7 +472,7 @@ def test_a_damaged_dataset_json_is_refused(cases, tmp_path):
 @pytest.mark.parametrize("case_id", ["6", "1"])  # a query and the support
 def test_weights_that_saw_a_case_by_its_id_are_refused(cases, case_id):
     trained_on = TrainingRecord("folder", {case_id: "another file", "2": "x"})
-    with pytest.raises(LeakageError, match=f"trained on case {case_id}; .*--allow-seen"):
+    with pytest.raises(LeakageError, match=f"trained on case {case_id}; .*allow_seen"):
         run(cases, trained_on=trained_on)
 
 
@@ -512,7 +512,7 @@ def test_folds_of_another_scheme_are_judged_by_the_cases_alone(cases, tmp_path):
     """Weights of Ouyang's fold 4 saw 2, 3 and 4: ADNet's fold 4 draws on the same window, its fold 3 doesn't."""
     trained_on = TrainingRecord("folder", {"2": "x", "3": "y", "4": "z"}, fold=4)
     assert run(cases, trained_on=trained_on, folds="adnet")["provenance"]["seen_in_training"] == []
-    with pytest.raises(LeakageError, match="trained on case 4; use weights of this fold, or --allow-seen"):
+    with pytest.raises(LeakageError, match="trained on case 4; use weights of this fold, or allow_seen"):
         run(cases, trained_on=trained_on, folds="adnet", fold=3)
     institutions = {case.id: {"institution": "UCL" if case.id in "45" else "Bergen"} for case in cases}
     DatasetFile("pelvic", "0", cases=institutions).write(tmp_path)
@@ -527,8 +527,8 @@ def test_folds_of_another_scheme_are_judged_by_the_cases_alone(cases, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "group", "message"),
     [
-        (1, None, "trained in Setting 1, where .* visible; train with --setting 2 --group upper, or add --allow-seen"),
-        (2, "lower", "trained for group lower, not upper; train with --group upper, or add --allow-seen"),
+        (1, None, "trained in Setting 1, where .* visible; train in Setting 2 for group upper, or allow_seen"),
+        (2, "lower", "trained for group lower, not upper; train for group upper, or allow_seen"),
         (2, "upper", None),
         (None, None, None),  # synthetic images show no test class
     ],

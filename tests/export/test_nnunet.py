@@ -173,10 +173,10 @@ def test_a_folder_without_dataset_json_needs_the_data_sets_name(tmp_path):
     data, out = prepared(tmp_path / "data"), tmp_path / "out"
     # Another program's says nothing of ours.
     (data / DATASET_NAME).write_text(json.dumps({"labels": {"background": 0, "heart": 1}}))
-    with pytest.raises(ConfigError, match=r"has no dataset\.json of psmnet; add --dataset NAME"):
+    with pytest.raises(ConfigError, match=r"has no dataset\.json of psmnet; name the data set"):
         export_nnunet(data, out, jobs=1)
     (data / DATASET_NAME).unlink()
-    with pytest.raises(ConfigError, match=r"has no dataset\.json of psmnet; add --dataset NAME"):
+    with pytest.raises(ConfigError, match=r"has no dataset\.json of psmnet; name the data set"):
         export_nnunet(data, out, jobs=1)
     assert not out.exists()
     assert export_nnunet(data, out, "cmr", jobs=1) == {}

@@ -155,7 +155,7 @@ def test_folders_of_any_name(tmp_path, folder):
         ("*.mha", r"nothing matches .*\*\.mha; check the pattern"),
         ("empty", "no scan in .*empty; give .nii.gz, .nrrd"),
         ("masks", r"no scan in .*masks \(a_seg.nii.gz: a segmentation\); give .nii.gz, .nrrd"),
-        ("out", r"no scan in .*out \(b.nii.gz: it lies in the output folder\); choose an --out elsewhere"),
+        ("out", r"no scan in .*out \(b.nii.gz: it lies in the output folder\); choose an output folder elsewhere"),
     ],
 )
 def test_nothing_to_segment(tmp_path, pattern, message):

@@ -88,7 +88,7 @@ def test_a_label_map_with_as_many_values_as_an_image(tmp_path, values, refused):
     write_volume(image.with_array(many.astype(np.uint16)), tmp_path / "labels.nii.gz")
     arguments = tmp_path / "image.nii.gz", tmp_path / "labels.nii.gz"
     if refused:
-        with pytest.raises(InputError, match=r"labels\.nii\.gz has 257 values, as an image has; give --support"):
+        with pytest.raises(InputError, match=r"has 257 values: it looks like an image, not a label map; give the"):
             read_supports([arguments])
     else:
         read_supports([arguments])
@@ -99,7 +99,7 @@ def test_one_file_as_image_and_label_map(tmp_path):
     write_volume(labels, tmp_path / "scan.nii.gz")
     (tmp_path / "link.nii.gz").symlink_to(tmp_path / "scan.nii.gz")
     for name in ("scan.nii.gz", "link.nii.gz"):
-        with pytest.raises(InputError, match="is given as image and as label map; give --support IMAGE LABEL"):
+        with pytest.raises(InputError, match="is given as image and as label map; give two files"):
             read_supports([(tmp_path / "scan.nii.gz", tmp_path / name)])
 
 

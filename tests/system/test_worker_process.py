@@ -42,7 +42,7 @@ def setup(prefix: str = "did"):
 
 
 def bad_setup():
-    raise InputError("weights are missing", "give --weights")
+    raise InputError("weights are missing", "give weights")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_process_is_kept_from_piece_to_piece(worker):
 def test_one_that_hangs_is_ended_and_the_next_goes_on(worker):
     before = worker.run("a", 60).split()[2]
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"it took longer than 0\.2 s; allow more with --timeout"):
+    with pytest.raises(InputError, match=r"it took longer than 0\.2 s; allow more time"):
         worker.run("sleep:600", 0.2)
     assert time.monotonic() - began < 60
     assert worker.run("b", 60).split()[2] != before

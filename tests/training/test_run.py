@@ -481,7 +481,7 @@ def test_lis_folds_train_on_the_other_institutions(data: Path, tmp_path: Path, f
     assert (record.folds, record.institution, record.fold) == ("li", "UCL", fold)
     assert lines[0] == "reading 3 training cases: 2, 5, 6; kept out: 3, 4 (test), 1 (support)"
     wrong = dataclasses.replace(spec, institution="Rome")
-    with pytest.raises(ConfigError, match="institution 'Rome'; give --institution, one of Bergen, UCL"):
+    with pytest.raises(ConfigError, match="no institution 'Rome'; give one of Bergen, UCL"):
         run_training(wrong, tmp_path / "other", data=folder, device=CPU)
 
 
@@ -521,19 +521,19 @@ def test_other_schemes_of_folds_are_recorded_and_keep_their_window_out(data: Pat
         ({"dataset": "atlantis"}, "unknown data set 'atlantis'"),
         ({"fold": 5}, "no fold 5; give 0 to 4"),
         ({"support_cases": 5}, "5 support cases"),
-        ({"setting": 2}, "group None in Setting 2; give --group upper or lower"),
+        ({"setting": 2}, "Setting 2 needs a group; give upper or lower"),
         ({"setting": 2, "group": "middle"}, "group 'middle' in Setting 2"),
-        ({"group": "upper"}, "group 'upper' with Setting 1"),
+        ({"group": "upper"}, "group 'upper' in Setting 1"),
         ({"setting": 3}, "no Setting 3"),
         ({"setting2": "some"}, "no rule 'some' for Setting 2; give any or all"),
         ({"kind": "voxels"}, "no pseudo-labels 'voxels'; give one of superpixels, supervoxels"),
-        ({"legacy": ("typo",)}, "--legacy typo: it is not made here; give all, or any of superpixel-ids, class-slices"),
-        ({"legacy": ("superpixel-ids", "crop-origin")}, "--legacy crop-origin: it is not made here"),
-        ({"legacy": ("superpixel-ids",), "kind": "supervoxels"}, "--legacy superpixel-ids with supervoxels"),
+        ({"legacy": ("typo",)}, "training has no legacy bug 'typo'; give any of superpixel-ids, class-slices"),
+        ({"legacy": ("superpixel-ids", "crop-origin")}, "training has no legacy bug 'crop-origin'"),
+        ({"legacy": ("superpixel-ids",), "kind": "supervoxels"}, "the legacy bug superpixel-ids with supervoxels"),
         ({"folds": "mine"}, "no folds 'mine'; give one of ouyang, adnet, qnet, li"),
-        ({"folds": "qnet"}, "fold 0 of 6 cases is too small for folds qnet; give other --folds"),
+        ({"folds": "qnet"}, "fold 0 of 6 cases is too small for folds qnet; use other folds"),
         ({"folds": "adnet", "support_cases": 2}, r"2 support cases of fold 0 \(adnet\); give 1 to 1"),
-        ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; give --folds li"),
+        ({"institution": "UCL"}, "institution 'UCL' with folds ouyang; use folds li"),
         ({"folds": "li", "institution": "UCL"}, "nothing says which institution a case comes from"),
     ],
 )
@@ -564,7 +564,7 @@ def test_a_folder_of_pseudo_labels_that_is_not_there(data: Path, tmp_path: Path)
 def test_an_existing_run_is_not_overwritten_without_resume(tmp_path: Path):
     spec = RunSpec("synthetic", preset="tiny")
     content = run_training(spec, tmp_path / "run", device=CPU).read_bytes()
-    with pytest.raises(ConfigError, match="already holds a run; add --resume"):
+    with pytest.raises(ConfigError, match="already holds a run; resume it"):
         run_training(spec, tmp_path / "run", device=CPU)
     assert run_training(spec, tmp_path / "run", device=CPU, resume=True).read_bytes() == content
 
@@ -753,7 +753,7 @@ def test_a_fault_of_setting_2_is_refused_in_setting_1(data: Path, tmp_path: Path
 def test_the_stricter_rule_does_not_begin_with_weights_of_the_other(data: Path, tmp_path: Path):
     two = dataclasses.replace(SPEC, setting=2, group="upper", setting2="all")
     run_training(two, tmp_path / "all", data=data, device=CPU)
-    with pytest.raises(ConfigError, match="--setting2 all, where slices with one test class were visible"):
+    with pytest.raises(ConfigError, match="rule all of Setting 2, where slices with one test class were visible"):
         run_training(
             dataclasses.replace(two, setting2="any", init=str(tmp_path / "all")),
             tmp_path / "any",

@@ -189,7 +189,10 @@ def test_a_correction_that_does_not_fit(room, done, phantoms, more, told):
     ("shift", "told"),
     [
         (1.3, "the labels (size (64, 60, 12), "),  # between voxels: no crop
-        (30.0, "the labels has the size of the scan but lies elsewhere: voxels are up to 30 mm apart; mend its header"),
+        (
+            30.0,
+            "the labels has the size of the scan but lies elsewhere: voxels are up to 30 mm apart; is this the label",
+        ),
     ],
 )
 def test_labels_that_lie_elsewhere_are_told_from_their_scan(room, phantoms, tmp_path, shift, told):

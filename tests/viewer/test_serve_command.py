@@ -110,7 +110,7 @@ def test_files_are_the_users_alone(tmp_path, tiny_weights, phantoms):
     [
         (["--port", "PORT"], "can't listen on 127.0.0.1, port"),
         (["--host", "203.0.113.1", "--port", "0"], "can't listen on 203.0.113.1"),
-        (["--device", "cuda:77"], "is not to be had here"),
+        (["--device", "cuda:77"], "is not available on this machine"),
         (["--weights", "nowhere"], "nowhere"),
         (["--data", "FILE"], "is a file"),
         (["--data", "OTHER"], "holds something else"),

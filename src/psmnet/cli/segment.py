@@ -11,6 +11,7 @@ import rich_click as click
 
 from psmnet import runtime
 from psmnet.cli import console
+from psmnet.cli.hints import HINTS
 from psmnet.cli.options import DATA, device_option, method_option, overwrite_option, threads_option, weights_option
 from psmnet.cohort import (
     EXTRAS,
@@ -231,7 +232,7 @@ def _print(out: Path, job: Job, loaded: Loaded, cohort: Cohort) -> None:
             console.out.print(f"labels: {', '.join(f'{v} {organ.name}' for v, organ in loaded.called.items())}")
         console.out.print(f"table and pictures: {out / TABLE_NAME}, {out / SHEET_NAME}")
         console.out.print(f"look first at: {out / worst['overlay']} ({why})")
-    failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
+    failures = [failure(query, error, job.anonymise, HINTS) for query, error in cohort.failed]
     remedy = "mend or leave them out, then run again" + (": the others are kept" if cohort.entries else "")
     if len(failures) == 1:  # one line says it all
         count, one = len(cohort.entries) + 1, failures[0]

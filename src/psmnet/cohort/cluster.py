@@ -33,7 +33,7 @@ def require_safe(address: str, *, insecure: bool) -> None:
     """
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
-        raise ConfigError(f"--cluster {address}", "give it as tls://host:8786")
+        raise ConfigError(f"{address!r} is no address of a Dask scheduler", "give it as tls://host:8786")
     if parts.scheme == "tls" or insecure:
         return
     try:
@@ -42,8 +42,9 @@ def require_safe(address: str, *, insecure: bool) -> None:
         loopback = parts.hostname == "localhost"
     if not loopback:
         raise ConfigError(
-            f"--cluster {address} is another machine, in clear",
-            "give tls://, with certificates in Dask's configuration, or say --insecure",
+            f"{address} is another machine, and the connection to it is not encrypted",
+            "give a tls:// address (certificates go into Dask's configuration), or allow it with insecure=True",
+            code="cluster-insecure",
         )
 
 
@@ -75,7 +76,7 @@ def on_cluster(job: Job, queries: Sequence[Query], address: str, timeout_s: floa
 
 def _require_workers(client: Any, out: Path) -> None:
     if not client.scheduler_info(n_workers=-1)["workers"]:
-        raise InputError("the scheduler has no worker", "start some: dask worker ADDRESS --nthreads 1")
+        raise InputError("the scheduler has no worker", "start workers with one thread each: dask worker ADDRESS")
     seen = client.run(_about, str(out))
     versions = {version for version, _ in seen.values()}
     if versions != {package_version()}:
@@ -122,4 +123,6 @@ def _distributed() -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
-        raise InputError("--cluster needs distributed, which is missing", "pip install 'psmnet[cluster]'") from error
+        raise InputError(
+            "a cluster needs the package distributed, which is missing", "pip install 'psmnet[cluster]'"
+        ) from error

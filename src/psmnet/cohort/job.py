@@ -116,9 +116,13 @@ class Job:
         """
         method = load_method(self.method, self.weights)
         if self.save and isinstance(method, Registration):
-            raise ConfigError("--save with registration, which has no probabilities", "leave --save out")
+            raise ConfigError("registration has no probabilities to save", "leave save out", code="registration-save")
         if self.precision != "float32" and isinstance(method, Registration):
-            raise ConfigError("--precision with registration, which has no network", "leave --precision out")
+            raise ConfigError(
+                "registration has no network to set a precision for",
+                "leave precision out",
+                code="registration-precision",
+            )
         notes: list[str] = []
         supports = read_supports(
             self.supports, names=self.names, series=self.series, trust_grid=self.trust_grid, notes=notes

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -187,8 +187,9 @@ def refuse_foreign(outputs: Outputs) -> None:
     for path in (outputs.mask, outputs.dicom):
         if path.exists():
             raise InputError(
-                f"{path} is there already, of another scan or other settings",
-                "add --overwrite, or choose another --out",
+                f"{path} already exists, from another scan or other settings",
+                "allow it to be overwritten, or choose another folder",
+                code="exists-other",
             )
 
 
@@ -219,10 +220,12 @@ def discreet(text: str, query: Query, anonymise: bool) -> str:
     return text.replace(query.path.name, query.name)
 
 
-def failure(query: Query, error: PsmnetError, anonymise: bool) -> dict[str, str]:
-    """What reports tell of a query that failed."""
+def failure(
+    query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What reports tell of a query that failed, with the remedies that stand under the errors' codes."""
     name = query.name if anonymise else query.path.name
-    return {"query": name, "name": query.name, "reason": discreet(str(error), query, anonymise)}
+    return {"query": name, "name": query.name, "reason": discreet(error.worded(remedies or {}), query, anonymise)}
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

@@ -40,8 +40,9 @@ def fold_bounds(facts: DataSet, cases: int) -> tuple[int, ...]:
     if facts.fold_cuts:
         if facts.fold_cuts[-1] != cases:
             raise ConfigError(
-                f"{cases} cases where {facts.title} has {facts.fold_cuts[-1]}, so its folds are not the field's",
-                "complete the data set, or use --dataset folder",
+                f"{cases} cases where {facts.title} has {facts.fold_cuts[-1]}, so the published folds can't be made",
+                "complete the data set, or use it as data set folder",
+                code="incomplete",
             )
         return facts.fold_cuts
     if cases < facts.folds + 1:
@@ -89,7 +90,7 @@ def split_cases(
         test, support = _held_out(facts, labelled, fold, shots, institutions or {}, institution)
         return _split(ids, test, support, [i for i in ids if (institutions or {}).get(i) == institution])
     if institution is not None:
-        raise ConfigError(f"institution {institution!r} with folds {folds}", "give --folds li")
+        raise ConfigError(f"institution {institution!r} with folds {folds}", "use folds li", code="folds-li")
     if fold is None:
         return Split((), (), tuple(ids))
     bounds = fold_bounds(facts, len(labelled))
@@ -105,7 +106,9 @@ def split_cases(
     if folds != "ouyang":
         window = [case_id for case_id in labelled if case_id in (*test, *support)]
         if folds == "qnet" and len(window) < 3:
-            raise ConfigError(f"fold {fold} of {len(labelled)} cases is too small for folds qnet", "give other --folds")
+            raise ConfigError(
+                f"fold {fold} of {len(labelled)} cases is too small for folds qnet", "use other folds", code="folds"
+            )
         support = [window[-1] if folds == "adnet" else window[2]]
         test = [case_id for case_id in window if case_id not in support]
     return _split(ids, test, support)
@@ -153,7 +156,9 @@ def _held_out(
             f"{facts.title}: nothing says which institution a case comes from", "make the data with psmnet prepare"
         )
     if institution not in known:
-        raise ConfigError(f"institution {institution!r}", f"give --institution, one of {', '.join(known)}")
+        listed = ", ".join(known)
+        what = "folds li need an institution" if institution is None else f"no institution {institution!r}"
+        raise ConfigError(what, f"give one of {listed}", code="institution", known=listed)
     if fold is not None:
         novel_classes(facts, fold)
     held = [case_id for case_id in ids if institutions.get(case_id) == institution]
@@ -180,14 +185,16 @@ def excluded_classes(facts: DataSet, setting: int, group: str | None) -> tuple[i
     """
     if setting == 1:
         if group is not None:
-            raise ConfigError(f"group {group!r} with Setting 1", "leave --group out, or give --setting 2")
+            raise ConfigError(f"group {group!r} in Setting 1", "leave it out, or use Setting 2", code="group-setting-1")
         return ()
     if setting != 2:
         raise ConfigError(f"no Setting {setting}", "give 1 or 2")
     if not facts.groups:
-        raise ConfigError(f"{facts.title} has no Setting 2", "give --setting 1")
+        raise ConfigError(f"{facts.title} has no Setting 2", "use Setting 1", code="setting-1")
     if group is None or group not in facts.groups:
-        raise ConfigError(f"group {group!r} in Setting 2", f"give --group {' or '.join(facts.groups)}")
+        known = " or ".join(facts.groups)
+        what = "Setting 2 needs a group" if group is None else f"no group {group!r} in Setting 2"
+        raise ConfigError(what, f"give {known}", code="group", known=known)
     return tuple(facts.labels[name] for name in facts.groups[group])
 
 

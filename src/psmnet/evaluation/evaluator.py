@@ -86,7 +86,9 @@ def evaluate(
     seen = seen_cases(trained_on, dataset_name, checksums) if trained_on is not None else []
     if seen and not allow_seen:
         raise LeakageError(
-            f"the weights were trained on case {', '.join(seen)}", "use weights of this fold, or --allow-seen"
+            f"the weights were trained on case {', '.join(seen)}",
+            "use weights of this fold, or allow_seen=True",
+            code="seen",
         )
 
     images = [case.image() for case in supports]
@@ -195,12 +197,16 @@ def _require_setting_2(trained_on: TrainingRecord, group: str | None) -> None:
     if trained_on.setting == 1:
         raise LeakageError(
             "the weights were trained in Setting 1, where slices with the test classes were visible",
-            f"train with --setting 2 --group {group}, or add --allow-seen",
+            f"train in Setting 2 for group {group}, or allow_seen=True",
+            code="seen-setting-1",
+            group=group,
         )
     if trained_on.setting == 2 and trained_on.group != group:
         raise LeakageError(
             f"the weights were trained for group {trained_on.group}, not {group}",
-            f"train with --group {group}, or add --allow-seen",
+            f"train for group {group}, or allow_seen=True",
+            code="seen-group",
+            group=group,
         )
 
 

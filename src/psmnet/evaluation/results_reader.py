@@ -287,7 +287,7 @@ def _recipe(content: dict[str, Any], provenance: dict[str, Any]) -> dict[str, st
 
 
 def _own_pairs(pairs: int, preset: str) -> int | None:
-    """Image pairs in a batch where they are not the preset's; files from before `--pairs` name none, which is 0."""
+    """Image pairs in a batch where they are not the preset's; old files name none, which is 0."""
     usual = PRESETS[preset].train.pairs if preset in PRESETS else 0
     return None if pairs in (0, usual) else pairs
 

@@ -46,7 +46,7 @@ def export_nnunet(
     cases = find_cases(folder)
     prepared = read_dataset_file(folder)
     if prepared is None and dataset_name is None:
-        raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "add --dataset NAME")
+        raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "name the data set", code="dataset-name")
     name = dataset_name or (prepared.dataset if prepared else "folder")
     facts = dataset(name)
     _require_own(out, name)

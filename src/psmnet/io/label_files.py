@@ -25,5 +25,9 @@ def read_label_file(path: Path) -> Segments:
     notes: list[str] = []
     labels = read_labels(path, notes=notes)
     if (count := len(np.unique(labels.array_zyx))) > MANY_LABELS:
-        raise InputError(f"{path} has {count} values, as an image has", "give --support IMAGE LABEL in this order")
+        raise InputError(
+            f"{path} has {count} values: it looks like an image, not a label map",
+            "give the label map of the scan",
+            code="image-as-labels",
+        )
     return Segments(labels, {}, tuple(notes))

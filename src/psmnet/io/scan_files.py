@@ -66,10 +66,10 @@ def find_queries(
     if not paths:
         why = f" ({skipped[0].path.name}: {skipped[0].reason})" if skipped else ""
         inside = skipped and all(skip.reason == INSIDE_OUT for skip in skipped)
-        remedy = (
-            "choose an --out elsewhere" if inside else "give .nii.gz, .nrrd or .mha scans, or folders of DICOM slices"
-        )
-        raise InputError(f"no scan in {', '.join(patterns)}{why}", remedy)
+        what = f"no scan in {', '.join(patterns)}{why}"
+        if inside:
+            raise InputError(what, "choose an output folder elsewhere", code="inside-out")
+        raise InputError(what, "give .nii.gz, .nrrd or .mha scans, or folders of DICOM slices")
     found = list(paths.values())
     return [Query(path, name) for path, name in zip(found, _names(found), strict=True)], skipped
 

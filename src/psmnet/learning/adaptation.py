@@ -97,7 +97,7 @@ def _lay_out(
     if listed.exists() and (before := read_json(listed)) != asked:
         changed = sorted(name for name in before | asked if before.get(name) != asked.get(name))
         raise ConfigError(
-            f"{data.parent} was begun with other scans ({', '.join(changed[:5])})", "choose another --out"
+            f"{data.parent} was begun with other scans ({', '.join(changed[:5])})", "choose another folder", code="out"
         )
     data.mkdir(parents=True, exist_ok=True)
     write_json(listed, asked)

@@ -34,7 +34,9 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
     """
     encoder = model.encoder
     if not isinstance(encoder, ResNetEncoder):
-        raise ConfigError("encoder weights with an encoder that is no ResNet", "use them with --preset paper")
+        raise ConfigError(
+            "encoder weights with an encoder that is no ResNet", "use them with preset paper", code="preset-paper"
+        )
     fetched = re.match(r"https?://", source) is not None
     path = _fetch(source, sha256, folder) if fetched else Path(source)
     if not path.is_file():
@@ -76,7 +78,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _fetch(url: str, sha256: str | None, folder: Path) -> Path:
     if sha256 is None:
-        raise ConfigError(f"no checksum for {url}", "add --encoder-sha256")
+        raise ConfigError(f"no checksum for {url}", "give its SHA-256", code="encoder-sha256")
     try:
         checked(url)
     except InputError as error:

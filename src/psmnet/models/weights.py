@@ -122,7 +122,9 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
             if lacking and config.method != trained.method:
                 raise InputError(
                     f"{path} was trained with {trained.method} and lacks what {config.method} trains ({lacking[0]})",
-                    f"train with --method {config.method}",
+                    f"train {config.method}",
+                    code="weights-method",
+                    method=config.method,
                 )
             tensors = {name: tensors[name] for name in model.state_dict()}
         model.load_state_dict(tensors)
@@ -153,7 +155,7 @@ def find_weights(source: str | Path) -> Path:
     path = BUNDLED if str(source) == "bundled" else Path(source)
     if path.is_dir():
         if not (path / WEIGHTS_NAME).exists():
-            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish (psmnet train ... --resume)")
+            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
         path = path / WEIGHTS_NAME
     if not path.is_file():
         raise InputError(f"no weights {source}", "give a run's folder, a .safetensors file, or bundled")

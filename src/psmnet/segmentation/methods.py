@@ -28,7 +28,8 @@ def load_method(method: str | None, weights: str | Path | None, changes: Sequenc
     """
     if method is None or METHODS[method].trained:
         return load_weights(weights or "bundled", method, changes)
-    require(weights is None, f"weights {weights} with {method}, which is not trained", "leave --weights out")
+    what = f"weights {weights} with {method}, which is not trained"
+    require(weights is None, what, "leave the weights out", code="untrained-weights")
     return Registration.of(changes)
 
 

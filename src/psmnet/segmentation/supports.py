@@ -127,7 +127,7 @@ def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid
         InputError: a file can't be used, or labels lie elsewhere than their image.
     """
     if image.resolve() == labels.resolve():
-        raise InputError(f"{image} is given as image and as label map", "give --support IMAGE LABEL")
+        raise InputError(f"{image} is given as image and as label map", "give two files", code="one-file-support")
     remarks: list[str] = []
     read = read_scan(image, series=series, notes=remarks)
     scan = read.volume

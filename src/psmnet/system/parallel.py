@@ -51,8 +51,9 @@ def map_cases(
                 yield (
                     futures[future],
                     InputError(
-                        "a process was killed, for want of memory or as a script lacks if __name__ == '__main__'",
-                        "run again with --jobs 1",
+                        "a process was killed: out of memory, or the script lacks if __name__ == '__main__'",
+                        "run again with jobs=1",
+                        code="jobs",
                     ),
                 )
     finally:
@@ -65,7 +66,7 @@ def _attempt(work: Callable[[Item], Result], item: Item) -> Result | PsmnetError
     except PsmnetError as error:
         return error
     except MemoryError:
-        return InputError("it doesn't fit into memory", "run again with --jobs 1, or on a larger machine")
+        return InputError("out of memory", "run again with jobs=1, or on a larger machine", code="jobs-memory")
     except OSError as error:
         where = f"use {error.filename}" if error.filename else "write the output"
         return InputError(f"can't {where} ({error.strerror or error})", "check paths, permissions and free space")

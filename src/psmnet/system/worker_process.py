@@ -67,7 +67,7 @@ class Isolated(Generic[Item, Result]):
         Raises:
             PsmnetError: as the setup or the work raised it; it took too long; or its process was killed.
         """
-        late = InputError(f"it took longer than {timeout_s:g} s", "allow more with --timeout, or leave it out")
+        late = InputError(f"it took longer than {timeout_s:g} s", "allow more time, or leave it out", code="timeout")
         result: Result = _ask(self._started(), item, timeout_s, late)
         return result
 
@@ -92,7 +92,8 @@ class Isolated(Generic[Item, Result]):
         try:
             with contextlib.suppress(BrokenPipeError, ValueError):  # it died at once: asking says so
                 pickle.dump(sys.path, _pipe(process.stdin))
-            late = InputError(f"a process did not start within {START_S:g} s", "try again with fewer --workers")
+            what = f"a process did not start within {START_S:g} s"
+            late = InputError(what, "try again with fewer workers", code="workers")
             _ask(process, self._setup, START_S, late)
         except PsmnetError:
             self.close()

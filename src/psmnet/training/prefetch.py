@@ -87,9 +87,10 @@ def deaths_in_one_line() -> Iterator[None]:
 
 def _dead() -> InputError:
     return InputError(
-        "a process that draws batches was killed, for want of memory (shared memory, too: /dev/shm) or as a script "
-        "lacks if __name__ == '__main__'",
-        "give fewer --workers; --resume goes on from the last checkpoint",
+        "a process that draws batches was killed: out of memory (or of shared memory, /dev/shm), or the script lacks "
+        "if __name__ == '__main__'",
+        "use fewer workers; resuming goes on from the last checkpoint",
+        code="batch-workers",
     )
 
 

@@ -153,7 +153,9 @@ def run_training(
         def claim() -> dict[str, Any]:
             if pseudolabels is not None and not pseudolabels.is_dir():
                 raise InputError(
-                    f"no folder {pseudolabels}", "make it with psmnet pseudolabel, or leave --pseudolabels out"
+                    f"no folder {pseudolabels}",
+                    "make it with psmnet pseudolabel, or leave pseudolabels out",
+                    code="pseudolabels",
                 )
             if ranks.first:
                 held.enter_context(locked(out))
@@ -232,7 +234,7 @@ def require_room(out: Path, resume: bool) -> None:
         ConfigError: there is one.
     """
     if (out / RUN_NAME).exists() and not resume:
-        raise ConfigError(f"{out} already holds a run", "add --resume to go on with it, or choose another --out")
+        raise ConfigError(f"{out} already holds a run", "resume it, or choose another folder", code="run-exists")
 
 
 def _initial(spec: RunSpec, preset: Preset) -> Weights:
@@ -258,7 +260,7 @@ def _initial(spec: RunSpec, preset: Preset) -> Weights:
         )
     if spec.setting == 2 and before.setting2 == "all" and spec.setting2 == "any":
         raise ConfigError(
-            f"{spec.init} was trained with --setting2 all, where slices with one test class were visible",
+            f"{spec.init} was trained by rule all of Setting 2, where slices with one test class were visible",
             "begin with weights of the same rule",
         )
     return initial
@@ -275,11 +277,12 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
         raise ConfigError(f"no rule {spec.setting2!r} for Setting 2", f"give {' or '.join(SETTING2_RULES)}")
     for name in spec.legacy:
         if name not in FAULTS_OF_TRAINING:
+            known = ", ".join(FAULTS_OF_TRAINING)
             raise ConfigError(
-                f"--legacy {name}: it is not made here", f"give all, or any of {', '.join(FAULTS_OF_TRAINING)}"
+                f"training has no legacy bug {name!r}", f"give any of {known}", code="legacy", known=known
             )
     if "class-slices" in spec.legacy and spec.setting != 2:
-        raise ConfigError("--legacy class-slices in Setting 1, which drops no slices", "leave it out")
+        raise ConfigError("the legacy bug class-slices in Setting 1, which drops no slices", "leave it out")
     asked = {"run": _plain(spec), "preset": _plain(preset)}
     path = out / RUN_NAME
     require_room(out, resume)
@@ -292,7 +295,7 @@ def _claim(spec: RunSpec, preset: Preset, out: Path, resume: bool) -> dict[str, 
             with_ = ", ".join(changed) or f"preset {spec.preset} as it was then"
             raise ConfigError(f"{out} was begun with {with_}", "resume with the same options")
     elif (out / CHECKPOINT_NAME).exists():
-        raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another --out")
+        raise ConfigError(f"{out} holds a checkpoint without {RUN_NAME}", "choose another folder", code="out")
     return asked
 
 

@@ -179,7 +179,8 @@ def align_labels(
         )
         raise InputError(
             f"{labels_name} has the size of {image_name} but lies elsewhere: voxels are up to {offset:.4g} mm apart",
-            "mend its header; segment takes it with --trust-support-grid, if the arrays match voxel for voxel",
+            "is this the label map of this scan? if so, correct its header",
+            code="label-grid",
         )
     raise InputError(
         f"{labels_name} (size {labels.size_xyz}, spacing {_millimetres(labels.spacing_mm)}) doesn't lie on the grid "

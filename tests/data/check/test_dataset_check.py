@@ -123,7 +123,7 @@ def test_unlabelled_scans_of_a_folder_are_counted(data: Path):
 def test_the_data_set_is_that_of_dataset_json_unless_given(data: Path):
     list_cases(data)
     assert check_dataset(data, jobs=1).dataset == "phantom"
-    assert only(data, "folder") == "warning: dataset.json says phantom, not folder; leave out --dataset"
+    assert only(data, "folder") == "warning: dataset.json says phantom, not folder; check it as phantom"
 
 
 def test_no_data_at_all(tmp_path: Path, data: Path):

@@ -281,8 +281,8 @@ def test_the_pauses_grow_and_are_three(monkeypatch, site, tmp_path):
 @pytest.mark.parametrize(
     ("status", "phrase", "remedy"),
     [
-        (403, "Forbidden", "--mirror"),
-        (404, "Not Found", "--mirror"),
+        (403, "Forbidden", "mirror"),
+        (404, "Not Found", "mirror"),
         (429, "Too Many Requests", "wait"),
         (500, "Internal Server Error", "wait"),
         (503, "Service Unavailable", "wait"),

@@ -38,11 +38,14 @@ def pelves(tmp_path):
     [
         ({"dataset": "phantom"}, "phantoms need no preparing; draw them with psmnet phantom"),
         ({"dataset": "atlantis"}, "no raw layout of 'atlantis' is known; give one of chaos-t2, sabs, cmr, pelvic, fol"),
-        ({"dataset": "sabs", "legacy": ("typo",)}, "--legacy typo; give all, or any of crop-origin, extra-slice,"),
-        ({"dataset": "sabs", "legacy": ("superpixel-ids",)}, "--legacy superpixel-ids: it is not made here"),
-        ({"dataset": "sabs", "modality": "ct"}, "--modality with sabs, whose constants are the field's"),
-        ({"dataset": "cmr", "spacing_mm": (1, 1, None)}, "--spacing with cmr"),
-        ({"dataset": "cmr", "size_px": 64}, "--size with cmr"),
+        (
+            {"dataset": "sabs", "legacy": ("typo",)},
+            "no legacy bug 'typo'; give any of crop-origin, extra-slice,",
+        ),
+        ({"dataset": "sabs", "legacy": ("superpixel-ids",)}, "preparing has no legacy bug 'superpixel-ids'"),
+        ({"dataset": "sabs", "modality": "ct"}, "the modality of sabs can't be set: it is the published one"),
+        ({"dataset": "cmr", "spacing_mm": (1, 1, None)}, "the spacing of cmr"),
+        ({"dataset": "cmr", "size_px": 64}, "the size of cmr"),
     ],
 )
 def test_what_can_not_be_asked_for(arguments, match):
@@ -235,7 +238,7 @@ def test_institutions_that_came_later(pelves, tmp_path):
         (
             {"dataset": "pelvic"},
             {"dataset": "pelvic", "legacy": ("crop-origin", "extra-slice")},
-            "was prepared with --legacy none, not crop-origin, extra-slice; choose another folder",
+            "was prepared with legacy bugs none, not crop-origin, extra-slice; choose another folder",
         ),
         (
             {"dataset": "folder", "size_px": 16},

@@ -154,7 +154,7 @@ def test_ct_and_mr_together_are_noted_and_the_user_decides(tmp_path):
     plain(tmp_path / "raw", abdomens(["a"]) | abdomens(["b"], hounsfield=True), "{}.nii.gz", None)
     result = run("folder", tmp_path / "raw", tmp_path / "out")
     assert result.dataset.modality == "mixed"
-    assert result.notes == ["some scans were taken as CT, others as MR; say --modality ct or mr if that is wrong"]
+    assert result.notes == ["some scans were read as CT, others as MR; set the modality (ct or mr) if that is wrong"]
     again = run("folder", tmp_path / "raw", tmp_path / "out", modality="ct")
     assert (again.made, again.kept, again.notes) == (["a"], ["b"], [])
     assert read_dataset_file(tmp_path / "out").modality == "ct"

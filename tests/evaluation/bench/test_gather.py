@@ -217,6 +217,6 @@ def test_tests_on_training_scans_are_told():
         [file(provenance=seen), file("b.json", method="panet", provenance={"allow_seen": True})]
     )
     assert table.warnings == [
-        "panet was evaluated with --allow-seen.",
+        "panet was evaluated without the check for scans seen in training.",
         "psmnet: training saw scans that it is tested with: case 1.",
     ]

@@ -387,7 +387,7 @@ def test_methods_to_compare_with(tmp_path):
     assert sections[0].against.name == "panet"  # the best
     sections, _ = written(tmp_path / "c", file({"1": {"liver": 0.5}}, method="alpnet"), better, against="alpnet")
     assert sections[0].against.name == "alpnet"
-    with pytest.raises(InputError, match="no method 'qnet' in these results; give --against one of panet"):
+    with pytest.raises(InputError, match="no method 'qnet' in these results; give one of panet"):
         write_benchmark([better], tmp_path / "d", against="qnet")
 
 
@@ -515,15 +515,13 @@ def test_pictures_are_in_the_page(with_masks, phantoms, tmp_path):
 
 
 def test_without_masks_or_data_it_says_what_to_run(masked, phantoms, tmp_path):
-    assert "need the masks beside the results, and the data. Run psmnet evaluate" in shown(masked, None)
+    assert "need the masks beside the results, and the data. Save the masks" in shown(masked, None)
     mask_path(masks_folder(masked / "panet.json"), "3", "liver").unlink()
     mask_path(masks_folder(masked / "panet.json"), "3", "spleen").unlink()
     assert shown(masked, phantoms)[1].heading.endswith("No masks by panet.")
     for organ in ("liver", "spleen"):
         mask_path(masks_folder(masked / "psmnet.json"), "2", organ).unlink()
-    assert "no masks of case 2 by psmnet. Run psmnet evaluate or psmnet bench with --save-masks" in shown(
-        masked, phantoms
-    )
+    assert "no masks of case 2 by psmnet. Save the masks when evaluating" in shown(masked, phantoms)
 
 
 def test_other_data_than_was_evaluated(masked, phantoms, tmp_path):

@@ -208,7 +208,7 @@ def _of_the_list(name: str, facts: DataSet, prepared: DatasetFile, records: list
         found.append(Finding(case_id, level, what, remedy))
 
     if name != prepared.dataset:
-        add(None, "warning", f"{DATASET_NAME} says {prepared.dataset}, not {name}", "leave out --dataset")
+        add(None, "warning", f"{DATASET_NAME} says {prepared.dataset}, not {name}", f"check it as {prepared.dataset}")
     there = {record.id for record in records}
     for case_id in prepared.cases:
         if case_id not in there:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from psmnet.catalog import DATASETS, FAULTS, DataSet
+from psmnet.catalog import DATASETS, DataSet
 from psmnet.data import DATASET_NAME, DatasetFile, case_order, read_dataset_file
 from psmnet.data.prepare.adapters import ADAPTERS, RawCase
 from psmnet.data.prepare.adapters.folder import label_names
@@ -52,13 +52,14 @@ class PrepareSpec:
             raise ConfigError(f"no raw layout of {self.dataset!r} is known", f"give one of {', '.join(ADAPTERS)}")
         for name in self.legacy:
             if name not in FAULTS_OF_PREPARE:
-                where = ": it is not made here" if name in FAULTS else ""
-                raise ConfigError(f"--legacy {name}{where}", f"give all, or any of {', '.join(FAULTS_OF_PREPARE)}")
+                known = ", ".join(FAULTS_OF_PREPARE)
+                what = f"preparing has no legacy bug {name!r}"
+                raise ConfigError(what, f"give any of {known}", code="legacy", known=known)
         own = [name for name in ("modality", "spacing_mm", "size_px") if getattr(self, name) is not None]
         if own and self.dataset != "folder":
             raise ConfigError(
-                f"--{own[0].split('_')[0]} with {self.dataset}, whose constants are the field's",
-                "leave it out, or prepare the scans as folder",
+                f"the {own[0].split('_')[0]} of {self.dataset} can't be set: it is the published one",
+                "leave it out, or prepare the scans as data set folder",
             )
 
     @property
@@ -144,7 +145,9 @@ def prepare_dataset(
         found = {record["modality"] for record in dataset.cases.values()}
         dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
         if dataset.modality == "mixed":
-            result.notes.append("some scans were taken as CT, others as MR; say --modality ct or mr if that is wrong")
+            result.notes.append(
+                "some scans were read as CT, others as MR; set the modality (ct or mr) if that is wrong"
+            )
         # In one order, whichever case was done first.
         dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=case_order)}
         dataset.labels = dict(sorted(dataset.labels.items(), key=lambda label: label[1]))
@@ -201,7 +204,7 @@ def _begin(
     if earlier is not None:
         for what, before, now in (
             ("data set", earlier.dataset, dataset.dataset),
-            ("--legacy", ", ".join(earlier.legacy) or "none", ", ".join(dataset.legacy) or "none"),
+            ("legacy bugs", ", ".join(earlier.legacy) or "none", ", ".join(dataset.legacy) or "none"),
             *((f"constant {name}", earlier.constants.get(name), value) for name, value in constants.items()),
         ):
             if before != now:

@@ -109,7 +109,8 @@ def _fetch_one(file: RemoteFile, target: Path, report: Report) -> None:
             _drop(part)
             raise InputError(
                 f"{file.name} from {file.url} has {digest}, its record says {file.checksum}; it was deleted",
-                "run the command again, or give another source with --mirror URL",
+                "download it again, or give another mirror",
+                code="mirror-again",
             )
         part.replace(target)
         _sidecar(part).unlink(missing_ok=True)
@@ -143,7 +144,8 @@ def _stream(file: RemoteFile, part: Path, report: Report) -> None:
         _drop(part)
         raise InputError(
             f"{file.url} sends more than the {file.size:,} bytes that the record gives {file.name}; it was deleted",
-            "give another source with --mirror URL",
+            "give another mirror",
+            code="mirror",
         )
     if done < file.size:
         raise Lost(f"the connection to {file.url} broke")
@@ -164,7 +166,7 @@ def _first_byte(response: HTTPResponse, file: RemoteFile, part: Path, start: int
     if not right or size not in (None, file.size):
         bytes_ = f"{size:,}" if size is not None else "too many"
         what = f"{file.url} has {bytes_} bytes (status {response.status}), the record gives {file.name} {file.size:,}"
-        raise InputError(what, "give another source with --mirror URL")
+        raise InputError(what, "give another mirror", code="mirror")
     return start
 
 

@@ -30,8 +30,9 @@ class RemoteFile:
 def refusal(refused: Refused, kept: str = "") -> InputError:
     """The error of a record or file that is refused; `kept` ends its line."""
     later = refused.status == 429 or refused.status >= 500
-    remedy = "wait some minutes and run the command again" if later else "give another source with --mirror URL"
-    return InputError(f"{refused}{kept}", remedy)
+    if later:
+        return InputError(f"{refused}{kept}", "wait some minutes and run the command again")
+    return InputError(f"{refused}{kept}", "give another mirror", code="mirror")
 
 
 def find_files(name: str, mirror: str | None = None) -> list[RemoteFile]:
@@ -118,7 +119,7 @@ def _remote_file(entry: dict[str, Any], url: str, mirror: str | None) -> RemoteF
     links = links if isinstance(links, dict) else {}
     address = next((links[key] for key in LINKS if isinstance(links.get(key), str)), None)
     if address is None and mirror is None:
-        raise InputError(f"{url} gives no address of {name}", "give a source with --mirror URL")
+        raise InputError(f"{url} gives no address of {name}", "give a mirror", code="mirror")
     source = f"{mirror}/{quote(name)}" if mirror else checked(str(address), came_from=url)
     return RemoteFile(name, size, f"{algorithm}:{digest}", source)
 

@@ -40,7 +40,9 @@ class PseudolabelRule:
         if self.kind not in KINDS:
             raise ConfigError(f"no pseudo-labels {self.kind!r}", f"give one of {', '.join(KINDS)}")
         if self.faulty_ids and self.kind != "superpixels":
-            raise ConfigError(f"--legacy superpixel-ids with {self.kind}", "it is a fault of superpixels")
+            raise ConfigError(
+                f"the legacy bug superpixel-ids with {self.kind}", "leave it out: only superpixels have it"
+            )
 
     @staticmethod
     def of(facts: DataSet, kind: Kind = "superpixels", *, faulty_ids: bool = False) -> "PseudolabelRule":

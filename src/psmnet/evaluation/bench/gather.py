@@ -32,7 +32,7 @@ def gather_tables(files: Sequence[ResultsFile], folds: Collection[int] | None = 
     if folds is not None:
         for fold in sorted(folds):
             if all(file.fold != fold for file in files):
-                raise InputError(f"no results of fold {fold}", "leave it out of --folds")
+                raise InputError(f"no results of fold {fold}", "leave it out", code="report-folds")
         files = [file for file in files if file.fold in folds]
     groups: dict[Conditions, list[ResultsFile]] = defaultdict(list)
     free = [file for file in files if file.training is None]
@@ -202,5 +202,5 @@ def _warnings(table: Table) -> list[str]:
         if seen:
             warnings.append(f"{row.name}: training saw scans that it is tested with: case {_some(list(seen))}.")
         elif allowed:
-            warnings.append(f"{row.name} was evaluated with --allow-seen.")
+            warnings.append(f"{row.name} was evaluated without the check for scans seen in training.")
     return warnings

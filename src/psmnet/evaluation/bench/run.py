@@ -201,7 +201,9 @@ def _finished(
             wanted |= {"pseudolabels": spec.kind, "setting2": spec.setting2 if spec.setting == 2 else None}
             said |= {name: found["provenance"]["trained_on"][name] for name in wanted if name not in said}
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is no results file of psmnet", "move it away, or choose another --out") from error
+        raise InputError(
+            f"{path} is not a results file of psmnet", "move it away, or choose another folder", code="out-move"
+        ) from error
     for name, value in wanted.items():
         if said[name] != value:
             what = f"with {name} {said[name]}, not {value}"
@@ -212,5 +214,5 @@ def _finished(
                     what = (
                         f"with case {', '.join(said[name])} in {use}, not {', '.join(value)} (another support_cases?)"
                     )
-            raise ConfigError(f"{path} was made {what}", "choose another --out")
+            raise ConfigError(f"{path} was made {what}", "choose another folder", code="out")
     return masks_folder(path).is_dir() or not places.save_masks

@@ -16,7 +16,7 @@ from psmnet.report import Colour, Mask, SlicePainter, colour_of
 from psmnet.volume import Volume, align_labels
 
 WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
-HOW = "Run psmnet evaluate or psmnet bench with --save-masks, then psmnet report with --data DIR."
+HOW = "Save the masks when evaluating, and give the folder of the data to the report."
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def write_benchmark(
     remarks = [*remarks, *repeats]
     if against is not None and all(table.row(against) is None for table in tables):
         known = dict.fromkeys(row.name for table in tables for row in table.rows)
-        raise InputError(f"no method {against!r} in these results", f"give --against one of {', '.join(known)}")
+        names = ", ".join(known)
+        raise InputError(f"no method {against!r} in these results", f"give one of {names}", code="against", known=names)
     sections = [compare(number, table, _against(table, against), folds) for number, table in enumerate(tables, start=1)]
     cases = None if data is None else {case.id: case for case in find_cases(data)}
     used: dict[Path, tuple[ResultsFile, list[int]]] = {}
