@@ -6,6 +6,7 @@ VENV := .venv
 TORCH_INDEX ?=
 TORCH_INDEX_OPTION := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST_ARGS ?=
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: env demo test test-slow check clean
@@ -29,10 +30,10 @@ demo: $(VENV)/core.stamp
 	$(VENV)/bin/psmnet demo --out demo
 
 test: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(VENV)/all.stamp
-	$(VENV)/bin/python -m pytest -m slow
+	$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
 check: $(VENV)/all.stamp
 	$(VENV)/bin/ruff check .
