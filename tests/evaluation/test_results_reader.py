@@ -8,7 +8,8 @@ from psmnet.data.dataset_file import DATASET_NAME
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import InputError
 from psmnet.evaluation.metrics import METRICS
-from psmnet.evaluation.results_reader import KNOWN_NAMES, Training, find_results, parse_results
+from psmnet.evaluation.results_reader import KNOWN_NAMES, find_results, parse_results
+from psmnet.evaluation.results_records import Training
 from psmnet.evaluation.results_schema import PLAN_NAME
 from psmnet.training.run import RUN_NAME
 
@@ -19,14 +20,14 @@ def test_a_file_as_it_is_read_back(tmp_path):
     path = write_results(tmp_path / "a.json", DICE, supports=("10", "9"), seed=2, variant="grid=0")
     (file,), others = find_results([path])
     assert others == 0
-    assert (file.name, file.path) == ("a.json", path)
-    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (file.source, file.path) == ("a.json", path)
+    assert file.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (file.method, file.variant, file.fold, file.shots, file.seed) == ("psmnet", "grid=0", 0, 2, 2)
     assert file.supports == ("9", "10")  # by number
     assert file.training == Training("chaos-t2", "superpixels", 1000)
     assert file.organs == ("liver", "spleen")
     liver, spleen = file.records
-    assert (liver.case, liver.label, liver.slices, liver.values["dice"]) == ("3", "liver", 10, 0.5)
+    assert (liver.case, liver.organ, liver.slices, liver.values["dice"]) == ("3", "liver", 10, 0.5)
     assert liver.false_positive_ml is None
     assert (spleen.values["dice"], spleen.false_positive_ml, spleen.empty_prediction) == (None, 1.5, False)
 
@@ -55,7 +56,7 @@ def test_folders_are_searched_and_other_json_is_counted(tmp_path):
         (tmp_path / "in" / name).write_text(json.dumps(content))
     (tmp_path / "in" / ".tmp-abc.json").write_text("{")  # another process is writing it
     files, others = find_results([tmp_path / "in", tmp_path / "in" / "fold1.json"])
-    assert [file.name for file in files] == ["ep1/psmnet/fold0.json", "fold1.json"]  # the second once
+    assert [file.source for file in files] == ["ep1/psmnet/fold0.json", "fold1.json"]  # the second once
     assert others == 3
 
 
@@ -69,7 +70,7 @@ def test_psmnets_own_files_are_not_counted(tmp_path):
 
 def test_two_inputs_may_hold_files_of_one_name(tmp_path):
     inputs = [write_results(tmp_path / name / "fold0.json", DICE) for name in ("alice", "bob")]
-    assert [file.name for file in find_results(inputs)[0]] == ["fold0.json", "[2] fold0.json"]
+    assert [file.source for file in find_results(inputs)[0]] == ["fold0.json", "[2] fold0.json"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_record_without_a_metric_is_no_absent_organ(tmp_path, key):
     del content["cases"][1][key]
     path = tmp_path / "a.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=f"a.json, record 2 of cases: {key} is missing; make it again"):
+    with pytest.raises(InputError, match=f"a.json: record 2 of cases: {key} is missing; make it again"):
         find_results([path])
 
 

@@ -7,42 +7,74 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.errors import ConfigError
-from psmnet.evaluation import find_results
+from psmnet.evaluation import find_results, write_table
 from psmnet.evaluation.bench import unfinished
 from psmnet.report.benchmark import PAGE, gaps, label, title, write_benchmark
-from psmnet.system import locked
+from psmnet.system import locked, require_writable
 
 
 @click.command("report")
 @click.argument("results", type=DATA, nargs=-1, required=True)
-@click.option("--out", type=DATA, required=True, metavar="DIR", help="Tables, records and report.html.")
-@click.option("--data", type=DATA, metavar="DIR", help="Prepared data, for pictures; masks lie beside the results.")
-@click.option("--against", metavar="METHOD", help="Compare the others with it; psmnet by default, else the best.")
-@click.option("--folds", metavar="N[,N]", help="Use these folds alone, as in 1,2,3,4.")
+@click.option("--out", type=DATA, metavar="DIR", help="Folder of the report: tables and report.html.")
+@click.option("--records", type=DATA, metavar="FILE", help="Write all results to one table (.csv or .csv.gz).")
+@click.option("--data", type=DATA, metavar="DIR", help="Prepared data, for pictures. Masks lie beside the results.")
+@click.option("--against", metavar="METHOD", help="Method to compare the others with (default: psmnet, or the best).")
+@click.option("--folds", metavar="N[,N]", help="Use only these folds, for example 1,2,3,4.")
+@click.option("--own-support", is_flag=True, help="Use only the support scan that each fold names.")
 @overwrite_option("reports")
 def command(
-    results: tuple[Path, ...], out: Path, data: Path | None, against: str | None, folds: str | None, overwrite: bool
+    results: tuple[Path, ...],
+    out: Path | None,
+    records: Path | None,
+    data: Path | None,
+    against: str | None,
+    folds: str | None,
+    own_support: bool,
+    overwrite: bool,
 ) -> None:
-    """Compare methods: tables, plots and pictures from RESULTS, files of `psmnet evaluate` or folders of them."""
+    """Compare methods: tables, plots and pictures.
+
+    RESULTS are results files of `psmnet evaluate`, folders of them, or tables that `--records` wrote.
+    """
     numbers = _numbers(folds)
+    if out is None and records is None:
+        raise ConfigError("nothing to write", "add --out DIR for a report, or --records FILE for a table")
+    if records is not None and not records.name.endswith((".csv", ".csv.gz")):
+        raise ConfigError(f"--records {records}", "give a name that ends in .csv or .csv.gz")
     files, others = find_results(results)
     remarks = unfinished(results)
     if others:
         remarks.append(f"{others} other JSON file{'s' if others > 1 else ''} left out")
-    with locked(out):
-        sections, remarks = write_benchmark(
-            files, out, data=data, against=against, folds=numbers, remarks=remarks, overwrite=overwrite
-        )
-    for remark in remarks:
-        console.out.print(f"note: {remark}")
-    for section in sections:
-        console.out.print(f"table {section.number}: {title(section.table)}")
-        for row in section.table.rows:
-            mean = row.mean("dice")
-            console.out.print(f"    {label(row)}: mean Dice {'-' if mean is None else f'{mean:.3f}'}")
-        for line in [*gaps(section.table), *section.table.warnings]:
-            console.out.print(f"    {line}")
-    console.out.print(f"report: {out / PAGE}")
+    if records is not None:
+        require_writable(records, overwrite=overwrite)
+    if out is None:
+        for remark in remarks:
+            console.out.print(f"note: {remark}")
+    else:
+        with locked(out):
+            sections, remarks = write_benchmark(
+                files,
+                out,
+                data=data,
+                against=against,
+                folds=numbers,
+                own_support=own_support,
+                remarks=remarks,
+                overwrite=overwrite,
+            )
+        for remark in remarks:
+            console.out.print(f"note: {remark}")
+        for section in sections:
+            console.out.print(f"table {section.number}: {title(section.table)}")
+            for row in section.table.rows:
+                mean = row.mean("dice")
+                console.out.print(f"    {label(row)}: mean Dice {'-' if mean is None else f'{mean:.3f}'}")
+            for line in [*gaps(section.table), *section.table.warnings]:
+                console.out.print(f"    {line}")
+        console.out.print(f"report: {out / PAGE}")
+    if records is not None:
+        write_table(records, files)
+        console.out.print(f"records: {records}")
 
 
 def _numbers(text: str | None) -> set[int] | None:

@@ -9,14 +9,21 @@ from .metrics import (
     score,
 )
 from .results_reader import (
+    find_results,
+)
+from .results_records import (
+    Record,
     ResultsFile,
     Training,
-    find_results,
 )
 from .results_schema import (
     PLAN_NAME,
     mask_path,
     masks_folder,
+)
+from .results_table import (
+    table_text,
+    write_table,
 )
 
 __all__ = [
@@ -24,6 +31,7 @@ __all__ = [
     "PLAN_NAME",
     "MaskPair",
     "Metric",
+    "Record",
     "ResultsFile",
     "Scores",
     "Training",
@@ -32,4 +40,6 @@ __all__ = [
     "mask_path",
     "masks_folder",
     "score",
+    "table_text",
+    "write_table",
 ]

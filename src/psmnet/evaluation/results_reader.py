@@ -1,145 +1,61 @@
-"""Results files as they are read back: found in folders, proven whole, and turned into records."""
+"""Results files as they are read back: found in folders or in tables of records, and proven whole."""
 
 import hashlib
 import json
-import math
-import sys
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from psmnet.catalog import PROTOCOLS
-from psmnet.config import PRESETS
+from pydantic import ValidationError
+
 from psmnet.data import case_order
 from psmnet.errors import InputError
 from psmnet.evaluation.metrics import METRICS
+from psmnet.evaluation.results_records import ResultsFile, plain, wrong
 from psmnet.evaluation.results_schema import PLAN_NAME, SCHEMA
+from psmnet.evaluation.results_table import is_table, read_table
 from psmnet.system import TEMPORARY_PREFIX
 
 SCHEMA_FAMILY = SCHEMA.rstrip("0123456789")
 REMEDY = "make it again with psmnet evaluate, or leave it out"
 KNOWN_NAMES = ("run.json", "pseudolabels.json", "dataset.json", PLAN_NAME)  # that psmnet writes beside results
-SHORT_HASH = 8
-
-
-@dataclass(frozen=True)
-class Record:
-    """One organ of one query scan.
-
-    Attributes:
-        case, label: which.
-        slices: number of slices that were scored; None where the file doesn't say.
-        values: metric to value; None where it is undefined, or newer than the file.
-        false_positive_ml: predicted volume where the reference lacks the organ, else None.
-        empty_prediction: whether nothing was predicted where something is.
-    """
-
-    case: str
-    label: str
-    slices: int | None
-    values: Mapping[str, float | None]
-    false_positive_ml: float | None
-    empty_prediction: bool
-
-
-@dataclass(frozen=True)
-class Training:
-    """What must be equal between trained methods that are compared.
-
-    Attributes:
-        dataset: name of the data, or `synthetic`.
-        pseudolabels: their kind, None for none.
-        steps: of training.
-        pairs: image pairs in a batch, None where as many as the preset has.
-        init: checksum of the weights that it began with, None from scratch.
-    """
-
-    dataset: str
-    pseudolabels: str | None
-    steps: int
-    init: str | None = None
-    pairs: int | None = None
-
-    @property
-    def length(self) -> str:
-        """For people."""
-        return f"{self.steps:,} steps" + (f" of {self.pairs} pairs" if self.pairs else "")
-
-
-@dataclass(frozen=True, eq=False)
-class ResultsFile:
-    """One cell of a benchmark: a method on one fold with one support.
-
-    Attributes:
-        name: path relative to the input it was found in: no home, no user.
-        path, sha256: of the file.
-        method, variant: whose results.
-        dataset, protocol, setting, group, setting2, folds, institution, fold, shots, postprocess: as evaluated.
-        legacy: faults of the field in the data and in training.
-        seed: of training, None where there was none.
-        training: None for methods without training.
-        supports: ids of the labelled scans, sorted.
-        records: of each query scan and organ.
-        organs: that were tested.
-        recipe: what two networks of one name may differ in, as text.
-        provenance: as in the file.
-    """
-
-    name: str
-    path: Path
-    sha256: str
-    method: str
-    variant: str | None
-    dataset: str
-    protocol: str
-    setting: int
-    group: str | None
-    setting2: str | None
-    folds: str
-    institution: str | None
-    fold: int
-    shots: int
-    seed: int | None
-    postprocess: str | None
-    legacy: tuple[str, ...]
-    training: Training | None
-    supports: tuple[str, ...]
-    records: tuple[Record, ...]
-    organs: tuple[str, ...]
-    recipe: dict[str, str] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+MACHINE = ("system", "processor", "cores", "threads")  # and never a host or a user
 
 
 def find_results(inputs: Sequence[Path]) -> tuple[list[ResultsFile], int]:
-    """Read results files, and those in folders and the folders below.
+    """Read results files, those in folders and the folders below, and tables of records.
 
     Args:
-        inputs: files and folders.
+        inputs: results files, folders of them, tables (.csv, .csv.gz).
 
     Returns:
-        the files, each once, and how many other JSON files the folders hold, but for those psmnet wrote itself.
+        the results, each file once, and how many other JSON files the folders hold, but for those psmnet wrote itself.
 
     Raises:
         InputError: an input is missing, a file is damaged or of another schema, or there is none at all.
     """
-    found: dict[Path, ResultsFile] = {}
+    found: dict[tuple[Path, int], ResultsFile] = {}
     others = 0
     for number, given in enumerate(inputs, start=1):
         if not given.exists():
-            raise InputError(f"no results {given}", "give results files of psmnet evaluate, or their folder")
-        paths = [given]
-        if given.is_dir():
-            paths = [path for path in sorted(given.rglob("*.json")) if not path.name.startswith(TEMPORARY_PREFIX)]
-        for path in paths:
+            raise InputError(f"no results {given}", "give results files, their folder, or a table of records")
+        names = {file.source for file in found.values()}
+        own: dict[tuple[Path, int], ResultsFile] = {}
+        if is_table(given):
+            own = {(given.resolve(), row): file for row, file in enumerate(read_table(given))}
+        for path in _paths(given):
             content, digest = _read(path)
             if path is not given and not _is_of_the_family(content):
                 others += path.name not in KNOWN_NAMES
-            elif path.resolve() not in found:
-                name = path.relative_to(given).as_posix() if path is not given else given.name
-                if any(file.name == name for file in found.values()):
-                    name = f"[{number}] {name}"  # two inputs may hold files of one name
-                found[path.resolve()] = parse_results(content, path, name, digest)
+                continue
+            name = path.relative_to(given).as_posix() if path is not given else given.name
+            own[path.resolve(), 0] = parse_results(content, path, name, digest)
+        for key, file in own.items():
+            if key not in found:
+                # Two inputs may hold files of one name.
+                again = {"source": f"[{number}] {file.source}"} if file.source in names else {}
+                found[key] = file.model_copy(update=again)
     if not found:
         raise InputError(
             f"no results files in {', '.join(map(str, inputs))}", "give what psmnet evaluate wrote, or its folder"
@@ -150,160 +66,121 @@ def find_results(inputs: Sequence[Path]) -> tuple[list[ResultsFile], int]:
 def parse_results(content: Any, path: Path, name: str, sha256: str) -> ResultsFile:
     """One results file from its JSON.
 
+    Args:
+        content: the JSON.
+        path: of the file.
+        name: what it is called in reports.
+        sha256: of the file.
+
     Raises:
         InputError: it is of another schema, or something is missing or makes no sense.
     """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         schema = content.get("schema") if isinstance(content, dict) else None
         raise InputError(f"{path} has schema {schema!r}, not {SCHEMA}", "give results files of psmnet evaluate")
-    top = _Entries(content, str(path))
-    provenance = _Entries(top.take("provenance", dict), f"{path}, provenance")
-    trained = provenance.take("trained_on", dict, None)
-    training = None
-    if trained is not None:
-        entries = _Entries(trained, f"{path}, trained_on")
-        training = Training(
-            entries.take("dataset", str),
-            entries.take("pseudolabels", str, None),
-            entries.whole("steps"),
-            entries.take("init", str, None),
-            _own_pairs(entries.take("pairs", int, 0), entries.take("preset", str, "")),
-        )
-    supports = provenance.take("supports", list)
-    if not supports or not all(isinstance(support, str) for support in supports):
-        raise InputError(f"{path} names no support cases", REMEDY)
-    protocol = top.take("protocol", str)
-    if protocol not in PROTOCOLS:
-        raise InputError(f"{path}: protocol is {_shown(protocol)}, none of {', '.join(PROTOCOLS)}", REMEDY)
-    records = _records(top.take("cases", list), path)
-    summary = top.take("summary", dict, {})
-    listed = summary.get("by_label", {}) if isinstance(summary.get("by_label", {}), dict) else {}
-    return ResultsFile(
-        name=name,
-        path=path,
-        sha256=sha256,
-        method=top.take("method", str),
-        variant=top.take("variant", str, None),
-        dataset=top.take("dataset", str),
-        protocol=protocol,
-        setting=top.whole("setting"),
-        group=top.take("group", str, None),
-        setting2=top.take("setting2", str, None),
-        folds=top.take("folds", str),
-        institution=top.take("institution", str, None),
-        fold=top.whole("fold"),
-        shots=top.whole("shots"),
-        seed=None if content.get("seed") is None else top.whole("seed"),
-        postprocess=None if content.get("postprocess") is None else _plain(content["postprocess"]),
-        legacy=_names(content.get("legacy")),
-        training=training,
-        supports=tuple(sorted(supports, key=case_order)),
-        records=records,
-        organs=tuple(dict.fromkeys([*listed, *(record.label for record in records)])),
-        recipe=_recipe(content, provenance.content),
-        provenance=provenance.content,
-    )
-
-
-class _Entries:
-    """Entries of a JSON object, each with the type it must have."""
-
-    def __init__(self, content: dict[str, Any], where: str) -> None:
-        self.content = content
-        self.where = where
-
-    def take(self, key: str, kind: type, *default: Any) -> Any:
-        """The value of a key; null and nothing are `default` where one is given."""
-        value = self.content.get(key)
-        if value is None and default:
-            return default[0]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"{self.where}: {key} is {_shown(value)}", REMEDY)
-        return value
-
-    def whole(self, key: str) -> int:
-        """A whole number from 0 on."""
-        value: int = self.take(key, int)
-        if value < 0:
-            raise InputError(f"{self.where}: {key} is {value}", REMEDY)
-        return value
-
-
-def _records(cases: list[Any], path: Path) -> tuple[Record, ...]:
-    if not cases:
-        raise InputError(f"{path} has no scores: cases is empty", REMEDY)
-    # A metric that no record has is newer than the file; one that a record lacks beside others that have it is a gap.
-    newer = {name for name in METRICS if name != "dice" and not any(isinstance(c, dict) and name in c for c in cases)}
-    records: dict[tuple[str, str], Record] = {}
-    for number, case in enumerate(cases, start=1):
-        where = f"{path}, record {number} of cases"
-        if not isinstance(case, dict):
-            raise InputError(f"{where} is {_shown(case)}", REMEDY)
-        entries = _Entries(case, where)
-        record = Record(
-            entries.take("case", str),
-            entries.take("label", str),
-            entries.take("slices", int, None),
+    try:
+        return ResultsFile.model_validate(
             {
-                name: None if name in newer else _number(case, name, where, metric.limits)
-                for name, metric in METRICS.items()
-            },
-            _number(case, "false_positive_ml", where),
-            case.get("empty_prediction") is True,
+                "own_support": not _OTHER_SUPPORT.search(name),
+                **_flat(content),
+                "source": name,
+                "source_sha256": sha256,
+                "path": Path(path),
+            }
         )
-        if (record.values["dice"] is None) != (record.false_positive_ml is not None):
-            raise InputError(f"{where}: an organ has either a dice or, where it is absent, false_positive_ml", REMEDY)
-        if (record.case, record.label) in records:
-            raise InputError(f"{path} has two records of {record.label} in case {record.case}", REMEDY)
-        records[record.case, record.label] = record
-    return tuple(records.values())
+    except ValidationError as error:
+        raise InputError(f"{path}: {wrong(error)}", REMEDY) from error
+    except _Misshapen as error:
+        raise InputError(f"{path}: {error}", REMEDY) from error
 
 
-def _number(case: dict[str, Any], key: str, where: str, limits: tuple[float, float] = (0.0, math.inf)) -> float | None:
-    """A finite number that the metric can have; None for null, which must be said: else a gap passes for an absence."""
-    if key not in case:
-        raise InputError(f"{where}: {key} is missing", REMEDY)
-    value = case[key]
-    if value is None:
-        return None
-    low, high = max(limits[0], -sys.float_info.max), min(limits[1], sys.float_info.max)
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:  # NaN is not
-        return float(value)
-    raise InputError(f"{where}: {key} is {_shown(value)}", REMEDY)
+class _Misshapen(Exception):
+    """A part of a results file that is no JSON object or array where one must be."""
 
 
-def _recipe(content: dict[str, Any], provenance: dict[str, Any]) -> dict[str, str]:
-    """What two networks of one name may differ in."""
-    trained = provenance.get("trained_on") or {}
-    recipe = {"preset": trained.get("preset")}
-    if trained.get("method", content["method"]) != content["method"]:
-        recipe["trained as"] = trained["method"]
-    if trained:
-        recipe["init"] = "from other weights" if trained.get("init") else "from scratch"
-    model = provenance.get("model")
-    for key, value in (model if isinstance(model, dict) else {}).items():
-        recipe |= value if isinstance(value, dict) else {key: value}
-    return {str(key): _plain(value) for key, value in sorted(recipe.items()) if key != "method"}
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `ResultsFile` from the file's nested ones."""
+    its = _part(content, "provenance", dict)
+    trained = None if its.get("trained_on") is None else _part(its, "trained_on", dict)
+    if trained is not None and trained.get("dataset") is None:
+        raise _Misshapen("trained_on: dataset is missing")
+    cases = [_record(number, case) for number, case in enumerate(_part(content, "cases", list), start=1)]
+    summary = content.get("summary")
+    listed = summary.get("by_label") if isinstance(summary, dict) else {}
+    organs = dict.fromkeys(listed if isinstance(listed, dict) else ())
+    organs |= dict.fromkeys(case["organ"] for case in cases if isinstance(case, dict) and "organ" in case)
+    legacy = content.get("legacy") or []  # early files say false for none
+    postprocess = content.get("postprocess")
+    versions, machine, supports = (its.get(name) for name in ("versions", "machine", "supports"))
+    versions = dict(versions) if isinstance(versions, dict) else {}
+    machine = machine if isinstance(machine, dict) else {}
+    if isinstance(supports, list) and all(isinstance(support, str) for support in supports):
+        supports = sorted(supports, key=case_order)
+    flat = {
+        **{name: content[name] for name in _TOP if name in content},
+        **{name: its[name] for name in _PROVENANCE if its.get(name) is not None},
+        "supports": tuple(supports) if isinstance(supports, list) else (),
+        "postprocess": None if postprocess is None else plain(postprocess),
+        "legacy": tuple(sorted(map(plain, legacy))) if isinstance(legacy, list) else (plain(legacy),),
+        "organs": tuple(organs),
+        "checksums": {str(case): str(value) for case, value in _dict(its.get("checksums")).items()},
+        "allow_seen": its.get("allow_seen") is True,
+        "seen_in_training": tuple(map(str, its.get("seen_in_training") or ())),
+        "version": _text(versions.pop("psmnet", None)),
+        "libraries": _listed(versions),
+        "machine": _listed({name: machine[name] for name in MACHINE if machine.get(name) is not None}),
+        "device": _text(machine.get("device")),
+        "records": tuple(cases),
+    }
+    if trained is not None:
+        flat |= {name: trained[name] for name in _TRAINED if trained.get(name) is not None}
+        flat |= {field: trained.get(name) for field, name in _RENAMED.items()}
+    return flat
 
 
-def _own_pairs(pairs: int, preset: str) -> int | None:
-    """Image pairs in a batch where they are not the preset's; old files name none, which is 0."""
-    usual = PRESETS[preset].train.pairs if preset in PRESETS else 0
-    return None if pairs in (0, usual) else pairs
+_TOP = (
+    *("method", "variant", "dataset", "protocol", "setting", "group", "setting2", "folds", "institution", "fold"),
+    *("shots", "seed"),
+)
+_PROVENANCE = ("note", "own_support", "weights_sha256", "model", "seconds")
+_OTHER_SUPPORT = re.compile(r"_support[^/]*\.json$")  # what bench calls files of other supports; older ones say no more
+_RENAMED = {"trained_on": "dataset", "trained_as": "method", "start_weights": "init", "training_precision": "precision"}
+_TRAINED = ("pseudolabels", "preset", "steps", "pairs")
 
 
-def _names(legacy: Any) -> tuple[str, ...]:
-    """Faults by name; early files say false for none."""
-    return tuple(sorted(map(_plain, legacy))) if isinstance(legacy, list) else () if not legacy else (_plain(legacy),)
+def _record(number: int, case: Any) -> Any:
+    if not isinstance(case, dict):
+        return case
+    if "label" not in case:
+        raise _Misshapen(f"record {number} of cases: label is missing")
+    values = {metric: case[metric] for metric in METRICS if metric in case}
+    return {**case, "organ": case["label"], "values": values, "empty_prediction": case.get("empty_prediction") is True}
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+def _part(content: dict[str, Any], name: str, kind: type) -> Any:
+    value = content.get(name)
+    if not isinstance(value, kind):
+        raise _Misshapen(f"{name} is {'missing' if value is None else repr(value)[:60]}")
+    return value
 
 
-def _shown(value: Any) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _dict(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _listed(values: Mapping[str, Any]) -> str | None:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or None
+
+
+def _paths(given: Path) -> list[Path]:
+    """The results files of an input: itself, or the JSON files of a folder but for those that are being written."""
+    if given.is_dir():
+        return [path for path in sorted(given.rglob("*.json")) if not path.name.startswith(TEMPORARY_PREFIX)]
+    return [] if is_table(given) else [given]
 
 
 def _is_of_the_family(content: Any) -> bool:

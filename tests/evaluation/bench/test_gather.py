@@ -103,7 +103,7 @@ def test_folds_can_be_chosen():
     files = [file(), file("b.json", fold=1), file("c.json", fold=1, method="panet")]
     (table,), _ = gather_tables(files, {1})
     assert [row.missing for row in table.rows] == ["", ""]
-    assert {f.name for f in table.files()} == {"b.json", "c.json"}
+    assert {f.source for f in table.files()} == {"b.json", "c.json"}
     with pytest.raises(InputError, match="no results of fold 3"):
         gather_tables(files, {1, 3})
 
@@ -131,7 +131,7 @@ def test_one_cell_with_two_figures_is_refused():
 def test_the_same_figures_twice_count_once():
     (table,), remarks = gather_tables([file(), file("b.json")])
     assert remarks == ["b.json says the same as a.json"]
-    assert [f.name for f in table.files()] == ["a.json"]
+    assert [f.source for f in table.files()] == ["a.json"]
 
 
 # ---- what is missing -------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 import pytest
 
-from psmnet.evaluation.bench.plan import add_asked, results_done, unfinished
+from psmnet.evaluation.bench.plan import add_to_plan, results_done, unfinished
 from psmnet.evaluation.results_schema import PLAN_NAME
 
 
 def test_what_is_there_is_counted(tmp_path):
-    add_asked(tmp_path, [tmp_path / "a" / "fold0.json", tmp_path / "a" / "fold1.json"])
-    add_asked(tmp_path, [tmp_path / "b" / "fold0.json", tmp_path / "a" / "fold0.json"])
+    add_to_plan(tmp_path, [tmp_path / "a" / "fold0.json", tmp_path / "a" / "fold1.json"])
+    add_to_plan(tmp_path, [tmp_path / "b" / "fold0.json", tmp_path / "a" / "fold0.json"])
     assert results_done(tmp_path) == (0, 3)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "fold1.json").write_text("{}")
@@ -18,7 +18,7 @@ def test_what_is_there_is_counted(tmp_path):
 
 def test_a_finished_folder_is_not_remarked(tmp_path):
     (tmp_path / "fold0.json").write_text("{}")
-    add_asked(tmp_path, [tmp_path / "fold0.json"])
+    add_to_plan(tmp_path, [tmp_path / "fold0.json"])
     assert unfinished([tmp_path]) == []
 
 

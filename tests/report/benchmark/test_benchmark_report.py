@@ -238,10 +238,10 @@ def test_records_csv(tmp_path):
     _, texts = written(tmp_path / "out", *example())
     rows = list(csv.DictReader(io.StringIO(texts["records.csv"])))
     assert len(rows) == 10
-    told = [(row["file"], row["case"], row["organ"], row["dice"]) for row in rows if row["fold"] == "1"]
+    told = [(row["source"], row["case"], row["organ"], row["dice"]) for row in rows if row["fold"] == "1"]
     assert told == [("x/f1.json", "3", "liver", "0.75"), ("x/f1.json", "3", "spleen", "0.7")]
     absent = next(row for row in rows if row["case"] == "2" and row["organ"] == "spleen")
-    assert (absent["dice"], absent["false_positive_ml"], absent["empty_prediction"]) == ("", "1.5", "no")
+    assert (absent["dice"], absent["false_positive_ml"], absent["empty_prediction"]) == ("", "1.5", "false")
 
 
 def test_a_method_without_training_has_its_records_once(tmp_path):

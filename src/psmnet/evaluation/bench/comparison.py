@@ -96,9 +96,9 @@ class Row:
         for cell, file in self.files.items():
             if cells is None or cell in cells:
                 for record in file.records:
-                    value = record.values[metric]
+                    value = record.values.get(metric)
                     if value is not None:
-                        found[record.case][record.label].append(value)
+                        found[record.case][record.organ].append(value)
         return {case: {label: float(np.mean(v)) for label, v in organs.items()} for case, organs in found.items()}
 
     def summaries(self, metric: str, cells: Collection[Cell] | None = None) -> dict[str, Summary]:
@@ -130,9 +130,9 @@ class Row:
         return sum(r.empty_prediction for file in self.files.values() for r in file.records)
 
     def without(self, metric: str, label: str | None = None) -> int:
-        """Records (of an organ) that have a Dice but no value of this metric: no prediction has no distance."""
-        records = [r for file in self.files.values() for r in file.records if label is None or r.label == label]
-        return sum(r.values["dice"] is not None and r.values[metric] is None for r in records)
+        """Records (of an organ) with a Dice where this metric is undefined: no prediction has no distance."""
+        records = [r for file in self.files.values() for r in file.records if label is None or r.organ == label]
+        return sum(r.values["dice"] is not None and r.values.get(metric, 0) is None for r in records)
 
 
 @dataclass

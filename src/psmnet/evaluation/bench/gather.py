@@ -101,10 +101,10 @@ def _table(conditions: Conditions, files: Sequence[ResultsFile], repeats: dict[s
             if cell not in cells:
                 cells[cell] = file
             elif cells[cell].records == file.records:
-                repeats[f"{file.name} says the same as {cells[cell].name}"] = None
+                repeats[f"{file.source} says the same as {cells[cell].source}"] = None
             else:
                 raise InputError(
-                    f"{cells[cell].name} and {file.name} are the same cell ({name}, {cell}) with different figures",
+                    f"{cells[cell].source} and {file.source} are the same cell ({name}, {cell}) with different figures",
                     "leave one of them out",
                 )
         rows.append(Row(name, dict(sorted(cells.items(), key=lambda item: cell_order(item[0])))))
@@ -125,9 +125,9 @@ def _named(files: Sequence[ResultsFile]) -> dict[str, list[ResultsFile]]:
     groups: dict[str, dict[tuple[tuple[str, str], ...], list[ResultsFile]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         name = f"{file.method}-{file.variant}" if file.variant else file.method
-        if "trained as" in file.recipe:
-            name += f" (with weights of {file.recipe['trained as']})"
-        entry = file.recipe | {"method": file.method, "variant": file.variant or ""}
+        if "trained as" in file.configuration:
+            name += f" (with weights of {file.configuration['trained as']})"
+        entry = file.configuration | {"method": file.method, "variant": file.variant or ""}
         groups[name][tuple(entry.items())].append(file)
     named: dict[str, list[ResultsFile]] = {}
     for name, recipes in groups.items():
@@ -166,10 +166,10 @@ def _missing_records(row: Row, table: Table) -> str:
     """Scans or organs that another method has in the same fold with the same support."""
     present: dict[tuple[object, ...], dict[tuple[str, str], None]] = defaultdict(dict)
     for file in table.files():
-        present[cell_of(file).place].update({(r.case, r.label): None for r in file.records})
+        present[cell_of(file).place].update({(r.case, r.organ): None for r in file.records})
     lacking = []
     for cell, file in row.files.items():
-        own = {(r.case, r.label) for r in file.records}
+        own = {(r.case, r.organ) for r in file.records}
         names = [key for key in present[cell.place] if key not in own]
         lacking += [f"{label} of case {case} ({cell})" for case, label in names]
     return f"{len(lacking)} score{'s' if len(lacking) > 1 else ''} missing: {_some(lacking)}" if lacking else ""
@@ -181,8 +181,7 @@ def _some(items: Sequence[str]) -> str:
 
 
 def _notes(table: Table) -> list[str]:
-    found = [file.provenance.get("note") for file in table.files()]
-    notes = [" ".join(note.split()) for note in found if isinstance(note, str)]
+    notes = [" ".join(file.note.split()) for file in table.files() if file.note]
     free = [] if all(row.trained for row in table.rows) else [WHOLE_SUPPORT]
     return list(dict.fromkeys([*notes, *free]))
 
@@ -191,14 +190,13 @@ def _warnings(table: Table) -> list[str]:
     warnings = []
     checksums: dict[str, set[str]] = defaultdict(set)
     for file in table.files():
-        known = file.provenance.get("checksums")
-        for case, checksum in (known if isinstance(known, dict) else {}).items():
-            checksums[case].add(str(checksum))
+        for case, checksum in file.checksums.items():
+            checksums[case].add(checksum)
     if differing := [case for case, known in checksums.items() if len(known) > 1]:
         warnings.append(f"Not all results come from the same images: case {_some(differing)} differs between files.")
     for row in table.rows:
-        allowed = [file for file in row.files.values() if file.provenance.get("allow_seen") is True]
-        seen = {str(case): None for file in allowed for case in file.provenance.get("seen_in_training") or []}
+        allowed = [file for file in row.files.values() if file.allow_seen]
+        seen = {case: None for file in allowed for case in file.seen_in_training}
         if seen:
             warnings.append(f"{row.name}: training saw scans that it is tested with: case {_some(list(seen))}.")
         elif allowed:

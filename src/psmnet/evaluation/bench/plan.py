@@ -1,46 +1,60 @@
-"""What a benchmark was asked for: a list beside its results, so that a report can say what is still to come."""
+"""The plan of a benchmark: a list of its results files, kept beside them, so that a report can name what is missing."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from psmnet.errors import InputError
 from psmnet.evaluation import PLAN_NAME
 from psmnet.system import read_json, write_json
 
-SCHEMA = "psmnet-bench-1"
+
+class Plan(BaseModel):
+    """What a folder of results is to hold.
+
+    Attributes:
+        version: of the file's form.
+        results: paths of results files, relative to the folder.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    version: Literal["psmnet-bench-1"] = Field("psmnet-bench-1", alias="schema")
+    results: list[str] = Field(default_factory=list)
 
 
-def add_asked(out: Path, results: Iterable[Path]) -> None:
-    """Add results files, there or not, to the list of a folder.
+def add_to_plan(out: Path, results: Iterable[Path]) -> None:
+    """Add results files, there or not, to the plan of a folder.
 
     Raises:
         InputError: it can't be written.
     """
-    names = {path.relative_to(out).as_posix() for path in results}
-    write_json(out / PLAN_NAME, {"schema": SCHEMA, "results": sorted(names | set(_asked(out)))})
+    plan = _plan(out)
+    plan.results = sorted({path.relative_to(out).as_posix() for path in results} | set(plan.results))
+    write_json(out / PLAN_NAME, plan.model_dump(by_alias=True))
 
 
 def unfinished(folders: Sequence[Path]) -> list[str]:
-    """A remark for each folder of results that lacks some of those it was asked for."""
+    """A remark for each folder of results that lacks some of those that were planned."""
     counts = {folder: results_done(folder) for folder in folders}
     return [
-        f"{folder.name} is unfinished: {done} of {asked} results are there, run psmnet bench again"
-        for folder, (done, asked) in counts.items()
-        if done < asked
+        f"{folder.name} is unfinished: {done} of {planned} results are there, run psmnet bench again"
+        for folder, (done, planned) in counts.items()
+        if done < planned
     ]
 
 
 def results_done(folder: Path) -> tuple[int, int]:
-    """How many of the results that a folder was asked for are there, and how many there are to be."""
-    asked = _asked(folder)
-    return sum((folder / name).exists() for name in asked), len(asked)
+    """How many of the planned results of a folder are there, and how many are planned."""
+    planned = _plan(folder).results
+    return sum((folder / name).exists() for name in planned), len(planned)
 
 
-def _asked(folder: Path) -> list[str]:
-    """The list of a folder; nothing where there is none, or none that can be read."""
+def _plan(folder: Path) -> Plan:
+    """The plan of a folder; an empty one where there is none, or none that can be read."""
     try:
-        content = read_json(folder / PLAN_NAME)
-    except InputError:
-        return []
-    names = content.get("results") if isinstance(content, dict) and content.get("schema") == SCHEMA else None
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        return Plan.model_validate(read_json(folder / PLAN_NAME))
+    except (InputError, ValidationError):
+        return Plan(schema="psmnet-bench-1")

@@ -13,7 +13,7 @@ from psmnet.data import Case, Split, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation import evaluate, masks_folder
-from psmnet.evaluation.bench.plan import add_asked
+from psmnet.evaluation.bench.plan import add_to_plan
 from psmnet.evaluation.bench.recipe import Job, MethodEntry, Recipe, Score
 from psmnet.models import changed, find_weights
 from psmnet.runtime import pick_device
@@ -62,7 +62,7 @@ def run_benchmark(
     cases = find_cases(places.data)
     work = list(recipe.jobs())
     _require_possible(work, cases, places, device)
-    add_asked(places.out, (path for job in work for path in _files(job, places, _split(job, cases).support).values()))
+    add_to_plan(places.out, (path for job in work for path in _files(job, places, _split(job, cases).support).values()))
     for kind in sorted({job.entry.kind for job in work if job.seed is not None}):
         store = _pseudolabels(kind, recipe.dataset, places, cases)
         _, failed = store.write(cases, jobs=jobs)

@@ -46,7 +46,6 @@ section caption { padding-top: .7rem; }
 .panels figcaption { font-size: .875rem; font-weight: 500; }
 """
 )
-MACHINE = ("system", "processor", "cores", "threads", "device", "gpu", "accelerator")  # and never a host or a user
 
 
 def section_html(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
@@ -213,25 +212,22 @@ def provenance_html(files: Sequence[tuple[ResultsFile, Sequence[int]]]) -> list[
     columns += ["weights SHA-256", "file SHA-256", "versions", "machine"]
     rows = []
     for file, tables in files:
-        its = file.provenance
-        versions = dict(its["versions"]) if isinstance(its.get("versions"), dict) else {}
-        machine = its["machine"] if isinstance(its.get("machine"), dict) else {}
         rows.append(
             [
-                file.name,
+                file.source,
                 ", ".join(map(str, tables)),
                 f"{file.method}-{file.variant}" if file.variant else file.method,
                 f"{file.institution}/{file.fold}" if file.institution else str(file.fold),
                 ", ".join(file.supports),
                 "-" if file.seed is None else str(file.seed),
-                file.recipe["preset"] if file.training else "-",
+                file.configuration["preset"] if file.training else "-",
                 file.training.length.removesuffix(" steps") if file.training else "-",
-                str(its.get("seconds", "-")),
-                str(versions.pop("psmnet", "-")),
-                str(its.get("weights_sha256") or "-"),
-                file.sha256,
-                ", ".join(f"{key} {value}" for key, value in versions.items()) or "-",
-                ", ".join(f"{key} {machine[key]}" for key in MACHINE if machine.get(key) is not None) or "-",
+                "-" if file.seconds is None else str(file.seconds),
+                file.version or "-",
+                file.weights_sha256 or "-",
+                file.source_sha256 or "-",
+                file.libraries or "-",
+                ", ".join(filter(None, [file.machine, file.device and f"device {file.device}"])) or "-",
             ]
         )
     return ["<section>", "<h2>Provenance</h2>", table_block(PageTable("Files", columns, rows)), "</section>"]

@@ -64,7 +64,7 @@ def draw_scans(table: Table, against: Row, data: Mapping[str, Case] | None) -> l
         cell = next((cell for cell, file in against.files.items() if mask_paths(file, case_id)), None)
         if cell is None:
             return f"No pictures: there are no masks of case {case_id} by {against.name}. {HOW}"
-        case, expected = data.get(case_id), _checksum(against.files[cell], case_id)
+        case, expected = data.get(case_id), against.files[cell].checksums.get(case_id)
         if case is None or not case.label_path.exists() or (expected and case.checksum() != expected):
             return f"No pictures: the data given hold no case {case_id} as it was evaluated, with its labels."
         found.append((cell, case, f"{rank}: case {case_id}"))
@@ -73,6 +73,8 @@ def draw_scans(table: Table, against: Row, data: Mapping[str, Case] | None) -> l
 
 def mask_paths(file: ResultsFile, case_id: str) -> dict[str, Path]:
     """Organ to mask of one scan, of those that lie beside a results file."""
+    if file.path is None:  # from a table of records
+        return {}
     folder = masks_folder(file.path)
     paths = {organ: mask_path(folder, case_id, organ) for organ in file.organs}
     return {organ: path for organ, path in paths.items() if path.parent == folder and path.is_file()}
@@ -144,12 +146,7 @@ def _mask(path: Path, image: Volume) -> Mask:
 
 
 def _dice(file: ResultsFile, case_id: str) -> str:
-    own = {r.label: r.values["dice"] for r in file.records if r.case == case_id}
+    own = {r.organ: r.values["dice"] for r in file.records if r.case == case_id}
     known = {label.replace("_", " "): value for label, value in own.items() if value is not None}
     each = ", ".join(f"{label} {value:.2f}" for label, value in known.items())
     return f", Dice {np.mean(list(known.values())):.3f}" + f" ({each})" * (len(known) > 1) if known else ""
-
-
-def _checksum(file: ResultsFile, case_id: str) -> str | None:
-    known = file.provenance.get("checksums")
-    return str(known[case_id]) if isinstance(known, dict) and case_id in known else None

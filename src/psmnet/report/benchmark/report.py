@@ -5,12 +5,12 @@ from pathlib import Path
 
 from psmnet.data import find_cases
 from psmnet.errors import InputError
-from psmnet.evaluation import ResultsFile
+from psmnet.evaluation import ResultsFile, table_text
 from psmnet.evaluation.bench import Row, Table, gather_tables
 from psmnet.report import write_document
 from psmnet.report.benchmark.page import STYLE, contents_html, provenance_html, section_html, shots_html
 from psmnet.report.benchmark.pictures import ShownScan, draw_scans
-from psmnet.report.benchmark.text import comparisons_csv, latex, markdown, records_csv, table_csv
+from psmnet.report.benchmark.text import comparisons_csv, latex, markdown, table_csv
 from psmnet.report.benchmark.words import Section, compare
 from psmnet.system import require_writable, write_text
 
@@ -26,6 +26,7 @@ def write_benchmark(
     data: Path | None = None,
     against: str | None = None,
     folds: Collection[int] | None = None,
+    own_support: bool = False,
     remarks: Sequence[str] = (),
     overwrite: bool = False,
 ) -> tuple[list[Section], list[str]]:
@@ -37,6 +38,7 @@ def write_benchmark(
         data: folder in the normalised layout, for pictures.
         against: method (or row) that the others are compared with; psmnet by default, else the best.
         folds: the only folds to use; None for all.
+        own_support: use only results of the support scans that each fold names.
         remarks: on the files, to be told first.
         overwrite: replace reports that are there.
 
@@ -49,6 +51,11 @@ def write_benchmark(
     """
     for name in NAMES:
         require_writable(out / name, overwrite=overwrite)
+    if own_support:
+        files = [file for file in files if file.own_support]
+        remarks = [*remarks, "Only results of each fold's own support are used"]
+        if not files:
+            raise InputError("no results of a fold's own support", "use all supports")
     tables, repeats = gather_tables(files, folds)
     remarks = [*remarks, *repeats]
     if against is not None and all(table.row(against) is None for table in tables):
@@ -57,10 +64,10 @@ def write_benchmark(
         raise InputError(f"no method {against!r} in these results", f"give one of {names}", code="against", known=names)
     sections = [compare(number, table, _against(table, against), folds) for number, table in enumerate(tables, start=1)]
     cases = None if data is None else {case.id: case for case in find_cases(data)}
-    used: dict[Path, tuple[ResultsFile, list[int]]] = {}
+    used: dict[int, tuple[ResultsFile, list[int]]] = {}
     for section in sections:
         for file in section.table.files():
-            used.setdefault(file.path, (file, []))[1].append(section.number)
+            used.setdefault(id(file), (file, []))[1].append(section.number)
     drawn = [draw_scans(section.table, section.against, cases) for section in sections]
     body = contents_html(sections)
     for section, scans in zip(sections, drawn, strict=True):
@@ -71,7 +78,7 @@ def write_benchmark(
         "table.csv": table_csv(sections),
         "comparisons.csv": comparisons_csv(sections),
         "table.tex": latex(sections),
-        "records.csv": records_csv([file for file, _ in used.values()]),
+        "records.csv": table_text(file for file, _ in used.values()),
     }
     for name, text in texts.items():
         write_text(out / name, text)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from psmnet.evaluation import METRICS, ResultsFile
-from psmnet.evaluation.bench import Row, cell_of, common_scans
+from psmnet.evaluation.bench import Row, common_scans
 from psmnet.report import PageTable, Value, csv_text, printable
 from psmnet.report.benchmark.words import (
     Section,
@@ -138,30 +137,6 @@ def comparisons_csv(sections: Sequence[Section]) -> str:
                 figures: list[Value] = [pair.difference, pair.low, pair.high, pair.p, test, pair.n]
                 places = common_scans(row, section.against)[1]
                 rows.append([section.number, row.name, section.against.name, *figures, places])
-    return csv_text(rows)
-
-
-def records_csv(files: Sequence[ResultsFile]) -> str:
-    """One line per results file, query scan and organ."""
-    rows: list[list[Value]] = [
-        [
-            *("file", "method", "variant", "dataset", "protocol", "setting", "group", "setting2", "folds", "fold"),
-            *("shots", "postprocess", "legacy", "trained_on", "pseudolabels", "steps", "seed", "supports", "case"),
-            *("organ", "slices", *METRICS, "false_positive_ml", "empty_prediction"),
-        ]
-    ]
-    for file in files:
-        training = file.training
-        shared: list[Value] = [
-            *(file.name, file.method, file.variant, file.dataset, file.protocol, file.setting, file.group),
-            *(file.setting2, file.folds, cell_of(file).fold_name, file.shots, file.postprocess, " ".join(file.legacy)),
-            *((training.dataset, training.pseudolabels, training.steps) if training else (None, None, None)),
-            *(file.seed, " ".join(file.supports)),
-        ]
-        for record in file.records:
-            values = [record.values[metric] for metric in METRICS]
-            own: list[Value] = [record.case, record.label, record.slices]
-            rows.append([*shared, *own, *values, record.false_positive_ml, record.empty_prediction])
     return csv_text(rows)
 
 

@@ -75,7 +75,7 @@ def title_without_shots(table: Table) -> str:
 
 def _training_data(training: Training) -> str:
     data = f"{training.dataset} {training.pseudolabels}" if training.pseudolabels else training.dataset
-    return f"{data} from weights {training.init[:8]}" if training.init else data
+    return f"{data} from weights {training.start_weights[:8]}" if training.start_weights else data
 
 
 def sentences(section: Section) -> list[str]:
