@@ -18,6 +18,7 @@ from psmnet import catalog, config
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
+from psmnet.evaluation.metrics import METRICS
 from psmnet.io import write_volume
 from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
@@ -111,6 +112,16 @@ def test_commands_of_the_docs_run(page, workplace):
 def test_the_pages_for_users_have_commands():
     found = {page.name for page in PAGES}
     assert {"segment.md", "prepare.md", "train.md", "benchmark.md", "serve.md"} <= found
+
+
+def test_the_page_of_protocols_has_every_name_of_the_program():
+    page = (REPOSITORY / "docs" / "protocols.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`([^`]+)`", page))
+    assert {*catalog.PROTOCOLS, *catalog.FOLDS, *catalog.SETTING2_RULES, *METRICS} <= names
+    for facts in catalog.DATASETS.values():
+        assert set(facts.groups) <= names
+    cuts = {name: ", ".join(map(str, facts.fold_cuts)) for name, facts in catalog.DATASETS.items() if facts.fold_cuts}
+    assert re.findall(r"^\| `([\w-]+)` \| (0, [\d, ]+) \|$", page, flags=re.MULTILINE) == list(cuts.items())
 
 
 def lay_out_raw_downloads(folder):
