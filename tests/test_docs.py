@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import runpy
 import shlex
 import threading
 import time
@@ -40,6 +41,8 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("psmnet ")]
 
 
+SOURCE = Path(psmnet.__file__).parent
+TEXTS = [*(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
 PAGES = [page for page in sorted((REPOSITORY / "docs").glob("*.md")) if commands(page) and page.name not in OWN_TEST]
 
 
@@ -122,6 +125,41 @@ def test_the_page_of_protocols_has_every_name_of_the_program():
         assert set(facts.groups) <= names
     cuts = {name: ", ".join(map(str, facts.fold_cuts)) for name, facts in catalog.DATASETS.items() if facts.fold_cuts}
     assert re.findall(r"^\| `([\w-]+)` \| (0, [\d, ]+) \|$", page, flags=re.MULTILINE) == list(cuts.items())
+
+
+def test_the_picture_of_the_rooms_and_their_table_are_up_to_date(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["make_architecture.py", "--check"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(REPOSITORY / "docs" / "make_architecture.py"), run_name="__main__")
+    assert end.value.code == 0, capsys.readouterr().out
+
+
+def test_the_page_of_rooms_describes_each_of_them():
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert len(rooms) == 14
+    assert set(re.findall(r"^\| `(\w+)` \|", page.split("## Imports")[0], flags=re.MULTILINE)) == rooms
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/decisions.md", "CONTRIBUTING.md"])
+def test_files_that_a_page_names_exist(name):
+    page = (REPOSITORY / name).read_text(encoding="utf-8")
+    found = set(re.findall(r"`([\w.-]+/[\w./-]*)`", page))
+    assert found
+    assert [path for path in sorted(found) if not any((root / path).exists() for root in (SOURCE, REPOSITORY))] == []
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings_that_exist(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if heading:
+            lines = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}, link
 
 
 def lay_out_raw_downloads(folder):
