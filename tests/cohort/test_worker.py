@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
 from helpers.dicom_files import write_series
+from helpers.nifti_bytes import Nifti
 from psmnet.cohort.job import Job
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
 from psmnet.data.phantom.patient import draw_patient
@@ -56,6 +58,24 @@ def test_what_is_written(job, query):
     for found in done.entry["labels"].values():
         voxels = int((mask.array_zyx == found["value"]).sum())
         assert found["volume_ml"] == pytest.approx(voxels * 5 * 5 * 12 / 1000, abs=1e-3)
+
+
+def test_what_is_written_lies_as_the_scan_does_in_every_viewer(job, query, tmp_path):
+    """Viewers follow the sform or the qform: all outputs repeat both, with their codes, even where they disagree."""
+    shown = read_volume(query.path)
+    moved = (5, 0, 0, -60, 0, 5, 0, -70, 0, 0, 12, -80)
+    scan = Nifti(shown.array_zyx, pixdim=(1, 5, 5, 12, 1, 1, 1, 1), sform=moved, sform_code=4)
+    path = scan.write(tmp_path / "both.nii.gz")
+    rich = replace(job, save=frozenset({"probabilities", "uncertainty"}))
+    Worker(rich.with_key(rich.load()))(Query(path, "both"))
+    own = nibabel.load(path)
+    outputs = sorted(job.out.glob("*.nii.gz"))
+    assert len(outputs) == 7
+    for output in outputs:
+        found = nibabel.load(output)
+        assert (int(found.header["qform_code"]), int(found.header["sform_code"])) == (1, 4)
+        assert np.array_equal(found.get_sform(), own.get_sform())
+        assert np.array_equal(found.get_qform(), own.get_qform())
 
 
 def test_a_mask_may_be_nrrd(job, query):

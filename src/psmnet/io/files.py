@@ -8,13 +8,13 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.dicom_folder import is_dicom_file, read_dicom_folder
-from psmnet.io.itk import last_line, read_itk, read_itk_lattice
-from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix, read_itk_header
-from psmnet.io.nifti import read_nifti, read_nifti_lattice
+from psmnet.io.itk import read_itk, read_itk_lattice, write_nrrd
+from psmnet.io.itk_header import NRRD_SUFFIXES, has_itk_suffix
+from psmnet.io.nifti import read_nifti, write_nifti
 from psmnet.io.nifti_header import has_nifti_suffix, read_header, require_readable_name
 from psmnet.io.voxels import as_labels, as_scan
 from psmnet.system import atomic_path
-from psmnet.volume import Volume, as_image, simpleitk
+from psmnet.volume import Volume
 
 
 def has_scan_suffix(path: Path) -> bool:
@@ -107,11 +107,14 @@ def read_lattice(path: Path | str) -> Volume:
         InputError: as `read_volume` does, but for what the voxels hold.
     """
     path = Path(path)
-    return read_itk_lattice(path) if has_itk_suffix(path) else read_nifti_lattice(path)
+    return read_itk_lattice(path) if has_itk_suffix(path) else read_header(path).grid
 
 
 def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) -> None:
-    """Write a scan or label map; of the scan nothing but its voxels and where they lie is carried along.
+    """Write a scan or label map: its voxels and where they lie, nothing else.
+
+    A NIfTI file gets the sform and qform of the file that the volume, or the scan whose grid it has, was read from;
+    of other formats both are written from the grid, with code 1.
 
     Args:
         volume: what to write; the type of its voxels is kept (bool becomes uint8, float16 float32).
@@ -136,20 +139,11 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
     if array.dtype == np.bool_ or array.dtype == np.float16:  # files know neither
         array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
 
-    sitk = simpleitk()
-    image = as_image(volume.with_array(array))
-    count = read_header if nifti else read_itk_header  # what arrived: ITK is silent when the disk is full
     with atomic_path(path) as temporary:
-        remedy = "choose a writable folder with free space"
-        try:
-            sitk.WriteImage(image, str(temporary), useCompression=not nifti)  # .nii.gz says so itself
-        except RuntimeError as error:
-            raise InputError(f"can't write {path} ({last_line(error)})", remedy) from error
-        try:
-            count(temporary)
-        except InputError as error:
-            reason = error.what.replace(str(temporary), "the file")
-            raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error
+        if nifti:
+            write_nifti(volume.with_array(array), temporary)
+        else:
+            write_nrrd(volume.with_array(array), temporary, path)
 
 
 def _read(path: Path) -> tuple[Volume, tuple[str, ...]]:

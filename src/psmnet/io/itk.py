@@ -7,7 +7,7 @@ import numpy as np
 
 from psmnet.errors import InputError
 from psmnet.io.itk_header import ItkHeader, read_itk_header
-from psmnet.volume import Volume, simpleitk, volume_of
+from psmnet.volume import Volume, as_image, simpleitk, volume_of
 
 
 def lattice_of(path: Path, size_xyz: tuple[int, int, int]) -> Volume:
@@ -52,6 +52,29 @@ def read_itk_lattice(path: Path) -> Volume:
         return lattice_of(path, header.size_xyz)
     except RuntimeError as error:
         raise InputError(f"can't read {path} ({last_line(error)})", "export the scan again") from error
+
+
+def write_nrrd(volume: Volume, temporary: Path, path: Path) -> None:
+    """Write a compressed .nrrd.
+
+    Args:
+        volume: what to write.
+        temporary: where to.
+        path: what the file will be called, for errors.
+
+    Raises:
+        InputError: SimpleITK can't write it, or the disk is full.
+    """
+    remedy = "choose a writable folder with free space"
+    try:
+        simpleitk().WriteImage(as_image(volume), str(temporary), useCompression=True)
+    except RuntimeError as error:
+        raise InputError(f"can't write {path} ({last_line(error)})", remedy) from error
+    try:
+        read_itk_header(temporary)  # ITK is silent when the disk is full
+    except InputError as error:
+        reason = error.what.replace(str(temporary), "the file")
+        raise InputError(f"can't write {path} ({reason}; is the disk full?)", remedy) from error
 
 
 def read_image(path: Path) -> Any:

@@ -15,6 +15,9 @@ from .geometry import (
     signed_permutation,
     slice_first,
 )
+from .nifti_forms import (
+    NiftiForms,
+)
 from .normalisation import (
     Normalisation,
     histogram,
@@ -45,6 +48,7 @@ from .volume import (
 
 __all__ = [
     "Array",
+    "NiftiForms",
     "Normalisation",
     "PixelGrid",
     "Reorientation",

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psmnet.errors import InputError
+from psmnet.volume.nifti_forms import NiftiForms
 
 Array = npt.NDArray[Any]
 
@@ -20,6 +21,8 @@ class Volume:
         spacing_mm: distance between voxels along the stored axes, in (x, y, z) order.
         origin_mm: physical position of voxel [0, 0, 0], (x, y, z), LPS.
         direction: 3 x 3; column j is the unit vector along which stored axis j (x, y, z) runs, LPS.
+        nifti_forms: how the NIfTI file that it was read from places this grid, for masks on the same grid. None:
+            read from another format, or the grid has changed since.
 
     Raises:
         InputError: the array is not 3D or empty, a spacing is not positive, the origin is not finite, or the
@@ -30,6 +33,7 @@ class Volume:
     spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: npt.NDArray[np.float64] = None  # type: ignore[assignment]  # identity, filled below: arrays make poor defaults
+    nifti_forms: NiftiForms | None = None
 
     def __post_init__(self) -> None:
         direction = np.eye(3) if self.direction is None else np.asarray(self.direction, dtype=np.float64)
@@ -39,9 +43,9 @@ class Volume:
         if self.array_zyx.ndim != 3 or 0 in self.array_zyx.shape:
             raise InputError(f"expected a 3D array, got shape {self.array_zyx.shape}", "give a 3D scan")
         if not all(np.isfinite(s) and s > 0 for s in self.spacing_mm):
-            raise InputError(f"spacing {self.spacing_mm} mm is not positive", "mend the header's spacing")
+            raise InputError(f"spacing {self.spacing_mm} mm is not positive", "fix the header's spacing")
         if not np.isfinite(self.origin_mm).all():
-            raise InputError(f"origin {self.origin_mm} mm is not finite", "mend the header's origin")
+            raise InputError(f"origin {self.origin_mm} mm is not finite", "fix the header's origin")
         if direction.shape != (3, 3) or not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
             raise InputError(
                 f"direction {direction.tolist()} is not orthonormal",
@@ -69,4 +73,4 @@ class Volume:
                 f"array of shape {array_zyx.shape} for a lattice of {self.array_zyx.shape}",
                 "keep the lattice",
             )
-        return Volume(array_zyx, self.spacing_mm, self.origin_mm, self.direction)
+        return Volume(array_zyx, self.spacing_mm, self.origin_mm, self.direction, self.nifti_forms)
