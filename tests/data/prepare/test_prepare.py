@@ -165,13 +165,13 @@ def test_a_run_that_was_killed_goes_on(pelves, tmp_path, writes):
     killing = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "import psmnet.data.prepare.dataset as p, psmnet.io.files as nifti\n"
-        f"left, read = [{writes}], nifti.read_header\n"
-        "def kill(path):\n"
+        "import psmnet.data.prepare.dataset as p, psmnet.io.files as files\n"
+        f"left, write = [{writes}], files.write_nifti\n"
+        "def kill(volume, path):\n"
+        "    write(volume, path)\n"
         "    left[0] -= path.name.startswith('.tmp-')\n"
-        "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return read(path)\n"
-        "nifti.read_header = kill\n"  # what is written is read again before it gets its name
+        "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"  # before the file gets its name
+        "files.write_nifti = kill\n"
         "p.prepare_dataset(p.PrepareSpec('pelvic'), *map(Path, sys.argv[1:]), jobs=1)\n"
     )
     killed = subprocess.run([sys.executable, "-c", killing, pelves, out], check=False, capture_output=True)
