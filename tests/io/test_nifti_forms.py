@@ -123,8 +123,19 @@ def test_files_without_orientation_keep_the_lps_axes(tmp_path):
 def test_a_quaternion_that_is_too_long_is_a_half_turn(tmp_path):
     # nibabel refuses these; the NIfTI library, and so most programs, take the direction that they have.
     scan = read_volume(Nifti(qform=(2, 0, 0, 0, 0, 0)).write(tmp_path / "scan.nii"))
+    assert scan.nifti_forms is None
+    write_volume(scan, tmp_path / "mask.nii")
+    np.testing.assert_allclose(nibabel.load(tmp_path / "mask.nii").affine, np.diag([1, -2, -3, 1]), atol=1e-6)
     np.testing.assert_array_equal(scan.direction, np.diag([-1, 1, -1]))
     length = math.hypot(0.9, 0.9, 0.9)
     scan = read_volume(Nifti(qform=(0.9, 0.9, 0.9, 0, 0, 0)).write(tmp_path / "scan.nii"))
     expected = 2 * np.full((3, 3), (0.9 / length) ** 2) - np.eye(3)
     np.testing.assert_allclose(scan.direction, np.diag([-1, -1, 1]) @ expected, atol=1e-7)
+
+
+def test_an_unused_transform_that_is_not_finite_is_not_repeated(tmp_path):
+    scan = read_volume(Nifti(sform=(math.nan,) * 12).write(tmp_path / "scan.nii"))
+    assert scan.nifti_forms is None
+    write_volume(scan, tmp_path / "mask.nii")
+    expected = [[1, 0, 0, 10], [0, 2, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(nibabel.load(tmp_path / "mask.nii").affine, expected)

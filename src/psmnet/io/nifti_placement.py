@@ -1,7 +1,7 @@
 """Where a NIfTI file's voxels lie: its two stored transforms, and which of them is followed."""
 
 import math
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ Matrix = npt.NDArray[np.float64]
 
 MILLIMETRES_PER_UNIT = {1: 1000.0, 3: 0.001}  # metre, micrometre; everything else is taken as mm
 SHEAR_TOLERANCE = 1.0e-4  # cosine between two axes; float32 transforms of right-angled scans stay below
+QUATERNION_TOLERANCE = 3.0e-7  # of its length squared: rounding to float32
 DISAGREEMENT_MM = 0.1
 TO_LPS = np.diag([-1.0, -1.0, 1.0])  # NIfTI is RAS
 
@@ -59,7 +60,8 @@ def placement(path: Path, raw: Any, size_xyz: tuple[int, int, int]) -> tuple[Vol
         notes.append(f"{path} stores no orientation ({zero}): sides may be swapped; axes taken as LPS")
     (x, y, z), (dx, dy, dz) = origin.tolist(), spacing.tolist()
     empty = np.broadcast_to(np.uint8(0), size_xyz[::-1])
-    return Volume(empty, (dx, dy, dz), (x, y, z), direction, forms), tuple(notes)
+    repeated = forms if _are_sound(forms) else None
+    return Volume(empty, (dx, dy, dz), (x, y, z), direction, repeated), tuple(notes)
 
 
 def _forms(raw: Any) -> NiftiForms:
@@ -70,6 +72,12 @@ def _forms(raw: Any) -> NiftiForms:
             value = value.astype(np.float32)
         values[name] = tuple(value.tolist()) if value.ndim else value.item()
     return NiftiForms(**values)
+
+
+def _are_sound(forms: NiftiForms) -> bool:
+    """Whether a mask may repeat them: other programs refuse numbers that are not finite and quaternions too long."""
+    squared = forms.quatern_b**2 + forms.quatern_c**2 + forms.quatern_d**2
+    return bool(np.isfinite(np.hstack(astuple(forms))).all()) and squared <= 1 + QUATERNION_TOLERANCE
 
 
 def _stored(path: Path, forms: NiftiForms, scale: float) -> dict[str, Matrix]:
