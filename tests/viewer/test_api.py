@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from helpers.dicom_files import write_series
 from helpers.serving import finished, listening, upload, upload_labels
@@ -15,8 +16,9 @@ from psmnet.cli.main import main
 from psmnet.evaluation.metrics import score
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.report.overlay import css_colour
-from psmnet.viewer.intake import printable, told_apart
+from psmnet.viewer.intake import printable, require_decodable, told_apart
 from psmnet.viewer.limits import Limits
+from psmnet.viewer.refusals import TooLarge
 from psmnet.volume.volume import Volume
 
 
@@ -441,6 +443,30 @@ def test_only_so_many_scans_and_label_sets(small, phantoms, tmp_path):
     assert len(small.get("/scans").json()) == 1
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_the_limit_on_what_a_file_unpacks_to_holds_for_every_format(tmp_path, suffix):
+    """64 slices of one colour in a file of a few KiB."""
+    source = tmp_path / f"source{suffix}"
+    blank = sitk.Image([256, 256, 64], sitk.sitkInt16)  # 8 MiB
+    sitk.WriteImage(blank, str(source), useCompression=True)
+    assert source.stat().st_size < 100_000
+    require_decodable(source, Limits(decoded_bytes=8 << 20))
+    with pytest.raises(TooLarge, match="unpacks to more than 7 MiB"):
+        require_decodable(source, Limits(decoded_bytes=(8 << 20) - 1))
+    shutil.copy(source, tmp_path / f"again{suffix}")
+    with pytest.raises(TooLarge, match="unpacks to more than 15 MiB"):  # as masks of a zip: all of them together
+        require_decodable(tmp_path, Limits(decoded_bytes=(16 << 20) - 1))
+
+
+def test_a_scan_that_unpacks_to_too_much_is_refused(tmp_path, tiny_weights, phantoms):
+    with listening(tmp_path / "data", str(tiny_weights), Limits(decoded_bytes=100_000)) as client:
+        content = (phantoms / "image_1.nii.gz").read_bytes()
+        answer = client.post("/scans", params={"name": "a.nii.gz"}, content=content)
+        assert answer.status_code == 413
+        assert "unpacks to more than" in answer.json()["detail"]
+        assert list((tmp_path / "data" / "scans").iterdir()) == []
+
+
 def test_a_gzip_bomb_ends_in_a_line(room):
     header = bytearray(352)
     header[0:4] = (348).to_bytes(4, "little")
@@ -479,13 +505,7 @@ def test_samples_are_there_once(tmp_path, tiny_weights):
         assert all(scan["sample"] and len(scan["labels"]) == 1 for scan in first)
         assert first[0]["labels"][0]["organs"][0]["name"] == "liver"
         assert len(client.get("/scans").json()) == 3
-
-
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, tiny_weights, phantoms):
-    with listening(tmp_path / "data", str(tiny_weights)) as client:
-        shutil.rmtree(tmp_path / "data" / "scans")
-        (tmp_path / "data" / "scans").write_text("no folder: nothing can be written here")
-        answer = client.post("/scans", params={"name": "a.nii.gz"}, content=(phantoms / "image_1.nii.gz").read_bytes())
-        assert answer.status_code == 507
-        assert "\n" not in answer.json()["detail"]
-        assert client.get("/health").status_code == 200
+        client.delete(f"/scans/{first[0]['id']}")
+        third = client.post("/samples").json()
+        assert [scan["name"] for scan in third] == ["patient 1", "patient 2", "patient 3"]
+        assert third[1:] == first[1:]

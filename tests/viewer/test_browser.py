@@ -1,9 +1,6 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright; skipped by name where there is none."""
 
 import shutil
-import time
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ from helpers.serving import TOKEN, finished, listening
 from psmnet.cli.main import main
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import read_labels, write_volume
-from psmnet.viewer.runner import Runner
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -46,10 +42,35 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, tiny_weights):
+    """One server for all tests: its process for jobs has the network loaded after the first."""
+    root = tmp_path_factory.mktemp("browser") / "data"
+    with listening(root, str(tiny_weights)) as client:
+        yield client, root
+
+
 @pytest.fixture
-def server(tmp_path, tiny_weights):
-    with listening(tmp_path / "data", str(tiny_weights)) as client:
-        yield client
+def server(running):
+    """The server with nothing in it but perhaps the samples."""
+    client, _ = running
+    yield client
+    for job in client.get("/jobs").json():
+        client.delete(f"/jobs/{job['id']}")
+    for scan in client.get("/scans").json():
+        for labels in scan["labels"]:
+            if labels["origin"] != "sample":
+                client.delete(f"/labels/{labels['id']}")
+        if not scan["sample"]:
+            client.delete(f"/scans/{scan['id']}")
+
+
+@pytest.fixture
+def empty(server):
+    """The server with nothing in it at all."""
+    for scan in server.get("/scans").json():
+        server.delete(f"/scans/{scan['id']}")
+    return server
 
 
 class Visit:
@@ -93,7 +114,8 @@ def visit(browser, server):
 
 
 def loaded(page):
-    page.click("#sample")
+    if page.locator("[data-scan]").count() < 3:
+        page.click("#sample")
     expect(page.locator("[data-scan]")).to_have_count(3)
     expect(page.locator("#segment")).to_be_enabled()
 
@@ -104,12 +126,31 @@ def segmented(page):
     return page.get_attribute("#query", "data-shown")
 
 
+def stroke(page, up=0):
+    """Draw to the right from the middle of the query, or from above it."""
+    box = page.locator("#query-canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - up
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=8)
+    page.mouse.up()
+
+
+def drawn(page, organ):
+    """Voxels of an organ in the drawing."""
+    return page.evaluate(
+        """async (rank) => (await import("/static/viewers.js")).queryViewer().nv.drawBitmap
+            .reduce((sum, voxel) => sum + (voxel === rank), 0)""",
+        organ,
+    )
+
+
 def picture(page, canvas):
     """The pixels of a canvas, as a person sees them."""
     return page.locator(canvas).screenshot()
 
 
-def test_the_whole_loop(visit, server, tiny_weights, tmp_path):
+def test_the_whole_loop(visit, server, running, tiny_weights, tmp_path):
     """Load, segment, see the mask, correct it, segment the next scan from both, download: the command line's mask."""
     page = visit()
     loaded(page)
@@ -125,12 +166,7 @@ def test_the_whole_loop(visit, server, tiny_weights, tmp_path):
     page.click("#correct")
     page.check("[data-pen='4']")
     page.check("input[name=view][value=axial]")
-    box = page.locator("#query-canvas").bounding_box()
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(*middle)
-    page.mouse.down()
-    page.mouse.move(middle[0] + 40, middle[1], steps=8)
-    page.mouse.up()
+    stroke(page)
     page.click("#use-correction")
     expect(page.locator("#brush")).to_be_hidden()
     scans = {scan["name"]: scan for scan in server.get("/scans").json()}
@@ -159,7 +195,7 @@ def test_the_whole_loop(visit, server, tiny_weights, tmp_path):
     with page.expect_download() as waiting:
         page.click("#download-mask")
     waiting.value.save_as(tmp_path / "page.nii.gz")
-    root = Path(tmp_path / "data" / "scans")
+    root = running[1] / "scans"
     one, two, three = (root / scans[f"patient {number}"]["id"] for number in (1, 2, 3))
     command = ["segment", str(three / "source.nii.gz"), "--weights", str(tiny_weights), "--threads", "1"]
     for scan, labels in ((one, scans["patient 1"]["labels"][0]["id"]), (two, corrected["id"])):
@@ -174,7 +210,7 @@ def labels_of(server, path, folder):
     return read_labels(folder / "fetched.nii.gz")
 
 
-def test_files_are_taken_with_their_labels(visit, server, tmp_path):
+def test_files_are_taken_with_their_labels(empty, visit, server, tmp_path):
     page = visit()
     image, labels = draw_patient(7, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
     write_volume(image, tmp_path / "case.nii.gz")
@@ -192,7 +228,7 @@ def test_what_can_not_be_used_is_said_as_the_server_says_it(browser, server, tmp
     (tmp_path / "broken_label.nii.gz").write_bytes(b"nonsense")
     page.set_input_files("#files", [tmp_path / "broken.nii.gz", tmp_path / "broken_label.nii.gz"])
     expect(page.locator("#errors")).to_contain_text("broken.nii.gz: the scan is not a NIfTI image")
-    expect(page.locator("#errors")).to_contain_text("broken_label.nii.gz: not taken, as its scan")
+    expect(page.locator("#errors")).to_contain_text("broken_label.nii.gz: not added, because its scan is missing")
     visit.context.close()
 
 
@@ -223,14 +259,151 @@ def test_a_stroke_is_not_thrown_away_unasked(visit):
     assert asked == []
     page.click("#correct")
     page.check("input[name=view][value=axial]")
-    box = page.locator("#query-canvas").bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=8)
-    page.mouse.up()
+    stroke(page)
     page.click("#leave-correction")
     expect(page.locator("#brush")).to_be_visible()
     assert asked == ["Throw this correction away?"]
+
+
+def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, server):
+    page = visit()
+    loaded(page)
+    segmented(page)
+    page.check("input[name=view][value=axial]")
+    page.click("#correct")
+    page.check("[data-pen='5']")
+    expect(page.locator("#undo")).to_be_disabled()
+    counts = [drawn(page, 5)]
+    for up in (0, 30, 60):
+        stroke(page, up)
+        counts.append(drawn(page, 5))
+    assert sorted(set(counts)) == counts
+    assert page.get_attribute("#undo", "title") == "Take back the last of 3 strokes"
+    for count in counts[2::-1]:
+        page.click("#undo")
+        assert drawn(page, 5) == count
+    expect(page.locator("#undo")).to_be_disabled()
+    page.keyboard.press("Control+z")  # nothing is left
+    assert drawn(page, 5) == counts[0]
+    page.focus("#brush-size")  # a slider is no text to undo in
+    page.keyboard.press("Meta+Shift+Z")  # as on macOS
+    page.keyboard.press("Control+Shift+Z")
+    assert drawn(page, 5) == counts[2]
+    page.keyboard.press("Meta+z")
+    assert drawn(page, 5) == counts[1]
+    page.click("#redo")
+    page.keyboard.press("Control+y")
+    assert drawn(page, 5) == counts[3]
+    expect(page.locator("#redo")).to_be_disabled()
+    page.click("#undo")
+    stroke(page, 90)  # what was undone can't be redone after another stroke
+    expect(page.locator("#redo")).to_be_disabled()
+    assert page.get_attribute("#undo", "title") == "Take back the last of 3 strokes"
+
+
+def test_undo_ends_at_what_is_still_known_of_many_strokes(visit, server):
+    page = visit()
+    loaded(page)
+    segmented(page)
+    page.evaluate(
+        """async () => {
+            const { OPTIONS } = await import("/static/niivue.js");
+            const { queryViewer } = await import("/static/viewers.js");
+            OPTIONS.maxDrawUndoBitmaps = queryViewer().nv.opts.maxDrawUndoBitmaps = 4; // drawings that are kept
+        }"""
+    )
+    page.check("input[name=view][value=axial]")
+    page.click("#correct")
+    seen = [drawn(page, 1)]
+    for up in range(5):
+        stroke(page, 20 * up)
+        seen.append(drawn(page, 1))
+    presses = 0
+    while page.is_enabled("#undo"):
+        page.click("#undo")
+        presses += 1
+    assert presses == 3
+    assert drawn(page, 1) == seen[-4]
+    for _ in range(3):
+        page.click("#redo")
+    assert drawn(page, 1) == seen[-1]
+    expect(page.locator("#redo")).to_be_disabled()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A patient of the user's own, as files."""
+    image, labels = draw_patient(7, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
+    for name in ("own", "other"):
+        write_volume(image, tmp_path / f"{name}.nii.gz")
+        write_volume(labels, tmp_path / f"{name}_label.nii.gz")
+    return tmp_path
+
+
+def chosen(page):
+    """Names of the scan to segment and of those to learn from."""
+    return page.evaluate(
+        """async () => {
+            const { labelsOf, scanOf, state } = await import("/static/state.js");
+            return [scanOf(state.query)?.name ?? null, state.supports.map((id) => scanOf(labelsOf(id).scan).name)];
+        }"""
+    )
+
+
+def test_an_added_scan_is_segmented_in_place_of_the_sample(visit, server, own):
+    page = visit()
+    loaded(page)
+    segmented(page)
+    page.set_input_files("#files", [own / "own.nii.gz"])
+    expect(page.locator("#query .viewer-title")).to_have_text("own.nii.gz")
+    assert chosen(page) == ["own.nii.gz", ["patient 1"]]
+    page.set_input_files("#files", [own / "other.nii.gz", own / "other_label.nii.gz"])
+    expect(page.locator("#support .viewer-title")).to_have_text("other.nii.gz")
+    assert chosen(page) == ["own.nii.gz", ["other.nii.gz"]]
+
+
+def test_labels_of_the_added_scan_leave_no_sample_to_be_segmented(visit, server, own):
+    page = visit()
+    loaded(page)
+    page.set_input_files("#files", [own / "own.nii.gz", own / "own_label.nii.gz"])
+    expect(page.locator("#setup-text")).to_have_text("Choose the scan to segment.")
+    assert chosen(page) == [None, ["own.nii.gz"]]
+
+
+def test_what_was_chosen_by_hand_stays_when_files_are_added(visit, server, own):
+    page = visit()
+    loaded(page)
+    scans = {scan["name"]: scan for scan in server.get("/scans").json()}
+    page.check(f"[data-scan='{scans['patient 3']['id']}'] input[type=radio]")
+    page.set_input_files("#files", [own / "own.nii.gz"])
+    expect(page.locator("#status")).to_have_text("1 file added. The scan to segment is still patient 3.")
+    assert chosen(page) == ["patient 3", ["patient 1"]]
+    expect(page.locator("[data-scan]", has_text="own.nii.gz")).to_be_in_viewport()
+    segmented(page)  # that choice has been used: the next file is what comes next
+    page.set_input_files("#files", [own / "other.nii.gz"])
+    expect(page.locator("#query .viewer-title")).to_have_text("other.nii.gz")
+
+
+def test_no_reference_is_picked_unasked(visit, server):
+    page = visit()
+    loaded(page)
+    scans = {scan["name"]: scan for scan in server.get("/scans").json()}
+    page.check(f"[data-scan='{scans['patient 3']['id']}'] input[type=radio]")
+    expect(page.locator("#reference")).to_have_value("")
+    job = segmented(page)
+    assert server.get(f"/jobs/{job}").json()["reference"] is None
+
+
+def test_a_scan_deleted_in_another_tab_is_called_by_its_name(browser, server):
+    visit = Visit(browser, server)
+    page = visit.open()
+    loaded(page)
+    three = server.get("/scans").json()[2]
+    server.delete(f"/scans/{three['id']}")
+    page.check(f"[data-scan='{three['id']}'] input[type=radio]")
+    expect(page.locator("#errors")).to_contain_text("scan patient 3 does not exist; it may have been deleted")
+    expect(page.locator("[data-scan]")).to_have_count(2)
+    visit.context.close()
 
 
 def test_what_a_job_was_is_not_overwritten_by_an_older_answer(visit, server):
@@ -260,28 +433,24 @@ def test_a_result_in_view_is_what_the_list_says(visit, server):
     expect(page.locator("#jobs-count")).to_have_text("1")
 
 
-def test_a_reload_during_a_job_loses_nothing(visit, server, monkeypatch):
-    monkeypatch.setattr("psmnet.viewer.runner.Engine.runner", property(lambda engine: partial(Slow, engine)))
+def test_a_reload_during_a_job_loses_nothing(visit, server):
     page = visit()
     loaded(page)
+    one, two, _ = server.get("/scans").json()
+    for _ in range(2):  # these are done first
+        server.post("/jobs", json={"supports": [one["labels"][0]["id"]], "query": two["id"]})
     page.click("#segment")
-    page.wait_for_selector("[data-job][data-state=running]")
+    page.wait_for_selector("[data-job][data-state=waiting]")
     page.reload()
     page.wait_for_selector("html[data-ready=true]")
-    page.wait_for_selector("[data-job][data-state=done]")
+    expect(page.locator("[data-job][data-state=done]")).to_have_count(3)
     page.wait_for_selector("#query[data-shown]")
-
-
-class Slow(Runner):
-    def __call__(self, ticket):
-        time.sleep(3)
-        return super().__call__(ticket)
 
 
 def test_two_browsers_see_each_others_jobs(visit, server):
     first, second = visit(), visit()
     loaded(first)
-    second.reload()
+    second.reload()  # the samples, if the first window has brought them in
     second.wait_for_selector("html[data-ready=true]")
     expect(second.locator("[data-scan]")).to_have_count(3)
     one = segmented(first)
@@ -300,6 +469,15 @@ def test_the_token_leaves_the_address_and_a_wrong_one_is_asked_for_again(browser
     other = visit.context.new_page()  # a tab of its own has none
     other.goto(visit.base)
     other.wait_for_selector("#token-dialog[open]")
+    expect(other.locator("#token-wrong")).to_be_hidden()
+    for wrong in ("not-the-token", "kein Schlüssel ✗"):
+        other.fill("#token", wrong)
+        other.click("#token-dialog button")
+        expect(other.locator("#token-wrong")).to_contain_text("did not accept this token")
+        expect(other.locator("#token")).to_have_value("")
+    other.fill("#token", f"{visit.base}/#token={TOKEN}")
+    other.click("#token-dialog button")
+    other.wait_for_selector("html[data-ready=true]")
     visit.context.close()
 
 

@@ -74,6 +74,21 @@ def test_every_answer_carries_the_policy(room, path):
     assert headers["cache-control"] == ("no-store" if path.startswith("/api") else "no-cache")
 
 
+def test_a_request_of_two_lengths_is_refused(room):
+    """A proxy that goes by the other length would take the rest for a second request."""
+    port = room.client.base_url.port
+    token = room.client.headers["authorization"]
+    head = (
+        f"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {token}\r\n"
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))  # to its end: the connection is closed
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Content-Length and Transfer-Encoding" in answer
+
+
 def test_a_proxys_name_is_taken_without_the_port_it_does_not_know():
     hosts = Address(names=("seg.example.org", "other.example.org:8443")).hosts(8765)
     assert {"127.0.0.1:8765", "localhost:8765", "seg.example.org", "other.example.org:8443"} <= set(hosts)

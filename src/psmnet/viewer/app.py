@@ -1,5 +1,6 @@
 """The web application: routes of the API, the page, and what stands before them."""
 
+import errno
 import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from psmnet.viewer.service import Studio
 
 PACKAGE = Path(__file__).parents[1]
 STATIC, LOOK = PACKAGE / "viewer" / "static", PACKAGE / "report" / "look.css"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
@@ -79,9 +81,15 @@ def _unusable(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": told(error, request.app.state.studio.folder.root)}, status)
 
 
-def _unwritable(_: Request, error: Exception) -> JSONResponse:
+def _unwritable(request: Request, error: Exception) -> JSONResponse:
+    try:
+        request.app.state.studio.folder.require_whole()
+    except PsmnetError as lost:
+        return _unusable(request, lost)
     what = error.strerror or error if isinstance(error, OSError) else error
-    return JSONResponse({"detail": f"can't write ({what}); free space on the server"}, 507)
+    full = getattr(error, "errno", None) in FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    remedy = "free space on the server" if full else "check the permissions of the server's data folder"
+    return JSONResponse({"detail": f"the server can't write ({what}); {remedy}"}, 507)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from psmnet.errors import InputError
 from psmnet.system import LOCK_NAME
+from psmnet.viewer.refusals import Gone, Lost
 
 ID = re.compile(r"[0-9a-f]{16}")
+PARTS = ("scans", "jobs", "incoming")
 MARK = "psmnet-viewer"  # a file that says whose folder this is: --purge empties no other
 
 
@@ -53,10 +55,21 @@ class DataFolder:
                 raise InputError(f"{root} holds something else than a viewer's data", "choose another --data")
             self.root.chmod(0o700)
             (self.root / MARK).touch()
-            for name in ("scans", "jobs", "incoming"):
+            for name in PARTS:
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise InputError(f"can't write {root} ({error.strerror or error})", "choose another --data") from error
+
+    def require_whole(self) -> None:
+        """Check that nobody has deleted the database or a folder since the server started.
+
+        Raises:
+            Lost: somebody has.
+        """
+        for path in (self.database, *(self.root / name for name in PARTS)):
+            if not path.exists():
+                what = "database" if path == self.database else f"folder {path.name}"
+                raise Lost(f"the server's {what} has been deleted", "restart psmnet serve and upload the scans again")
 
     @property
     def database(self) -> Path:
@@ -87,6 +100,17 @@ class DataFolder:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return freed
+
+
+def existing(path: Path, what: str) -> Path:
+    """A file or folder that the server made, if nobody has deleted it.
+
+    Raises:
+        Gone: somebody has.
+    """
+    if not path.exists():
+        raise Gone(f"the file of this {what} is missing on the server", f"delete the {what} here and make it again")
+    return path
 
 
 def size_of(folder: Path) -> int:

@@ -60,6 +60,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # RFC 9112, 6.1: a proxy that goes by the other one would see where the next request begins elsewhere.
+            return _refused(400, "Content-Length and Transfer-Encoding in one request; send only one of them")
         host = headers.get("host", "").lower()
         if host not in self._hosts:
             return _refused(403, "this server has another name; open the address that psmnet serve printed")
@@ -74,5 +77,5 @@ class Guard:
 
 
 def _refused(status: int, why: str) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 400: {"Connection": "close"}}.get(status)
     return JSONResponse({"detail": why}, status, headers)

@@ -4,6 +4,7 @@ Nothing that comes from outside is read in the server's own process: what hangs 
 """
 
 import contextlib
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,22 @@ import numpy as np
 from psmnet.catalog import dataset
 from psmnet.data.phantom import draw_patient
 from psmnet.errors import InputError
-from psmnet.io import OrganName, narrowed, read_scan, stem, unnamed, write_volume
+from psmnet.io import (
+    OrganName,
+    has_nifti_suffix,
+    has_scan_suffix,
+    narrowed,
+    read_header,
+    read_scan,
+    stem,
+    unnamed,
+    write_volume,
+)
 from psmnet.segmentation import is_ct, read_labelled, require_contrast, wanted_values
 from psmnet.viewer.limits import Limits
+from psmnet.viewer.refusals import TooLarge
 from psmnet.viewer.unzip import unzip
-from psmnet.volume import Volume
+from psmnet.volume import Volume, simpleitk
 
 SCAN_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".zip")
 LABEL_SUFFIXES = (*SCAN_SUFFIXES, ".dcm")
@@ -69,7 +81,7 @@ class TakeScan:
         received: the upload, which goes.
         name: what it is called outside.
         folder: of the scan.
-        limits: of a zip.
+        limits: of what it unpacks to.
     """
 
     received: Path
@@ -80,6 +92,7 @@ class TakeScan:
     def __call__(self) -> Facts:
         """Facts of the scan, `source` being the name of what is to be segmented in its folder."""
         source = self._laid_out(suffix_of(self.name, SCAN_SUFFIXES))
+        require_decodable(source, self.limits)
         notes: list[str] = []
         scan = read_scan(source, notes=notes)
         require_contrast(scan.volume, "the scan")
@@ -108,7 +121,7 @@ class TakeLabels:
         name: what it is called outside.
         scan: the source of the scan.
         folder: of the label set.
-        limits: of a zip.
+        limits: of what it unpacks to.
         values: label value of each voxel value from 1 on, of a mask that was drawn in the page; None of other files.
         names: of those values.
     """
@@ -124,6 +137,7 @@ class TakeLabels:
     def __call__(self) -> Facts:
         """Facts of the label set."""
         source, called = self._laid_out(suffix_of(self.name, LABEL_SUFFIXES))
+        require_decodable(source, self.limits)
         notes: list[str] = []
         found = read_labelled(self.scan, source, (), False, notes)
         labels = found.labels
@@ -176,6 +190,41 @@ class DrawSample:
         organs = [{"value": value, "name": name} for value, name in dataset("phantom").names().items()]
         own = {"name": "as drawn", "named": True, "organs": organs}
         return _facts(image, self.name, source, "", []) | {"labels": own}
+
+
+def require_decodable(source: Path, limits: Limits) -> None:
+    """Refuse what decodes to more bytes than are allowed, by what the headers claim: readers hold files to that.
+
+    Args:
+        source: a scan or label map, or a folder of them; DICOM slices are bounded by their number and the memory.
+        limits: `decoded_bytes` of all files together.
+
+    Raises:
+        TooLarge: they decode to more.
+    """
+    left = limits.decoded_bytes
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        if has_scan_suffix(path):
+            left -= _claimed_bytes(path)
+        if left < 0:
+            what = f"the file unpacks to more than {limits.decoded_bytes >> 20} MiB"
+            raise TooLarge(what, "crop the scan, or store it with fewer bytes per voxel")
+
+
+def _claimed_bytes(path: Path) -> int:
+    """Bytes of the voxels that a header claims; 0 where none can be read, which the file's reader will report."""
+    sitk = simpleitk()
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        voxel = sitk.Image([1, 1], reader.GetPixelID(), reader.GetNumberOfComponents())
+    except RuntimeError:  # NIfTI-2, or what no library reads
+        if not has_nifti_suffix(path):
+            return 0
+        header = read_header(path)
+        return math.prod(header.size_xyz) * np.dtype(header.datatype).itemsize
+    return int(voxel.GetSizeOfPixelComponent() * voxel.GetNumberOfComponentsPerPixel() * math.prod(reader.GetSize()))
 
 
 def printable(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from psmnet.errors import InputError, PsmnetError
 from psmnet.system import Isolated, read_json
 from psmnet.viewer.database import Database, Row
-from psmnet.viewer.folder import DataFolder
+from psmnet.viewer.folder import DataFolder, existing
 from psmnet.viewer.intake import LABELS_NAME
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import discreet, told
@@ -155,23 +155,24 @@ class JobQueue:
             supports=tuple(self._labelled(labels_id) for labels_id in request["supports"]),
             organs=tuple(request["organs"]) if request["organs"] else None,
             query=self._source(request["query"]),
-            reference=self._labelled(request["reference"]).labels if request["reference"] else None,
+            reference=self._labelled(request["reference"], name_all=True) if request["reference"] else None,
             out=self._folder.job(job_id),
         )
 
-    def _labelled(self, labels_id: str) -> LabelledPaths:
+    def _labelled(self, labels_id: str, name_all: bool = False) -> LabelledPaths:
+        """A label set's files and names; with `name_all` the names, too, that unnamed values are shown by."""
         facts = self._database.labels(labels_id)
         if facts is None:
             raise InputError("its labelled scan has been deleted", "choose another one")
-        names = {organ["value"]: organ["name"] for organ in facts["organs"]} if facts["named"] else {}
-        labels = self._folder.labels(facts["scan"], labels_id) / LABELS_NAME
+        names = {organ["value"]: organ["name"] for organ in facts["organs"]} if facts["named"] or name_all else {}
+        labels = existing(self._folder.labels(facts["scan"], labels_id) / LABELS_NAME, "label set")
         return LabelledPaths(self._source(facts["scan"]), labels, names)
 
     def _source(self, scan_id: str) -> Any:
         facts = self._database.scan(scan_id)
         if facts is None:
             raise InputError("its scan has been deleted", "upload it again")
-        return self._folder.scan(scan_id) / facts["source"]
+        return existing(self._folder.scan(scan_id) / facts["source"], "scan")
 
     @contextlib.contextmanager
     def _followed(self, job_id: str) -> Iterator[None]:

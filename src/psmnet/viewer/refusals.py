@@ -10,6 +10,14 @@ class NotHere(PsmnetError):
     """No such scan, label set, job or file."""
 
 
+class Gone(PsmnetError):
+    """A file that the server made and that somebody has deleted from its data folder."""
+
+
+class Lost(PsmnetError):
+    """The data folder is no longer whole: nothing can be written before the server starts again."""
+
+
 class InUse(PsmnetError):
     """Something that a job still needs."""
 
@@ -22,7 +30,7 @@ class TooMany(PsmnetError):
     """No room for another one."""
 
 
-STATUS: dict[type[PsmnetError], int] = {NotHere: 404, InUse: 409, TooLarge: 413, TooMany: 429}
+STATUS: dict[type[PsmnetError], int] = {NotHere: 404, InUse: 409, Gone: 410, TooLarge: 413, TooMany: 429, Lost: 503}
 UNUSABLE = 422  # every other PsmnetError: what was sent can't be used
 
 

@@ -14,7 +14,8 @@ from psmnet.viewer.receiving import received
 from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, Metric, NewJob, Problem, Scan
 from psmnet.viewer.service import Studio
 
-REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (401, 403, 404, 409, 413, 422, 429)}
+REFUSED = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503, 507)
+REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in REFUSED}
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 BINARY: dict[int | str, dict[str, Any]] = {200: {"content": BYTES}}
 UPLOAD = {"requestBody": {"required": True, "content": BYTES}}

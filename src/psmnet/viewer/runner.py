@@ -41,14 +41,14 @@ class Ticket:
         supports: labelled scans.
         organs: label values; None for all.
         query: the scan.
-        reference: labels of the query to compare with.
+        reference: labels of the query to compare with, every value named.
         out: folder of the outputs.
     """
 
     supports: tuple[LabelledPaths, ...]
     organs: tuple[int, ...] | None
     query: Path
-    reference: Path | None
+    reference: LabelledPaths | None
     out: Path
 
 
@@ -92,8 +92,8 @@ class Runner:
         entry = worker(Query(ticket.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
         tell(0.9, "measuring")
         outputs = worker.job.outputs(QUERY)
-        values = {facts["value"] for facts in entry["labels"].values()}
-        metrics = _metrics(outputs.mask, ticket.reference, values) if ticket.reference else {}
+        values = {name: facts["value"] for name, facts in entry["labels"].items()}
+        metrics, notes = compared(outputs.mask, ticket.reference, values) if ticket.reference else ({}, [])
         flags = quality.flags([entry])[QUERY]
         organs = [
             {
@@ -108,7 +108,7 @@ class Runner:
             for name, facts in entry["labels"].items()
         ]
         files = [name for name, path in files_of(ticket.out).items() if path.exists()]
-        return {"organs": organs, "notes": entry["notes"], "seconds": entry["seconds"], "files": files}
+        return {"organs": organs, "notes": [*entry["notes"], *notes], "seconds": entry["seconds"], "files": files}
 
     def _worker(self, ticket: Ticket) -> Worker:
         """One that has described these labelled scans, or will."""
@@ -155,9 +155,14 @@ def files_of(out: Path) -> dict[str, Path]:
     }
 
 
+def matches_file(out: Path) -> Path:
+    """The file of a job's matches."""
+    return Outputs(out, QUERY, "nii.gz").matches
+
+
 def matches_of(out: Path, supports: list[str]) -> dict[str, Any]:
     """A job's matches, with label sets in place of numbers."""
-    found = read_json(Outputs(out, QUERY, "nii.gz").matches)
+    found = read_json(matches_file(out))
     for slices in found.values():
         for one in slices:
             for served in one["served"]:
@@ -165,15 +170,24 @@ def matches_of(out: Path, supports: list[str]) -> dict[str, Any]:
     return {"organs": found}
 
 
-def _metrics(mask: Path, reference: Path, values: set[int]) -> dict[int, dict[str, float | None]]:
-    """Of each label value that the reference has too."""
-    found, truth = read_labels(mask), read_labels(reference)
-    metrics = {}
-    for value in values:
-        inside = truth.array_zyx == value
-        if inside.any():
-            metrics[value] = dict(score(found.array_zyx == value, inside, found.spacing_mm).values)
-    return metrics
+def compared(
+    mask: Path, reference: LabelledPaths, values: Mapping[str, int]
+) -> tuple[dict[int, dict[str, float | None]], list[str]]:
+    """Metrics of each label value of the mask whose organ the reference has by name, and a note on the others.
+
+    Label values mean nothing from one file to the next: organs are matched by name, as those of supports are.
+    """
+    found, truth = read_labels(mask), read_labels(reference.labels)
+    named = {OrganName(name).key: value for value, name in reference.names.items()}
+    metrics, missing = {}, []
+    for name, value in values.items():
+        expected = named.get(OrganName(name).key)
+        if expected is None:
+            missing.append(name)
+            continue
+        metrics[value] = dict(score(found.array_zyx == value, truth.array_zyx == expected, found.spacing_mm).values)
+    notes = [f"not measured, because the reference has no organ of this name: {', '.join(missing)}"] if missing else []
+    return metrics, notes
 
 
 def _told(path: Path) -> Callable[[float, str], None]:

@@ -16,11 +16,11 @@ from psmnet.system import Isolated
 from psmnet.viewer import intake, schemas
 from psmnet.viewer.changes import Changes
 from psmnet.viewer.database import Database, Row, iso
-from psmnet.viewer.folder import DataFolder, new_id, size_of
+from psmnet.viewer.folder import DataFolder, existing, new_id, size_of
 from psmnet.viewer.jobs import OPEN, JobQueue
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import InUse, NotHere, TooMany, discreet
-from psmnet.viewer.runner import Engine, files_of, matches_of
+from psmnet.viewer.runner import Engine, files_of, matches_file, matches_of
 
 SAMPLES = 3
 SAMPLE_SEED = 2026
@@ -78,7 +78,9 @@ class Studio:
 
         Raises:
             TooMany: scans or bytes.
+            Lost: the data folder has been deleted.
         """
+        self.folder.require_whole()
         if len(self.database.scans()) >= self.limits.scans:
             raise TooMany(f"{self.limits.scans} scans are here already", "delete some")
         if size_of(self.folder.root / "scans") > self.limits.stored_bytes:
@@ -125,7 +127,7 @@ class Studio:
                 raise InputError(f"values {sorted(set(values) - names.keys())} are no organs of that job", "leave them")
         labels_id = new_id()
         folder = self.folder.labels(scan_id, labels_id)
-        source = self.folder.scan(scan_id) / scan["source"]
+        source = existing(self.folder.scan(scan_id) / scan["source"], "scan")
         ask = intake.TakeLabels(
             received, intake.printable(name), source, folder, self.limits, values if corrects else None, names
         )
@@ -137,23 +139,26 @@ class Studio:
 
     def add_samples(self) -> list[schemas.Scan]:
         """Drawn patients; those that are there already are not drawn again."""
-        there = [row["id"] for row in self.database.scans() if row["sample"]]
-        for number in range(len(there), SAMPLES):
+        there = {row["name"]: row["id"] for row in self.database.scans() if row["sample"]}
+        for number in range(SAMPLES):
+            name = f"patient {number + 1}"
+            if name in there:
+                continue
             scan_id, labels_id = new_id(), new_id()
             folder, labels_folder = self.folder.scan(scan_id), self.folder.labels(scan_id, labels_id)
-            ask = intake.DrawSample(SAMPLE_SEED + number, f"patient {number + 1}", folder, labels_folder)
+            ask = intake.DrawSample(SAMPLE_SEED + number, name, folder, labels_folder)
             facts = self._taken(ask, folder, labels_folder)
             labels, now = facts.pop("labels"), time.time()
             self.database.add_scan(scan_id, now, facts | {"sample": True})
             self.database.add_labels(labels_id, scan_id, now, labels | {"origin": "sample", "notes": []})
-            there.append(scan_id)
-        return [self.scan(scan_id) for scan_id in there]
+            there[name] = scan_id
+        return [self.scan(there[name]) for name in sorted(there)]
 
     def labels(self, labels_id: str) -> schemas.LabelSet:
         """One label set."""
         row = self.database.labels(labels_id)
         if row is None:
-            raise NotHere(f"no label set {labels_id}", "it may have been deleted")
+            raise NotHere(f"label set {labels_id} does not exist", "it may have been deleted")
         return _label_set(row)
 
     def remove_scan(self, scan_id: str) -> None:
@@ -173,13 +178,21 @@ class Studio:
         shutil.rmtree(self.folder.labels(labels.scan, labels_id), ignore_errors=True)
 
     def view(self, scan_id: str) -> Path:
-        """The file in which the page sees a scan."""
+        """The file in which the page sees a scan.
+
+        Raises:
+            Gone: somebody has deleted it.
+        """
         self._scan(scan_id)
-        return self.folder.scan(scan_id) / intake.VIEW_NAME
+        return existing(self.folder.scan(scan_id) / intake.VIEW_NAME, "scan")
 
     def labels_file(self, labels_id: str) -> Path:
-        """The file of a label set."""
-        return self.folder.labels(self.labels(labels_id).scan, labels_id) / intake.LABELS_NAME
+        """The file of a label set.
+
+        Raises:
+            Gone: somebody has deleted it.
+        """
+        return existing(self.folder.labels(self.labels(labels_id).scan, labels_id) / intake.LABELS_NAME, "label set")
 
     # ---- jobs ----------------------------------------------------------------------------------------------------
 
@@ -191,7 +204,7 @@ class Studio:
         """One job."""
         row = self.database.job(job_id)
         if row is None:
-            raise NotHere(f"no job {job_id}", "it may have been deleted")
+            raise NotHere(f"job {job_id} does not exist", "it may have been deleted")
         return _job(row)
 
     def add_job(self, asked: schemas.NewJob) -> schemas.Job:
@@ -202,6 +215,7 @@ class Studio:
             InputError: supports that are all the query's own, or a reference of another scan.
             TooMany: jobs.
         """
+        self.folder.require_whole()
         self._scan(asked.query)
         taught_by = {self.labels(labels_id).scan for labels_id in asked.supports}
         if taught_by == {asked.query}:
@@ -238,17 +252,19 @@ class Studio:
 
         Raises:
             NotHere: the job made none of that name.
+            Gone: somebody has deleted it.
         """
         job = self.job(job_id)
         if job.result is None or name not in job.result.files:
             raise NotHere("the job has no such file", "see result.files")
-        return files_of(self.folder.job(job_id))[name]
+        return existing(files_of(self.folder.job(job_id))[name], "result")
 
     def matches(self, job_id: str) -> schemas.Matches:
         """Which labelled slices served which."""
         job = self.job(job_id)
         if job.result is None:
             raise NotHere(f"the job is {job.state}", "wait until it is done")
+        existing(matches_file(self.folder.job(job_id)), "result")
         return schemas.Matches.model_validate(matches_of(self.folder.job(job_id), job.supports))
 
     def health(self) -> schemas.Health:
@@ -305,7 +321,7 @@ class Studio:
     def _scan(self, scan_id: str) -> Row:
         row = self.database.scan(scan_id)
         if row is None:
-            raise NotHere(f"no scan {scan_id}", "it may have been deleted")
+            raise NotHere(f"scan {scan_id} does not exist", "it may have been deleted")
         return row
 
     def _shown(self, row: Row) -> schemas.Scan:

@@ -13,7 +13,7 @@ export class ApiError extends Error {
 let askForToken = async () => "";
 let asking = null;
 
-/** @param {() => Promise<string>} ask called when the server turns the token down */
+/** @param {(isWrong: boolean) => Promise<string>} ask called when the token is missing, or the server refuses it */
 export function onMissingToken(ask) {
   askForToken = ask;
 }
@@ -31,23 +31,28 @@ export function takeTokenFromAddress() {
   return token;
 }
 
-async function newToken() {
-  // Requests that fail together ask once.
-  asking ??= askForToken().finally(() => (asking = null));
+/** @param {string} refused the token that the server did not take; "" where the page had none */
+async function newToken(refused) {
+  // Requests that fail together ask once, and one that comes late takes the new token.
+  if (refused !== tokenNow()) return;
+  asking ??= askForToken(refused !== "").finally(() => (asking = null));
   sessionStorage.setItem(KEPT, await asking);
 }
+
+const tokenNow = () => sessionStorage.getItem(KEPT) ?? "";
 
 /** @returns {Promise<Response>} one with a status of 2xx */
 export async function request(path, options = {}) {
   for (;;) {
-    const headers = { ...options.headers, Authorization: `Bearer ${sessionStorage.getItem(KEPT) ?? ""}` };
+    const token = tokenNow();
+    const headers = { ...options.headers, Authorization: `Bearer ${token}` };
     const response = await fetch(`/api${path}`, { ...options, headers, cache: "no-store" }).catch((error) => {
       if (error.name === "AbortError") throw error;
       throw new ApiError(0, "The server can't be reached; is psmnet serve still running?");
     });
     if (response.ok) return response;
     if (response.status !== 401) throw new ApiError(response.status, await detailOf(response));
-    await newToken();
+    await newToken(token);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, make, swatch } from "./dom.js";
-import { words } from "./format.js";
+import { plural, words } from "./format.js";
 import { MOST_ORGANS } from "./labelmap.js";
 import { attempt, complain, say } from "./notices.js";
 import { putScan, scanOf, set, shownJob, state, watch } from "./state.js";
@@ -16,6 +16,8 @@ export function startBrush() {
   $("#correct").addEventListener("click", start);
   $("#leave-correction").addEventListener("click", leave);
   $("#undo").addEventListener("click", undo);
+  $("#redo").addEventListener("click", redo);
+  queryViewer().ondraw = renderStrokes;
   $("#use-correction").addEventListener("click", (event) => attempt(use, event.currentTarget));
   $("#brush-size").addEventListener("input", hold);
   $("#brush-fill").addEventListener("change", hold);
@@ -40,6 +42,7 @@ function start() {
   queryViewer().openDrawing();
   pen = 1;
   renderPens();
+  renderStrokes();
   hold();
   say("Draw on the query's slices. Undo takes back a stroke.");
 }
@@ -83,8 +86,15 @@ function hold() {
   nv.setPenValue(pen, $("#brush-fill").checked && pen > 0);
 }
 
-export function undo() {
-  queryViewer().nv.drawUndo();
+export const undo = () => queryViewer().undo();
+export const redo = () => queryViewer().redo();
+
+function renderStrokes() {
+  const { done, undone } = queryViewer().strokes;
+  $("#undo").disabled = !done;
+  $("#undo").title = done ? `Take back the last of ${plural(done, "stroke")}` : "There is no stroke to take back";
+  $("#redo").disabled = !undone;
+  $("#redo").title = undone ? `Draw again the last of ${plural(undone, "undone stroke")}` : "There is no undone stroke";
 }
 
 function leave() {
@@ -105,7 +115,7 @@ async function use() {
   const labels = await api.addCorrection(job.query, file, job.id, values);
   close();
   putScan(await api.scan(job.query));
-  set({ supports: [...state.supports, labels.id], mask: labels.id });
+  set({ supports: [...state.supports, labels.id], supportsByHand: true, mask: labels.id });
   const { name } = scanOf(job.query);
   say(`The corrected ${name} is a support now: choose the next scan and press Segment. ↓ beside it in the list downloads it.`);
 }

@@ -5,7 +5,8 @@ import { bundled, filesOf } from "./folders.js";
 import { plural } from "./format.js";
 import { attempt, complain, say } from "./notices.js";
 import { ask } from "./question.js";
-import { putScan, set, state } from "./state.js";
+import { selectAdded } from "./selection.js";
+import { putScan, scanOf, state } from "./state.js";
 
 const LABEL_WORD =
   /(^|[^a-z])(labels?|labelmap|seg(mentation)?s?|masks?|gt|truth|annotations?|rois?|contours?)(?=[^a-z]|$)/gi;
@@ -53,25 +54,30 @@ export async function takeIn(given) {
   if (plan.some(({ labels, of }) => labels && of === null)) plan = await ask(files, plan);
   if (!plan) return;
   const ids = new Map(state.scans.map((scan) => [scan.id, scan.id]));
-  let taken = 0;
+  const scans = [];
+  const labelSets = [];
   // Scans first: their labels need the ids that the server gives them.
   for (const [place, file] of files.entries()) {
     if (plan[place].labels) continue;
     say(`Reading ${file.name} …`);
     const scan = await attempt(() => naming(file, api.addScan(file)));
     if (!scan) continue;
-    taken += 1;
     ids.set(place, scan.id);
     putScan(scan);
-    if (!state.query) set({ query: scan.id });
+    scans.push(scan.id);
   }
   for (const [place, file] of files.entries()) {
     const { labels, of } = plan[place];
     if (!labels) continue;
-    if (ids.has(of)) taken += await takeInLabels(ids.get(of), file);
-    else complain(`${file.name}: not taken, as its scan is not here.`);
+    const taken = ids.has(of) && (await uploadLabels(ids.get(of), file));
+    if (taken) labelSets.push(taken);
+    else if (!ids.has(of)) complain(`${file.name}: not added, because its scan is missing.`);
   }
-  say(taken === files.length ? `${plural(taken, "file")} read.` : `${taken} of ${plural(files.length, "file")} read.`);
+  selectAdded(scans, labelSets);
+  const count = scans.length + labelSets.length;
+  const read = count === files.length ? plural(count, "file") : `${count} of ${plural(files.length, "file")}`;
+  const other = scans.length && !scans.includes(state.query) ? scanOf(state.query) : null;
+  say(`${read} added.${other ? ` The scan to segment is still ${other.name}.` : ""}`);
 }
 
 /** What goes wrong with a file, said with its name: the server doesn't repeat it. */
@@ -79,26 +85,25 @@ async function naming(file, upload) {
   try {
     return await upload;
   } catch (error) {
-    throw new Error(`${file.name}: ${error.message}`, { cause: error });
+    error.message = `${file.name}: ${error.message}`;
+    throw error;
   }
 }
 
-/**
- * Upload a label file of a scan; the first label set becomes the support.
- *
- * @returns {Promise<boolean>} whether it is there
- */
+/** Upload a label file of a scan that is there already. */
 export async function takeInLabels(scanId, file) {
+  const labels = await uploadLabels(scanId, file);
+  if (!labels) return;
+  selectAdded([], [labels]);
+  say(`${labels.name} added.`);
+}
+
+/** @returns {Promise<import("./state.js").LabelSet | undefined>} undefined if it could not be read */
+async function uploadLabels(scanId, file) {
   say(`Reading ${file.name} …`);
   const labels = await attempt(() => naming(file, api.addLabels(scanId, file)));
-  if (!labels) return false;
-  putScan(await api.scan(scanId));
-  say(`${labels.name} read.`);
-  if (state.supports.length || state.reference) return true;
-  // A scan with labels teaches; the query is better one without.
-  const unlabelled = state.scans.find((scan) => !scan.labels.length);
-  set({ supports: [labels.id], query: state.query === scanId ? (unlabelled?.id ?? null) : state.query });
-  return true;
+  if (labels) putScan(await api.scan(scanId));
+  return labels;
 }
 
 /** Files dropped anywhere on the page. */

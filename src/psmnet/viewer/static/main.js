@@ -9,7 +9,7 @@ import { room } from "./format.js";
 import { acceptDrops } from "./intake.js";
 import { dropJob, putJob, refreshJobs, startJobs } from "./jobs.js";
 import { startMatches } from "./matches.js";
-import { attempt, complain } from "./notices.js";
+import { attempt, complain, whenMissing } from "./notices.js";
 import { refreshMetrics, startOrgans } from "./organs.js";
 import { refreshScans, startScans } from "./scans.js";
 import { startSetup } from "./setup.js";
@@ -21,6 +21,7 @@ import { startViewers } from "./viewers.js";
 
 async function start() {
   onMissingToken(askForToken);
+  whenMissing(async () => (await refreshScans(), refreshJobs()));
   takeTokenFromAddress();
   addEventListener("hashchange", () => answer(takeTokenFromAddress()));
   recallChoices();

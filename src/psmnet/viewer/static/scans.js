@@ -6,10 +6,10 @@ import { downloadLabels } from "./downloads.js";
 import { plural, size, spacing, words } from "./format.js";
 import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
-import { dropLostChoices, putScan, scanOf, set, state, watch } from "./state.js";
+import { dropLostChoices, putScan, set, state, watch } from "./state.js";
 
-/** The query that was last scrolled into view. */
-let revealed = null;
+/** The query and the newest scan that were last scrolled into view. */
+const revealed = { query: null, newest: null };
 
 const FILES = ".nii,.gz,.nrrd,.mha,.zip,.dcm";
 
@@ -20,7 +20,7 @@ export function startScans() {
     files.value = "";
   });
   $("#sample").addEventListener("click", (event) => attempt(loadSamples, event.currentTarget));
-  watch(["scans", "query", "supports"], render);
+  watch(["scans", "query", "supports", "newest"], render);
   render();
 }
 
@@ -31,12 +31,14 @@ export async function refreshScans() {
   if (!state.supports.length && !state.query) set(firstChoice(state.scans));
 }
 
-/** What there is to try first: the first labelled scan teaches, the next scan is segmented and measured. */
+/** What there is to try first: the first labelled scan and the next scan. Only of a sample the labels are the truth. */
 function firstChoice(scans) {
   const support = scans.find((scan) => scan.labels.length);
   if (!support) return {};
   const query = scans.find((scan) => scan !== support);
-  return { supports: [support.labels[0].id], query: query?.id ?? null, reference: query?.labels[0]?.id ?? null };
+  const reference = query?.sample ? query.labels[0] : null;
+  const byHand = { supportsByHand: false, queryByHand: false };
+  return { supports: [support.labels[0].id], query: query?.id ?? null, reference: reference?.id ?? null, ...byHand };
 }
 
 async function loadSamples() {
@@ -51,9 +53,10 @@ function render() {
   $("#no-scans").hidden = state.scans.length > 0;
   $("#scans-count").textContent = state.scans.length || "";
   keepRows($("#scans"), state.scans, (scan) => scan.id, makeRow);
-  if (state.query !== revealed) {
-    revealed = state.query;
-    const row = $(`[data-scan="${revealed}"]`);
+  for (const key of ["query", "newest"]) {
+    if (state[key] === revealed[key]) continue;
+    revealed[key] = state[key];
+    const row = $(`[data-scan="${state[key]}"]`);
     if (row) reveal($("#scans"), row);
   }
 }
@@ -156,12 +159,10 @@ function removal(label, focus, act) {
 
 /** Take a scan as the query; what it was segmented into before can be looked at from the list of jobs. */
 function chooseQuery(id) {
-  const isTruth = (labels) => labels.origin !== "corrected" && !state.supports.includes(labels.id);
-  const reference = scanOf(id).labels.find(isTruth);
-  set({ query: id, reference: reference?.id ?? null, shownJob: null, mask: "" });
+  set({ query: id, queryByHand: true, reference: null, shownJob: null, mask: "" });
 }
 
 function chooseSupport(id, chosen) {
   const supports = chosen ? [...state.supports, id] : state.supports.filter((other) => other !== id);
-  set({ supports, shownSupport: chosen ? id : state.shownSupport, shownJob: null });
+  set({ supports, supportsByHand: true, shownSupport: chosen ? id : state.shownSupport, shownJob: null });
 }

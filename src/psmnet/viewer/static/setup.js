@@ -74,6 +74,6 @@ async function segment() {
   const started = await api.addJob(job);
   putJob(started);
   // Its result comes into view when it is done, unless another is looked at by then.
-  set({ awaited: started.id });
+  set({ awaited: started.id, queryByHand: false });
   say(`Segmenting ${scanOf(state.query).name} …`);
 }

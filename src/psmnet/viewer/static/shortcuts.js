@@ -1,6 +1,6 @@
 /** Keys: single letters for what is often done, arrows on a viewer. */
 
-import { choosePen, resizeBrush, undo } from "./brush.js";
+import { choosePen, redo, resizeBrush, undo } from "./brush.js";
 import { $ } from "./dom.js";
 import { set, state } from "./state.js";
 import { queryViewer, supportViewer } from "./viewers.js";
@@ -54,17 +54,23 @@ export function startShortcuts() {
 function onKey(event) {
   const viewer = [queryViewer(), supportViewer()].find(({ canvas }) => canvas === event.target);
   if (viewer) event.stopPropagation();
-  if (event.type === "keyup" || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
+  if (event.type === "keyup" || event.altKey || document.querySelector("dialog[open]")) return;
   const act = actionOf(event, viewer);
   if (!act) return;
   event.preventDefault();
   act();
 }
 
+function strokeAction({ key, shiftKey }) {
+  if (key.toLowerCase() === "z") return shiftKey ? redo : undo;
+  return key.toLowerCase() === "y" && !shiftKey ? redo : undefined;
+}
+
 function actionOf(event, viewer) {
-  const isTyping = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=file]), select, textarea");
+  const isTyping = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=file], [type=range]), select");
   if (isTyping) return undefined;
-  if (event.ctrlKey) return event.key === "z" && state.correcting ? undo : undefined;
+  // Command on macOS.
+  if (event.ctrlKey || event.metaKey) return state.correcting ? strokeAction(event) : undefined;
   if (viewer && event.key in ARROWS) {
     const [direction, by] = ARROWS[event.key];
     const step = (PLANES[state.view] ?? PLANES.axial)[direction];

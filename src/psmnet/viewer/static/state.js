@@ -14,14 +14,27 @@
  */
 
 const KEPT = "psmnet-choice";
-const CHOICES = ["supports", "query", "reference", "shownJob", "shownSupport", "mask", "awaited"];
+const CHOICES = [
+  "supports",
+  "supportsByHand",
+  "query",
+  "queryByHand",
+  "reference",
+  "shownJob",
+  "shownSupport",
+  "mask",
+  "awaited",
+];
 
 export const state = {
   /** @type {Scan[]} */ scans: [],
   /** @type {Map<string, Job>} */ jobs: new Map(),
   /** Label sets to learn from, by id. @type {string[]} */ supports: [],
+  /** Whether the user has ticked or unticked one; else files that are added take their place. */ supportsByHand: false,
   /** @type {?string} */ query: null,
+  /** Whether the user has chosen it for the next job; else a scan that is added takes its place. */ queryByHand: false,
   /** @type {?string} */ reference: null,
+  /** The scan that was added last, to be scrolled into view. @type {?string} */ newest: null,
   /** Label values left out of the next job. @type {Set<number>} */ leftOut: new Set(),
   /** The job whose result is looked at. @type {?string} */ shownJob: null,
   /** The label set looked at on the left. @type {?string} */ shownSupport: null,
@@ -89,6 +102,13 @@ export function titleOf(labels) {
   return scan.labels.length > 1 ? `${scan.name} · ${labels.name}` : scan.name;
 }
 
+/** A text with names in place of the ids in it, as far as they are known here. @param {string} text */
+export const withNames = (text) =>
+  text.replace(/\b[0-9a-f]{16}\b/g, (id) => {
+    const labels = labelsOf(id);
+    return (scanOf(id) ?? scanOf(state.jobs.get(id)?.query))?.name ?? (labels ? titleOf(labels) : id);
+  });
+
 /** @returns {Job | undefined} */
 export const shownJob = () => state.jobs.get(state.shownJob);
 
@@ -123,6 +143,7 @@ export function dropLostChoices() {
   const supports = state.supports.filter(labelsOf);
   const query = scanOf(state.query) ? state.query : null;
   const reference = scanOf(query)?.labels.some((labels) => labels.id === state.reference) ? state.reference : null;
-  set({ query, reference });
+  set({ query, reference, queryByHand: state.queryByHand && query !== null });
   if (supports.length !== state.supports.length) set({ supports });
+  if (!supports.length) set({ supportsByHand: false });
 }

@@ -2,11 +2,15 @@
 
 import { $ } from "./dom.js";
 
-/** @returns {Promise<string>} */
-export function askForToken() {
+/**
+ * @param {boolean} isWrong whether the server has refused the one that the page had
+ * @returns {Promise<string>}
+ */
+export function askForToken(isWrong) {
   const dialog = $("#token-dialog");
   const field = $("#token");
   field.value = "";
+  $("#token-wrong").hidden = !isWrong;
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(tokenIn(field.value)), { once: true });
@@ -20,7 +24,7 @@ export function answer(token) {
   $("#token-dialog").close();
 }
 
-/** People paste the whole address as often as the token. */
+/** People paste the whole address as often as the token. What no header can carry is left out. */
 function tokenIn(text) {
-  return text.match(/token=([^&\s]+)/)?.[1] ?? text.trim();
+  return (text.match(/token=([^&\s]+)/)?.[1] ?? text).replace(/[^\x21-\x7e]/g, "");
 }

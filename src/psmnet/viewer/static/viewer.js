@@ -20,12 +20,16 @@ export class Viewer {
   onmove = () => {};
   /** Told when the user turns the 3D view. */
   onturn = () => {};
+  /** Told when a stroke is drawn, taken back or drawn again. */
+  ondraw = () => {};
   hidden = new Set();
   opacity = 0.5;
   outline = false;
   #window = "auto";
   #frame = null;
   #undrawn = null;
+  /** Strokes that can be taken back, and those that can be drawn again. */
+  #strokes = { done: 0, undone: 0 };
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -33,6 +37,7 @@ export class Viewer {
     this.nv = new Niivue(OPTIONS);
     this.nv.onLocationChange = () => this.onmove();
     this.nv.onAzimuthElevationChange = () => this.onturn();
+    this.nv.onDrawingChanged = (action) => action === "draw" && this.#drew();
   }
 
   async start() {
@@ -81,7 +86,39 @@ export class Viewer {
     this.nv.loadDrawing(this.layers.labels);
     this.nv.setDrawingEnabled(true);
     this.#undrawn = this.nv.drawBitmap.slice();
+    this.#strokes = { done: 0, undone: 0 };
     this.stack();
+  }
+
+  get strokes() {
+    return this.#strokes;
+  }
+
+  #drew() {
+    // NiiVue keeps the drawing as it was before so many strokes, in a ring.
+    const done = Math.min(this.#strokes.done + 1, OPTIONS.maxDrawUndoBitmaps - 1);
+    this.#strokes = { done, undone: 0 };
+    this.ondraw();
+  }
+
+  /** Take back a stroke, if there is one: NiiVue's own undo goes round its ring and ends at the newest again. */
+  undo() {
+    const { done, undone } = this.#strokes;
+    if (!done) return;
+    this.nv.drawUndo();
+    this.#strokes = { done: done - 1, undone: undone + 1 };
+    this.ondraw();
+  }
+
+  /** Draw a stroke again that was taken back. */
+  redo() {
+    const { done, undone } = this.#strokes;
+    if (!undone) return;
+    // One step back from two steps ahead: NiiVue has no redo.
+    this.nv.currentDrawUndoBitmap += 2;
+    this.nv.drawUndo();
+    this.#strokes = { done: done + 1, undone: undone - 1 };
+    this.ondraw();
   }
 
   /** Whether the drawing differs from the label map it began as. */
