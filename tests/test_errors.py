@@ -13,6 +13,7 @@ import psmnet
 from psmnet.cli.hints import HINTS
 from psmnet.cli.main import COMMANDS
 from psmnet.errors import InputError, LeakageError
+from psmnet.viewer.words import WORDS
 
 ROOT = Path(psmnet.__file__).parent
 LIBRARY = sorted(path for path in ROOT.rglob("*.py") if "cli" not in path.relative_to(ROOT).parts)
@@ -53,6 +54,10 @@ def test_a_remedy_is_worded_by_whoever_prints_it():
 
 def test_hints_are_those_that_the_library_needs():
     assert set(HINTS) <= set().union(*map(codes, LIBRARY))
+
+
+def test_the_viewers_words_are_those_that_the_library_needs():
+    assert set(WORDS) <= set().union(*map(codes, LIBRARY))
 
 
 def test_hints_name_options_that_there_are():

@@ -440,7 +440,7 @@ def test_a_reload_during_a_job_loses_nothing(visit, server):
     for _ in range(2):  # these are done first
         server.post("/jobs", json={"supports": [one["labels"][0]["id"]], "query": two["id"]})
     page.click("#segment")
-    page.wait_for_selector("[data-job][data-state=waiting]")
+    expect(page.locator("#status")).to_have_text("Segmenting patient 2 …")
     page.reload()
     page.wait_for_selector("html[data-ready=true]")
     expect(page.locator("[data-job][data-state=done]")).to_have_count(3)

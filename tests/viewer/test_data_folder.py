@@ -17,7 +17,7 @@ def test_it_is_the_users_alone(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="holds other files"):
         DataFolder(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 

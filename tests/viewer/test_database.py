@@ -87,5 +87,5 @@ def test_a_file_that_is_none_is_told_in_a_line(tmp_path, content):
         other = sqlite3.connect(path)
         other.execute("PRAGMA user_version = 99")
         other.close()
-    with pytest.raises(InputError, match="--purge"):
+    with pytest.raises(InputError, match="delete it, or use another folder"):
         Database(path)

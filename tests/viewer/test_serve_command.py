@@ -113,7 +113,7 @@ def test_files_are_the_users_alone(tmp_path, tiny_weights, phantoms):
         (["--device", "cuda:77"], "is not available on this machine"),
         (["--weights", "nowhere"], "nowhere"),
         (["--data", "FILE"], "is a file"),
-        (["--data", "OTHER"], "holds something else"),
+        (["--data", "OTHER"], "holds other files than a viewer's data; choose another --data folder"),
     ],
 )
 def test_what_can_not_be_is_one_line(tmp_path, cli, arguments, told):

@@ -43,6 +43,9 @@ HINTS: dict[str, str] = {
     "timeout": "allow more minutes with --timeout, or leave it out",
     "unfinished-run": "let its training finish: run the same command again with --resume",
     "untrained-weights": "leave out --weights",
+    "viewer-database": "choose another --data folder, or delete all uploads and results with psmnet serve --purge",
+    "viewer-folder": "choose another --data folder",
+    "viewer-port": "choose another --port or --host",
     "weights-method": "train with --method {method}",
     "workers": "try again with fewer --workers",
 }

@@ -54,13 +54,17 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = DELETE")
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if found not in (0, VERSION):
-                raise InputError(f"{path} is of version {found}, not {VERSION}", "run psmnet serve --purge")
+                raise InputError(
+                    f"{path} has version {found}, but this psmnet reads version {VERSION}",
+                    "delete it, or use another folder",
+                    code="viewer-database",
+                )
             self._connection.executescript(SCHEMA)
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
             newest = self._connection.execute("SELECT MAX(revision) FROM jobs").fetchone()[0]
         except sqlite3.Error as error:
             raise InputError(
-                f"can't use {path} ({error})", "choose another --data, or run psmnet serve --purge"
+                f"can't use {path} ({error})", "delete it, or use another folder", code="viewer-database"
             ) from error
         self.revision: int = newest or 0
 
@@ -211,5 +215,6 @@ def _unpacked(row: Row) -> Row:
     try:
         facts = json.loads(row["facts"])
     except ValueError as error:
-        raise InputError(f"the viewer's database is damaged ({error})", "run psmnet serve --purge") from error
+        what = f"the viewer's database is damaged ({error})"
+        raise InputError(what, "delete it, or use another folder", code="viewer-database") from error
     return {"id": row["id"], "created": row["created"], **facts} | ({"scan": row["scan"]} if "scan" in row else {})

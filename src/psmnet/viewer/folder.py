@@ -17,7 +17,7 @@ from psmnet.viewer.refusals import Gone, Lost
 
 ID = re.compile(r"[0-9a-f]{16}")
 PARTS = ("scans", "jobs", "incoming")
-MARK = "psmnet-viewer"  # a file that says whose folder this is: --purge empties no other
+MARK = "psmnet-viewer"  # a file that says whose folder this is: no other folder is ever emptied
 
 
 def new_id() -> str:
@@ -52,13 +52,15 @@ class DataFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             inside = {path.name for path in self.root.iterdir()} - {LOCK_NAME}
             if inside and MARK not in inside:
-                raise InputError(f"{root} holds something else than a viewer's data", "choose another --data")
+                what = f"{root} holds other files than a viewer's data"
+                raise InputError(what, "use another folder", code="viewer-folder")
             self.root.chmod(0o700)
             (self.root / MARK).touch()
             for name in PARTS:
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise InputError(f"can't write {root} ({error.strerror or error})", "choose another --data") from error
+            what = f"can't write to {root} ({error.strerror or error})"
+            raise InputError(what, "use another folder", code="viewer-folder") from error
 
     def require_whole(self) -> None:
         """Check that nobody has deleted the database or a folder since the server started.

@@ -44,4 +44,7 @@ async def received(request: Request, target: Path, limits: Limits) -> AsyncItera
 
 
 def _too_large(limits: Limits) -> TooLarge:
-    return TooLarge(f"the file is larger than {limits.upload_bytes >> 20} MiB", "start the server with --max-upload")
+    return TooLarge(
+        f"the file is larger than {limits.upload_bytes >> 20} MiB",
+        "send a smaller file, or have the server started with a higher limit",
+    )

@@ -4,6 +4,7 @@ import re
 from pathlib import Path, PurePath
 
 from psmnet.errors import PsmnetError
+from psmnet.viewer.words import WORDS
 
 
 class NotHere(PsmnetError):
@@ -47,11 +48,8 @@ CALLED = {
 
 
 def told(error: PsmnetError, root: Path) -> str:
-    """An error as whoever is outside can use it: without the server's names and the command line's advice."""
-    if type(error) in STATUS:  # these speak of the server
-        return discreet(str(error), root)
-    advice = [part for part in error.remedy.split("; ") if "--" not in part]
-    return discreet("; ".join([error.what, *filter(None, advice)]), root)
+    """An error as people in a browser can use it: with remedies in their words, without the server's file names."""
+    return discreet(error.worded(WORDS), root)
 
 
 def discreet(text: str, root: Path) -> str:

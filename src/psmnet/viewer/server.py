@@ -52,7 +52,9 @@ class Address:
         except OSError as error:
             listening.close()
             raise InputError(
-                f"can't listen on {self.host}, port {self.port} ({error.strerror or error})", "choose another --port"
+                f"can't listen on {self.host}, port {self.port} ({error.strerror or error})",
+                "use another host or port",
+                code="viewer-port",
             ) from error
         return listening
 
