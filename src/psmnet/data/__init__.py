@@ -1,4 +1,4 @@
-""""""
+"""Data sets on disk: cases, folds, settings, preparation, checks, pseudo-labels and synthetic patients. No torch."""
 
 import lazy_loader
 

@@ -13,17 +13,17 @@ from psmnet.errors import ConfigError
 from psmnet.io import unnamed
 from psmnet.volume import Array
 
-FIELDS_MINIMUM = 100  # of the field's class-slice index
+SLICE_SUM_MINIMUM = 100  # of published class-slice indices (the known bug `class-slices`)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Cases of one fold.
+    """The cases of one fold.
 
     Attributes:
         test: queries.
         support: labelled cases, first shot first.
-        train: cases that training may see; neither of the above.
+        train: cases that training may see; none of the above.
     """
 
     test: tuple[str, ...]
@@ -64,21 +64,21 @@ def split_cases(
     institutions: Mapping[str, str] | None = None,
     institution: str | None = None,
 ) -> Split:
-    """Who is query, who is support, and what is left to train on.
+    """Which cases are queries, which are supports, and which remain for training.
 
     Ouyang's fold f tests [b_f, b_f+1) of the sorted cases; the `shots` cases after it, wrapping, are the support.
     ADNet's and Q-Net's draw both from the same window, the fold and the case after it, sorted: its last case, or its
-    number 2 from 0, is the support and the others are queries. Li's hold an institution out.
+    number 2 counted from 0, is the support and the others are queries. Li's leave an institution out.
 
     Args:
-        facts: of the data set.
-        ids: all cases, sorted.
+        facts: facts of the data set.
+        ids: ids of all cases, sorted.
         fold: None trains on every case and tests none.
-        shots: support cases that are kept out of training.
+        shots: number of support cases, which are kept out of training.
         folds: name in `catalog.FOLDS`.
-        unlabelled: cases that can't be tested: always left to train on.
+        unlabelled: cases that can't be tested; they always remain for training.
         institutions: case id to institution, for Li's folds.
-        institution: which of them is held out.
+        institution: the one that is left out of training.
 
     Raises:
         ConfigError: no such fold, institution or scheme, or too few cases.
@@ -124,7 +124,7 @@ def split_data(
     folds: str = "ouyang",
     institution: str | None = None,
 ) -> Split:
-    """`split_cases` of the cases of a folder and its dataset.json, if it has one."""
+    """`split_cases` for the cases of a folder, with its dataset.json if there is one."""
     return split_cases(
         facts,
         [case.id for case in cases],
@@ -201,13 +201,13 @@ def excluded_classes(facts: DataSet, setting: int, group: str | None) -> tuple[i
 def allowed_slices(
     labels_zyx: Array, excluded: Sequence[int], *, rule: str = "any", faulty: bool = False
 ) -> npt.NDArray[np.bool_]:
-    """Which slices (Z,) training may use in Setting 2.
+    """Which slices training may use in Setting 2, bool (Z,).
 
     Args:
         labels_zyx: label map.
-        excluded: test classes; none allows every slice.
+        excluded: label values of the test classes; without any, every slice is allowed.
         rule: name in `catalog.SETTING2_RULES`: a slice is dropped if it shows any of them, or only if it shows all.
-        faulty: find the classes of a slice as the field's index does (the catalog's fault `class-slices`).
+        faulty: reproduce the known bug `class-slices` of the catalog.
     """
     if not excluded:
         return np.ones(len(labels_zyx), dtype=bool)
@@ -219,17 +219,17 @@ def allowed_slices(
 
 
 def slices_with(labels_zyx: Array, value: int, *, faulty: bool = False) -> npt.NDArray[np.bool_]:
-    """Slices (Z,) that show a class.
+    """Which slices show a class, bool (Z,).
 
     Args:
         labels_zyx: label map.
-        value: of the class.
-        faulty: count a slice only if its label values, over all classes, add up to 100, as the field's index does. The
-            threshold was meant for the voxels of the class: one of class 4 in 25 voxels passes, one of class 1 doesn't.
+        value: label value of the class.
+        faulty: count a slice only if its label values, over all classes, add up to 100 or more, as published indices
+            do. The threshold was meant for the number of voxels: 25 voxels of class 4 pass, 25 of class 1 don't.
     """
     shown: npt.NDArray[np.bool_] = (labels_zyx == value).any(axis=(1, 2))
     if faulty:
-        shown &= labels_zyx.sum(axis=(1, 2), dtype=np.int64) >= FIELDS_MINIMUM
+        shown &= labels_zyx.sum(axis=(1, 2), dtype=np.int64) >= SLICE_SUM_MINIMUM
     return shown
 
 
@@ -240,13 +240,13 @@ def tested_organs(
     present: Sequence[int],
     called: Mapping[int, str],
 ) -> dict[str, int]:
-    """Organs to report: the field's, of the group in Setting 2; every label of a data set without a list.
+    """Organs to report, name to value: the published ones, in Setting 2 those of the group, else every label present.
 
     Args:
         facts: of the data set.
-        setting, group: of the field's protocols.
+        setting, group: see docs/protocols.md.
         present: label values of the supports.
-        called: label value to organ name, for a data set without a list.
+        called: label value to organ name, for a data set without a list of organs.
     """
     if not facts.tested:
         return {called.get(value, unnamed(int(value)).name): int(value) for value in present}

@@ -1,4 +1,4 @@
-"""The normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz` in one folder, as the field has it."""
+"""The normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz` in one folder, as in published work."""
 
 import re
 from collections.abc import Iterable
@@ -31,17 +31,17 @@ class Case:
     label_path: Path
 
     def image(self) -> Volume:
-        """Read the image; the 257th row and column that the field's notebooks leave are cut off."""
+        """Read the image without the 257th row and column that published notebooks leave."""
         return without_257th(read_volume(self.image_path))
 
     def labels(self, image: Volume | None = None) -> Volume:
-        """Read the label map, laid on the image's grid.
+        """Read the label map, on the image's grid.
 
         Args:
-            image: this case's, where it has been read already.
+            image: this case's image, if it has been read already.
 
         Raises:
-            InputError: it is missing, or lies on another lattice.
+            InputError: the label map is missing, or on another grid.
         """
         if not self.label_path.exists():
             raise InputError(f"case {self.id} has no label map {self.label_path}", "add it, or choose another case")
@@ -51,15 +51,15 @@ class Case:
         )
 
     def checksum(self) -> str:
-        """SHA-256 of the image file, the case's identity in weights and results."""
+        """SHA-256 of the image file; identifies the case in weights and results."""
         return sha256_of(self.image_path)
 
 
 def find_cases(folder: Path) -> list[Case]:
-    """The cases of a folder in the normalised layout, sorted by numeric id (others after, by name).
+    """The cases of a folder in the normalised layout, sorted by number, then others by name.
 
     Raises:
-        InputError: the folder is missing, holds no image, or two of one case.
+        InputError: the folder is missing, has no image, or has two images of one case.
     """
     if not folder.is_dir():
         raise InputError(f"no folder {folder}", "give the folder that holds image_<id>.nii.gz files")
@@ -77,15 +77,15 @@ def find_cases(folder: Path) -> list[Case]:
 
 
 def unlabelled(facts: DataSet, cases: Iterable[Case]) -> set[str]:
-    """Ids of anybody's scans that have no label map; in the field's data sets each case has one, or is damaged."""
+    """Ids of own scans without a label map. In public data sets every case has one, so a missing one is an error."""
     return set() if facts.tested else {case.id for case in cases if not case.label_path.exists()}
 
 
 def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:
-    """The cases of these ids, in the order of the ids.
+    """The cases with these ids, in the order of the ids.
 
     Raises:
-        InputError: an id is not there.
+        InputError: there is no case with one of the ids.
     """
     by_id = {case.id: case for case in cases}
     wanted = list(ids)
@@ -96,12 +96,12 @@ def choose(cases: Iterable[Case], ids: Iterable[str]) -> list[Case]:
 
 
 def case_order(case_id: str) -> tuple[int, int, str]:
-    """Sort key of ids: by number, then others by name."""
+    """Sort key of an id: numbers first, then other ids by name."""
     return (0, int(case_id), "") if case_id.isdecimal() else (1, 0, case_id)
 
 
 def without_257th(volume: Volume) -> Volume:
-    """Cut 257 x 257 slices to their first 256 rows and columns, as the field's loaders do."""
+    """Cut 257 x 257 slices to their first 256 rows and columns, as published loaders do."""
     if volume.array_zyx.shape[1:] != (257, 257):
         return volume
     array = np.ascontiguousarray(volume.array_zyx[:, :256, :256])

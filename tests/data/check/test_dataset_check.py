@@ -263,7 +263,7 @@ def test_what_all_cases_share_is_told_once(data: Path, facts: Callable[..., None
 def test_cases_that_the_data_set_has_and_that_are_missing(data: Path, facts: Callable[..., None]):
     facts(cases=4, case_ids=("1", "2", "4", "5"))
     assert "warning: 3 cases where " in only(data)
-    assert "has 4 (missing: 4, 5; not of it: 3); the field's folds" in only(data)
+    assert "has 4 (missing: 4, 5; not of it: 3); the published folds" in only(data)
     facts(cases=3, case_ids=())
     assert told(data) == []
     facts(cases=35, case_ids=())
@@ -324,7 +324,7 @@ def test_a_label_map_on_another_grid(data: Path):
     write_volume(Volume(labels.array_zyx, labels.spacing_mm, (x, y + 30, z)), data / "label_2.nii.gz")
     finding = only(data)
     assert finding.startswith("error: case 2: label_2.nii.gz has the size of image_2.nii.gz but lies elsewhere")
-    assert finding.endswith("mend the header that is wrong, or run psmnet prepare again")
+    assert finding.endswith("fix the wrong header, or run psmnet prepare again")
 
 
 def test_labels_in_air(data: Path):

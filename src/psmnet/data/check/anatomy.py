@@ -1,4 +1,4 @@
-"""Whether labels and image of a case can belong together: where organs lie, and what the image shows under them."""
+"""Whether labels and image of a case can belong together: the position of organs, and the image under them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from scipy.ndimage import binary_dilation
 from psmnet.catalog import RELATIONS, Relation
 from psmnet.volume import Array, Volume
 
-TOLERANCE_MM = 10.0  # organs are of many forms: only what is clearly on the wrong side counts
-AIR_SHARE = 0.05  # of the range of intensities; 36 to 66 in CHAOS, where the field's threshold of the body is 50
-SHIFT_MM = 12.0  # far enough to leave a border, too near to reach the other side of an organ
+TOLERANCE_MM = 10.0  # organs vary: only what is clearly on the wrong side counts
+AIR_SHARE = 0.05  # of the range of intensities: 36 to 66 in CHAOS, whose published body threshold is 50
+SHIFT_MM = 12.0  # enough to leave a border, too little to reach the other side of an organ
 MARGIN_MM = 3.0
-FEWEST_STEPS = 500  # of fewer, chance decides
+FEWEST_STEPS = 500  # with fewer, chance decides
 LEAST_BESIDE, LEAST_INSIDE = 1.25, 0.62
 """Labels of CHAOS have 1.80 and 0.69 or more on their own image, 1.23 and 0.59 or less on another patient's."""
 
@@ -22,15 +22,15 @@ _AXIS_AND_SIGN = {"right of": (0, -1), "behind": (1, 1), "above": (2, 1)}  # LPS
 
 
 def misplaced(labels: Volume, values: Mapping[str, int], relations: Sequence[Relation] = RELATIONS) -> list[str]:
-    """Relations of the catalog that a label map breaks, by its header; those of organs it lacks are left out.
+    """Relations of the catalog that a label map violates, by its header. Relations of missing organs are skipped.
 
     Args:
         labels: label map.
         values: organ name to label value.
-        relations: where organs lie to one another.
+        relations: positions of organs relative to one another.
 
     Returns:
-        one phrase each, with how far the centroids are on the wrong side; none within 10 mm.
+        one phrase for each, with the distance of the centroids; nothing below 10 mm.
     """
     wanted = {name for relation in relations for name in (*relation.organs, *relation.others)}
     centroids = {
@@ -62,7 +62,7 @@ def _centroid_mm(labels: Volume, value: int) -> npt.NDArray[np.float64] | None:
 def air_level(image_zyx: Array, body_threshold: float | None) -> float:
     """Intensity below which a voxel is air: a twentieth of the range, or the data set's threshold if that is lower.
 
-    Half of Otsu's threshold, where superpixels end, is no measure of it: with bright fat it lies above the liver.
+    Half of Otsu's threshold would not do: with bright fat it is above the liver's intensity.
     """
     low, high = (float(value) for value in np.percentile(image_zyx, (0.5, 99.5)))
     level = low + AIR_SHARE * (high - low)
@@ -89,10 +89,10 @@ class Borders:
 
     @property
     def are_elsewhere(self) -> bool:
-        """Whether the image shows nothing at the borders that it doesn't show elsewhere.
+        """Whether the image is no different at the borders than elsewhere.
 
-        Either number alone misleads: ribs and lungs beside a liver make steps that are stronger than its own, and a
-        stomach or bone is as uneven inside as at its border.
+        One number is not enough: ribs and lungs beside a liver have stronger steps than its border, and a stomach or
+        bone is as uneven inside as at its border.
         """
         return self.beside < LEAST_BESIDE and self.inside < LEAST_INSIDE
 
@@ -100,11 +100,11 @@ class Borders:
 def borders(image: Volume, labels_zyx: Array) -> Borders | None:
     """Measure whether labels follow their image.
 
-    Another patient's labels, or mirrored ones, have about 1 and 0.5. Those that happen to fit can't be told, nor some
-    that are a slice or two off; borders that no image shows (two muscles side by side) look as if they were wrong.
+    Labels of another patient, or mirrored ones, have about 1 and 0.5. Wrong labels that happen to fit, or are off by a
+    slice or two, are not found. Borders that no image shows (between two muscles) look wrong.
 
     Returns:
-        both numbers; None where too few borders or steps inside are left to tell, or the image is flat.
+        both numbers; None with too few borders or steps inside, or a flat image.
     """
     cut = _around(labels_zyx, image.spacing_mm)
     labels = labels_zyx[cut]
@@ -141,7 +141,7 @@ def _shift_px(spacing_mm: tuple[float, float, float]) -> tuple[int, int]:
 
 
 def _around(labels_zyx: Array, spacing_mm: tuple[float, float, float]) -> tuple[slice, slice, slice]:
-    """The labels' box, with room to shift them in the slices: a tenth of most scans."""
+    """The box around the labels, with room to shift them in-plane: a tenth of most scans."""
     margins = (0, *(shift + 1 for shift in _shift_px(spacing_mm)))
     cut = []
     for axis, margin in enumerate(margins):
@@ -151,7 +151,7 @@ def _around(labels_zyx: Array, spacing_mm: tuple[float, float, float]) -> tuple[
 
 
 def _deep(labels_zyx: Array, changes: tuple[Array, Array], spacing_mm: tuple[float, float, float]) -> Array:
-    """Labelled voxels 3 mm and more away from any border: blur and a careless contour reach no farther."""
+    """Labelled voxels at least 3 mm from any border, beyond blur and imprecise contours."""
     border = np.zeros(labels_zyx.shape, dtype=bool)
     border[:, 1:] |= changes[0]
     border[:, :-1] |= changes[0]

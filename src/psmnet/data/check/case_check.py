@@ -19,7 +19,7 @@ from psmnet.volume import Array, Volume, axis_letters
 
 Level = Literal["error", "warning"]
 
-DIFFERENCE = 0.01  # of a spacing: rounding is far below, another protocol far above
+DIFFERENCE = 0.01  # of a spacing: rounding is far below it, another protocol far above
 LARGEST_SHARE_IN_AIR = 0.3
 LISTED = 5  # of many values or ids
 AGAIN = "run psmnet prepare again"
@@ -28,7 +28,7 @@ COMPARE = "compare it with the original"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem that was found.
 
     Attributes:
         case_id: None for the folder as a whole.
@@ -49,17 +49,17 @@ class Finding:
 
 @dataclass
 class CaseRecord:
-    """What a case is.
+    """What is known about a case.
 
     Attributes:
         id: of the case.
         labelled: whether it has a label map.
         size_xyz, spacing_mm, axes: of the image; None and empty where it can't be read.
         voxels: label value to count.
-        image_sha256, label_sha256: of the files; empty where they weren't wanted.
-        image_voxels, label_voxels: SHA-256 of what they hold; empty where they are empty or can't be read.
-        borders: whether its labels follow its image; None where that can't be told.
-        findings: what is wrong with it.
+        image_sha256, label_sha256: checksums of the files; empty if not requested.
+        image_voxels, label_voxels: SHA-256 of the voxels; empty for empty or unreadable files.
+        borders: whether the labels follow the image; None if that can't be measured.
+        findings: problems of this case.
     """
 
     id: str
@@ -76,22 +76,22 @@ class CaseRecord:
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, level: Level, what: str, remedy: str) -> None:
-        """Note something."""
+        """Add a finding."""
         self.findings.append(Finding(self.id, level, what, remedy))
 
     def add_error(self, error: PsmnetError, folder: Path) -> None:
-        """Note what a reader says, without the folder's path."""
+        """Add a reader's error, without the folder's path."""
         self.add("error", error.what.replace(f"{folder}/", ""), error.remedy)
 
 
 def look_at(case: Case, *, facts: DataSet, names: Mapping[str, int], with_files: bool) -> CaseRecord:
-    """Read a case and check what can be told from it alone.
+    """Read a case and check what does not depend on other cases.
 
     Args:
         case: of the folder.
         facts: of the data set.
-        names: organ name to label value, of the data set or of `dataset.json`; empty where nobody says.
-        with_files: whether checksums of the files are wanted.
+        names: organ name to label value, from the data set or `dataset.json`; empty if unknown.
+        with_files: whether to compute checksums of the files.
     """
     record = CaseRecord(case.id, case.label_path.exists())
     if with_files:
@@ -121,7 +121,7 @@ def look_at(case: Case, *, facts: DataSet, names: Mapping[str, int], with_files:
             try:
                 labels = case.labels(image)
             except PsmnetError as error:
-                record.add("error", error.what, f"mend the header that is wrong, or {AGAIN}")
+                record.add("error", error.what, f"fix the wrong header, or {AGAIN}")
                 labels = None
         _look_at_orientation(record, image, labels, facts, names)
         if labels is not None and record.voxels and record.image_voxels:
@@ -133,7 +133,7 @@ def _look_at_image(record: CaseRecord, image: Volume, facts: DataSet) -> None:
     record.size_xyz, record.spacing_mm = image.size_xyz, image.spacing_mm
     record.axes = axis_letters(image.direction)
     columns, rows, slices = image.size_xyz
-    accepted = {facts.size_px, 257} if facts.size_px == 256 else {facts.size_px}  # 257: the field's notebooks
+    accepted = {facts.size_px, 257} if facts.size_px == 256 else {facts.size_px}  # 257: published notebooks
     if facts.size_px is not None and (rows != columns or rows not in accepted):
         what = f"slices of {columns} x {rows} where {facts.title} has {facts.size_px} x {facts.size_px}"
         record.add("warning", what, AGAIN)
@@ -151,7 +151,7 @@ def _look_at_image(record: CaseRecord, image: Volume, facts: DataSet) -> None:
         return
     record.image_voxels = _hash(image.array_zyx.astype(np.float32))
     filled = np.flatnonzero(~flat)
-    # At the ends they are padding, as the field's extra slice is.
+    # At the ends they are padding, such as the extra slice of published preprocessing.
     if gaps := int(flat[filled[0] : filled[-1]].sum()):
         record.add("warning", f"{gaps} slices inside the image are empty", COMPARE)
 
@@ -181,7 +181,7 @@ def _look_at_orientation(
     other_axes = facts.las_order and record.axes != "LAS"
     if wrong and labels is not None and other_axes and np.allclose(image.direction, np.eye(3), atol=1e-6):
         in_las = Volume(labels.array_zyx, labels.spacing_mm, labels.origin_mm, LAS)
-        if not misplaced(in_las, names):  # the field's SABS files
+        if not misplaced(in_las, names):  # published SABS files
             what = "the header is false: it says identity (LPS), but the organs lie as in an array of LAS order"
             record.add("warning", what, "prepare the raw data with psmnet prepare, which writes the true one")
             return

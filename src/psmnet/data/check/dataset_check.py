@@ -23,7 +23,7 @@ from psmnet.system import TEMPORARY_PREFIX, map_cases
 
 @dataclass(frozen=True)
 class Report:
-    """What is there and what is wrong.
+    """Result of `check_dataset`.
 
     Attributes:
         dataset: name in the catalog.
@@ -43,7 +43,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """2 with errors, 1 with warnings alone, else 0."""
+        """2 with errors, 1 with warnings only, else 0."""
         return 2 if self.count("error") else 1 if self.findings else 0
 
     def summary(self) -> str:
@@ -69,7 +69,7 @@ def check_dataset(
         folder: in the normalised layout.
         dataset_name: in the catalog; None for what `dataset.json` says, or else `folder`.
         jobs: processes.
-        report: told (done, case id, total) after each case.
+        report: called with (done, case id, total) after each case.
 
     Raises:
         InputError: the folder is missing, holds no image, or two images of one case.
@@ -114,7 +114,7 @@ def check_dataset(
 
 
 def _of_the_folder(folder: Path, records: list[CaseRecord]) -> list[Finding]:
-    """What lies there that should not."""
+    """Files that should not be there."""
     found = []
     ids = {record.id for record in records}
     for path in sorted(filter(has_nifti_suffix, folder.glob("label_*"))):
@@ -136,7 +136,7 @@ def _of_the_catalog(facts: DataSet, records: list[CaseRecord]) -> list[Finding]:
         return []
     named = [f"{what}: {', '.join(which)}" for what, which in (("missing", missing), ("not of it", others)) if which]
     what = f"{len(ids)} cases where {facts.title} has {facts.cases}" + (f" ({'; '.join(named)})" if named else "")
-    return [Finding(None, "warning", what, "the field's folds need exactly these: prepare the whole data set")]
+    return [Finding(None, "warning", what, "the published folds need exactly these cases: prepare the whole data set")]
 
 
 def _of_different_scales(records: list[CaseRecord], prepared: DatasetFile | None) -> list[Finding]:
@@ -180,7 +180,7 @@ def _of_equal_voxels(records: list[CaseRecord]) -> list[Finding]:
 
 
 def _of_borders(records: list[CaseRecord]) -> list[Finding]:
-    """Label maps that don't follow their image; told once where that is so of most: organs may have no borders."""
+    """Label maps that don't follow their image; one finding if most don't: some organs have no border."""
     measured = [(record.id, record.borders) for record in records if record.borders]
     elsewhere = [(case_id, borders) for case_id, borders in measured if borders.are_elsewhere]
     remedy = "see whether it is another case's, mirrored or turned"
@@ -228,7 +228,7 @@ def _of_the_list(name: str, facts: DataSet, prepared: DatasetFile, records: list
         if record.labelled and record.label_sha256 and record.label_sha256 != label_sha256:
             what = "its label map has changed since it was prepared"
             add(record.id, "warning", what, f"{AGAIN}, unless it was meant to")
-        elif not record.labelled and label_sha256 and not facts.labels:  # else told already
+        elif not record.labelled and label_sha256 and not facts.labels:  # else reported already
             add(record.id, "error", "its label map is missing")
     return found
 

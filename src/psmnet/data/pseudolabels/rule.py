@@ -1,4 +1,4 @@
-"""Pseudo-labels: what training takes for organs, since it sees no manual label."""
+"""Pseudo-labels: regions that training uses as targets in place of organs, made without manual labels."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -17,7 +17,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SCALE, MIN_SIZE_PX, SIGMA_PX = 1, 400, 1  # Ouyang et al., TMI 2022, for 256 x 256 slices
 REFERENCE_PX = 256
-SUPERVOXEL_MM3 = 60_000  # what the published 5000 voxels of an abdomen are in CHAOS's spacing
+SUPERVOXEL_MM3 = 60_000  # the published 5000 voxels of an abdomen, in the spacing of CHAOS
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class PseudolabelRule:
     """How the pseudo-labels of a data set are made.
 
     Attributes:
-        kind: superpixels (2D; ids begin again in every slice) or supervoxels (3D; an id is one part in all slices).
-        body_threshold: of the body mask; None for intensities of unknown scale.
+        kind: superpixels (2D; ids start again in every slice) or supervoxels (3D; an id is one region in all slices).
+        body_threshold: threshold of the body mask; None for intensities of unknown scale.
         min_voxels: smallest supervoxel; None for as many as fill 60 ml.
-        faulty_ids: number superpixels as the field's notebooks do (the catalog's fault `superpixel-ids`).
+        faulty_ids: reproduce the known bug `superpixel-ids` of the catalog.
     """
 
     kind: Kind = "superpixels"
@@ -46,11 +46,11 @@ class PseudolabelRule:
 
     @staticmethod
     def of(facts: DataSet, kind: Kind = "superpixels", *, faulty_ids: bool = False) -> "PseudolabelRule":
-        """With the catalog's constants of a data set."""
+        """The rule with the catalog's constants for a data set."""
         return PseudolabelRule(kind, facts.body_threshold, facts.supervoxel_voxels, faulty_ids)
 
     def parameters(self) -> dict[str, Any]:
-        """All that decides the outcome, as JSON has it."""
+        """Everything that decides the result, as JSON values."""
         if self.kind == "supervoxels":
             size = {"min_size_mm3": SUPERVOXEL_MM3} if self.min_voxels is None else {"min_size": self.min_voxels}
             return {"algorithm": "felzenszwalb-3d", "scale": 1, "body_threshold": self.body_threshold} | size
@@ -84,7 +84,7 @@ def superpixel_volume(
     Args:
         array_zyx: (Z, Y, X), stored normalised intensities (not z-scored: the result depends on the scale).
         body: (Z, Y, X) bool, where the body is.
-        faulty_ids: number them as the field's notebooks do.
+        faulty_ids: number them with the known bug `superpixel-ids`.
 
     Returns:
         (Z, Y, X) int32: 0 outside the body, ids 1..K inside, contiguous, none empty. The smallest superpixel, before
@@ -109,7 +109,7 @@ def renumber(ids: Array) -> npt.NDArray[np.int32]:
 
 
 def faulty_renumber(raw_yx: Array, body_yx: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """As the field's notebooks number superpixels: of raw ids 0..K, 0 is lost and K becomes K + 1.
+    """The numbering of published notebooks, with their bug: of raw ids 0..K, 0 is lost and K becomes K + 1.
 
     Args:
         raw_yx: Felzenszwalb's ids 0..K.

@@ -1,7 +1,7 @@
-"""Pseudo-labels on disk, `superpix-MIDDLE_<id>.nii.gz` (the field's name) or `supervox_<id>.nii.gz`, and their list.
+"""Pseudo-labels on disk, `superpix-MIDDLE_<id>.nii.gz` (the published name) or `supervox_<id>.nii.gz`, and their list.
 
-Superpixels that the list does not name come from the field's notebooks and carry their renumbering fault (one id
-lost, one empty), so they are used only where that fault is asked for.
+Superpixels that are not on the list come from published notebooks and have their numbering bug (one id lost, one
+empty). They are used only where that bug is requested.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class PseudolabelStore:
     """The pseudo-labels of one rule in one folder.
 
     Attributes:
-        folder: where they lie.
+        folder: where they are.
         rule: how they are made.
     """
 
@@ -37,20 +37,20 @@ class PseudolabelStore:
     rule: PseudolabelRule
 
     def path_of(self, case_id: str) -> Path:
-        """Where a case's pseudo-labels lie."""
+        """File of a case's pseudo-labels."""
         return self.folder / f"{_PREFIX[self.rule.kind]}{case_id}.nii.gz"
 
     def listed(self) -> dict[str, Entry]:
-        """Case id to what the list says of its file; empty without a list."""
+        """Case id to its entry on the list; empty without a list."""
         return _entries(self.folder).get(self.rule.kind, {})
 
     def current(self, cases: Sequence[Case]) -> list[Case]:
-        """Those cases whose pseudo-labels are there, made by this rule from this very image."""
+        """The cases whose pseudo-labels exist and were made by this rule from the same image."""
         entries = self.listed()
         return [case for case in cases if self._fits(entries.get(case.id), case)]
 
     def foreign(self, cases: Sequence[Case]) -> list[Case]:
-        """Those cases whose pseudo-labels are there but not listed: the field's own."""
+        """The cases whose pseudo-labels exist but are not listed: those of published notebooks."""
         entries = self.listed()
         return [case for case in cases if case.id not in entries and self.path_of(case.id).exists()]
 
@@ -66,10 +66,10 @@ class PseudolabelStore:
         Args:
             cases: scans of a data set.
             jobs: processes.
-            report: told (done, case id) after each.
+            report: called with (done, case id) after each case.
 
         Returns:
-            how many cases were made, and why others could not be.
+            number of cases made, and the error of each case that failed.
 
         Raises:
             InputError: the folder can't be written.
@@ -78,7 +78,7 @@ class PseudolabelStore:
         missing = [case for case in cases if case.id not in kept]
         failed: dict[str, PsmnetError] = {}
         if missing:
-            # A run may be killed between a file and its entry: until then the list vouches for none of them.
+            # A run may be killed between a file and its entry, so until then none of them is listed as finished.
             self._list({case.id: {} for case in missing})
         for done, (case, outcome) in enumerate(map_cases(partial(_make, store=self), missing, jobs), len(kept) + 1):
             if isinstance(outcome, PsmnetError):
@@ -89,7 +89,7 @@ class PseudolabelStore:
         return len(missing) - len(failed), failed
 
     def read(self, case: Case) -> npt.NDArray[np.int32]:
-        """A case's ids, (Z, Y, X); the field's too lose the 257th row and column, as their images do."""
+        """A case's ids, (Z, Y, X), without the 257th row and column of published files."""
         return without_257th(read_labels(self.path_of(case.id))).array_zyx.astype(np.int32)
 
     def _list(self, new: dict[str, Entry]) -> None:

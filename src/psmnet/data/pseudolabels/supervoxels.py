@@ -1,4 +1,4 @@
-"""Supervoxels as pseudo-labels: parts of the body in 3D, so that an organ is one target in all its slices."""
+"""Supervoxels: 3D regions of the body as pseudo-labels, so that a target continues over slices."""
 
 from collections.abc import Iterator
 
@@ -48,10 +48,10 @@ def felzenszwalb_3d(
 ) -> npt.NDArray[np.int32]:
     """Graph segmentation of a volume over the six-neighbourhood.
 
-    An edge weighs the difference of its voxels, however far apart they are: weighed by distance, parts leak from slice
-    to slice where slices are thick, and networks trained on them were worse (docs/decisions.md) [ours].
+    An edge has the difference of its voxels as weight, whatever their distance. Weighted by distance, regions leak from
+    slice to slice where slices are thick, and networks trained on them were worse (docs/decisions.md) [ours].
 
-    The partition is that of the sequential algorithm; whole levels of equal weight are merged at a time.
+    The result equals the sequential algorithm's; all edges of equal weight are merged at once.
 
     Args:
         array_zyx: (Z, Y, X) uint8.

@@ -20,7 +20,7 @@ _GREY: tuple[tuple[int, int, int], ...] = ((55, 70, 1), (110, 135, 2), (175, 200
 
 
 def find(raw: RawFiles) -> list[RawCase]:
-    """Cases by the number of their folder, wherever `<id>/T2SPIR` lies; the test set has other numbers and no PNG."""
+    """Cases by the number of their folder, wherever `<id>/T2SPIR` is; the test set has other numbers and no PNG."""
     images: dict[str, list[str]] = {}
     labels: dict[str, list[str]] = {}
     for name in raw.names:
@@ -37,7 +37,7 @@ def find(raw: RawFiles) -> list[RawCase]:
 def read(
     case: RawCase, local: Mapping[str, Path], values: Collection[int], notes: list[str]
 ) -> tuple[Volume, Volume | None]:
-    """Slices ordered by position, each with the PNG of its own stem."""
+    """Slices ordered by position, each with the PNG of the same stem."""
     require_whole(case, "DICOM_anon/*.dcm", "Ground/*.png")
     masks = {PurePosixPath(name).stem: name for name in case.labels}
     slices = {PurePosixPath(name).stem: name for name in case.images}
@@ -66,7 +66,7 @@ def labels_of_grey(grey: Array, name: str) -> Array:
         uint8 of the same shape: 0, or 1 liver, 2 right kidney, 3 left kidney, 4 spleen.
 
     Raises:
-        InputError: a grey value that stands for nothing.
+        InputError: an unknown grey value.
     """
     labels = np.zeros(grey.shape, np.uint8)
     for above, up_to, value in _GREY:

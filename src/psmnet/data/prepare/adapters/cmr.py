@@ -13,7 +13,7 @@ LABELLED = 35  # of 45 patients
 
 
 def find(raw: RawFiles) -> list[RawCase]:
-    """Cases by the patient's number, those up to 35; T2 and LGE scans are passed over."""
+    """Cases by the patient's number, up to 35; T2 and LGE scans are skipped."""
     images: dict[str, str] = {}
     labels: dict[str, str] = {}
     for name in raw.names:

@@ -1,4 +1,4 @@
-"""Anybody's scans: nnU-Net v2 and MSD data sets, the normalised layout, or plain folders of images and labels."""
+"""A user's own scans: nnU-Net v2 and MSD data sets, the normalised layout, or plain folders of images and labels."""
 
 import json
 import tempfile
@@ -72,7 +72,7 @@ def read(
 
 
 def label_names(raw: RawFiles) -> dict[str, int]:
-    """Organ names to label values, as a `dataset.json` of nnU-Net, MSD or psmnet has them; empty without one.
+    """Organ name to label value from a `dataset.json` of nnU-Net, MSD or psmnet; empty without one.
 
     Raises:
         InputError: it is damaged.
@@ -84,7 +84,7 @@ def label_names(raw: RawFiles) -> dict[str, int]:
         try:
             content = json.loads(local[found[0]].read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{found[0]} is not JSON ({error})", "mend it, or take it away") from error
+            raise InputError(f"{found[0]} is not JSON ({error})", "fix or remove it") from error
     stored: Any = content.get("labels") if isinstance(content, dict) else None
     names: dict[str, int] = {}
     for key, value in (stored if isinstance(stored, dict) else {}).items():

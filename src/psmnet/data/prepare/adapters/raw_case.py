@@ -1,4 +1,4 @@
-"""What an adapter finds in a raw data set, and what it does with it."""
+"""`RawCase` and `Adapter`: what every module that reads a raw layout offers, and helpers that they share."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class RawCase:
     Attributes:
         id: in the normalised layout.
         images, labels: names in the raw data; no labels for an unlabelled case.
-        institution: where the scan was taken, if the data set tells.
+        institution: where the scan was taken, if known.
     """
 
     id: str
@@ -33,9 +33,9 @@ class Adapter(Protocol):
     """A module that knows one raw layout."""
 
     def find(self, raw: RawFiles) -> list[RawCase]:
-        """The cases that are there, sorted; none where the layout isn't.
+        """The cases, sorted; empty if the files have another layout.
 
-        Cases that are not whole are listed too: reading them says what is missing.
+        Incomplete cases are listed too; reading one reports what is missing.
         """
 
     def read(
@@ -45,7 +45,7 @@ class Adapter(Protocol):
 
         Args:
             case: one of those found.
-            local: where its files lie on disk, by name.
+            local: name to path on disk of each of its files.
             values: label values that the data set has; empty for any.
             notes: remarks for the user are appended to it.
 
@@ -55,10 +55,10 @@ class Adapter(Protocol):
 
 
 def claim(found: dict[str, str], case_id: str, name: str) -> None:
-    """Note a case's file.
+    """Add a case's file to `found`.
 
     Raises:
-        InputError: the case has one already, as where a download was unpacked twice.
+        InputError: the case has one already, for example because a download was unpacked twice.
     """
     if case_id in found:
         raise InputError(f"{found[case_id]} and {name} are of one case ({case_id})", "give the folder of one of them")
@@ -68,7 +68,7 @@ def claim(found: dict[str, str], case_id: str, name: str) -> None:
 def read_nifti_pair(
     case: RawCase, local: Mapping[str, Path], values: Collection[int], notes: list[str]
 ) -> tuple[Volume, Volume | None]:
-    """`Adapter.read` of cases that are one NIfTI scan and at most one NIfTI label map."""
+    """`Adapter.read` for cases of one NIfTI scan and at most one NIfTI label map."""
     (image_name,) = case.images
     image = read_volume(local[image_name], notes=notes)
     if not case.labels:
@@ -81,10 +81,10 @@ def read_nifti_pair(
 
 
 def require_known(labels: Volume, values: Collection[int], name: str) -> None:
-    """Refuse label values that a data set doesn't have.
+    """Check label values.
 
     Raises:
-        InputError: there is one.
+        InputError: a value that the data set doesn't have.
     """
     if not values:
         return
@@ -95,14 +95,14 @@ def require_known(labels: Volume, values: Collection[int], name: str) -> None:
 
 
 def require_whole(case: RawCase, image: str, label: str) -> None:
-    """Refuse a case of a labelled data set that lacks one of its two halves.
+    """Check that a case of a labelled data set has image and labels.
 
     Args:
-        case: of images and labels.
-        image, label: what to call what is missing.
+        case: the case.
+        image, label: names of the missing files, for the error.
 
     Raises:
-        InputError: it does.
+        InputError: one of them is missing.
     """
     if not case.images:
         raise InputError(f"{case.labels[0]} has no image {image}", "unpack the download again")

@@ -11,12 +11,12 @@ from psmnet.volume import Volume
 _SCAN = re.compile(
     r"(?:^|/)(?:(?P<image>img|imagesTr)|label|labelsTr)/(?:img|label)(?P<number>\d{4})\.nii(?:\.gz)?$", re.IGNORECASE
 )
-# The training scans' numbers in order: the field counts them from 0, so a missing one must not shift the others.
+# The training scans' numbers in order. Published folds count them from 0, so a missing one must not shift the others.
 _NUMBERS = tuple(f"{number:04d}" for number in (*range(1, 11), *range(21, 41)))
 
 
 def find(raw: RawFiles) -> list[RawCase]:
-    """Cases 0..29 in the order of the scans' numbers; other numbers are of the test set."""
+    """Cases 0..29 in the order of the scans' numbers; other numbers belong to the test set."""
     images: dict[str, str] = {}
     labels: dict[str, str] = {}
     for name in raw.names:
