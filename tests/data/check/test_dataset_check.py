@@ -267,7 +267,7 @@ def test_cases_that_the_data_set_has_and_that_are_missing(data: Path, facts: Cal
     facts(cases=3, case_ids=())
     assert told(data) == []
     facts(cases=35, case_ids=())
-    assert "has 35; the field's folds" in only(data)
+    assert "has 35; the published folds" in only(data)
 
 
 def test_label_values_that_no_organ_has(data: Path):
