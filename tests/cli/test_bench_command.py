@@ -23,6 +23,7 @@ def recipe(tmp_path):
 def test_bench_writes_every_cell_and_says_what_comes_next(cli, phantoms, tmp_path, recipe):
     done = cli("bench", recipe, phantoms, "--out", tmp_path / "out", "--jobs", 1)
     assert done.code == 0, done.err
+    assert f"found finished: 0 of 2 results in {tmp_path / 'out'}, 0 of 1 trainings in" in done.out
     assert "finished: s1 panet fold1_seed0" in done.out
     assert f"results: 2 files in {tmp_path / 'out'}" in done.out
     assert f"next: psmnet report {tmp_path / 'out'} --out report" in done.out
@@ -30,6 +31,11 @@ def test_bench_writes_every_cell_and_says_what_comes_next(cli, phantoms, tmp_pat
     assert files == ["phantom/s1/ep1/panet/fold1_seed0.json", "phantom/s1/ep1/registration/fold1.json"]
     found = json.loads((tmp_path / "out" / files[1]).read_text())
     assert (found["method"], found["seed"], found["provenance"]["trained_on"]) == ("registration", None, None)
+    assert "were there already" not in done.out
+    again = cli("bench", recipe, phantoms, "--out", tmp_path / "out", "--jobs", 1)
+    assert "found finished: 2 of 2 results" in again.out
+    assert "1 of 1 trainings" in again.out
+    assert "all results were there already; to make them anew, choose another --out" in again.out
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     if trained is not None:
         flat |= {name: trained[name] for name in _TRAINED if trained.get(name) is not None}
         flat |= {field: trained.get(name) for field, name in _RENAMED.items()}
+        flat["start_weights"] = trained.get("init") or trained.get("encoder_weights")
     return flat
 
 
@@ -144,7 +145,7 @@ _TOP = (
 )
 _PROVENANCE = ("note", "own_support", "weights_sha256", "model", "seconds")
 _OTHER_SUPPORT = re.compile(r"_support[^/]*\.json$")  # what bench calls files of other supports; older ones say no more
-_RENAMED = {"trained_on": "dataset", "trained_as": "method", "start_weights": "init", "training_precision": "precision"}
+_RENAMED = {"trained_on": "dataset", "trained_as": "method", "training_precision": "precision"}
 _TRAINED = ("pseudolabels", "preset", "steps", "pairs")
 
 

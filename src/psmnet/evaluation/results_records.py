@@ -96,7 +96,7 @@ class ResultsFile(BaseModel):
         pseudolabels: superpixels or supervoxels.
         preset, steps, training_precision: of the training.
         pairs: image pairs in a batch; None where it was not recorded.
-        start_weights: SHA-256 of the weights that training began with; None from scratch.
+        start_weights: SHA-256 of the weights that training, or its encoder, began with; None from scratch.
         trained_as: method of the training.
         weights_sha256: of the weights that were evaluated.
         model: their settings.

@@ -40,6 +40,7 @@ class TrainingRecord:
         version: of psmnet.
         licence: what the training images ask for.
         init: SHA-256 of the weights that training began with, None from scratch.
+        encoder_weights: checksum of the published weights that the encoder began with, None for none.
     """
 
     dataset: str
@@ -61,6 +62,7 @@ class TrainingRecord:
     version: str = ""
     licence: str = ""
     init: str | None = None
+    encoder_weights: str | None = None
 
 
 @dataclass(frozen=True)

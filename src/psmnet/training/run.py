@@ -33,7 +33,7 @@ from psmnet.models import (
     settings_of,
 )
 from psmnet.runtime import package_version
-from psmnet.system import locked, read_json, write_json
+from psmnet.system import locked, read_json, sha256_of, write_json
 from psmnet.training.distributed import ALONE, Ranks
 from psmnet.training.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
 from psmnet.training.loop import CHECKPOINT_NAME, Report, train
@@ -114,6 +114,7 @@ def run_training(
     *,
     data: Path | None = None,
     pseudolabels: Path | None = None,
+    downloads: Path | None = None,
     device: torch.device,
     jobs: int = 1,
     accumulate: int = 1,
@@ -130,6 +131,7 @@ def run_training(
         out: RUN.
         data: folder in the normalised layout; None for `synthetic`.
         pseudolabels: where pseudo-labels lie, if not in `data`; missing ones are made in RUN.
+        downloads: where encoder weights from a URL are kept; RUN by default.
         device: where to train.
         jobs: processes that make missing pseudo-labels.
         accumulate: parts of a batch that a process takes one after another, for less memory.
@@ -181,7 +183,7 @@ def run_training(
             licences += [before.licence] if before.licence not in (*licences, "") else []
         if spec.encoder_weights is not None:
             path, checksum = spec.encoder_weights, spec.encoder_sha256
-            say(ranks.in_turn(lambda: load_torchvision(model, path, checksum, out)))
+            say(ranks.in_turn(lambda: load_torchvision(model, path, checksum, downloads or out)))
         source, normalisation, checksums, faults = ranks.in_turn(
             lambda: _source(spec, preset, out, data, pseudolabels, jobs, say)
         )
@@ -222,9 +224,17 @@ def run_training(
             version=package_version(),
             licence="; ".join(licences),
             init=init,
+            encoder_weights=_encoder_checksum(spec),
         )
         save_weights(out / WEIGHTS_NAME, model.cpu(), preset.model, normalisation, record)
     return out / WEIGHTS_NAME
+
+
+def _encoder_checksum(spec: RunSpec) -> str | None:
+    """Checksum of the encoder weights that a run begins with; None for none."""
+    if spec.encoder_weights is None:
+        return None
+    return spec.encoder_sha256 or sha256_of(Path(spec.encoder_weights))
 
 
 def require_room(out: Path, resume: bool) -> None:

@@ -4,16 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from psmnet.config import PRESETS, AugmentConfig, ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.store import LIST_NAME
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.evaluation.bench import run as bench
-from psmnet.evaluation.bench.recipe import MethodEntry, Recipe
-from psmnet.evaluation.bench.run import BenchPlaces, run_benchmark, steps_done
+from psmnet.evaluation.bench.recipe import BenchRecipe, MethodEntry
+from psmnet.evaluation.bench.run import BenchFolders, Progress, found_finished, run_benchmark, steps_done
+from psmnet.evaluation.results_reader import find_results
 from psmnet.evaluation.results_schema import PLAN_NAME, masks_folder
 from psmnet.io import write_volume
+from psmnet.models import build_model
 from psmnet.system.files import sha256_of
 from psmnet.training.run import RunSpec, run_training
 
@@ -28,18 +31,18 @@ def _tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "tiny", TINY)
 
 
-def recipe_of(*methods: str, **changes) -> Recipe:
+def recipe_of(*methods: str, **changes) -> BenchRecipe:
     entries = tuple(MethodEntry(method) for method in methods)
     options = {"folds": (0,), "support_cases": 2, "preset": "tiny"} | changes
-    return Recipe("phantom", entries, **options)
+    return BenchRecipe("phantom", entries, **options)
 
 
 @pytest.fixture
-def places(phantoms: Path, tmp_path: Path) -> BenchPlaces:
-    return BenchPlaces(phantoms, tmp_path / "out", tmp_path / "runs")
+def places(phantoms: Path, tmp_path: Path) -> BenchFolders:
+    return BenchFolders(phantoms, tmp_path / "out", tmp_path / "runs")
 
 
-def run(recipe: Recipe, places: BenchPlaces) -> dict[str, list[Path]]:
+def run(recipe: BenchRecipe, places: BenchFolders) -> dict[str, list[Path]]:
     found = {}
     for job, result in run_benchmark(recipe, places):
         assert not isinstance(result, PsmnetError), result
@@ -103,7 +106,7 @@ def test_a_new_protocol_uses_the_training_that_is_there(places):
 
 def test_settings_after_training_need_no_training_of_their_own(places):
     entries = (MethodEntry("psmnet"), MethodEntry("psmnet", after=("split_rounds=0",)))
-    recipe = Recipe("phantom", entries, folds=(0,), preset="tiny")
+    recipe = BenchRecipe("phantom", entries, folds=(0,), preset="tiny")
     (files,) = run(recipe, places).values()
     assert [path.parent.name for path in files] == ["psmnet", "psmnet-split_rounds=0"]
     first, second = (json.loads(path.read_text()) for path in files)
@@ -114,7 +117,7 @@ def test_settings_after_training_need_no_training_of_their_own(places):
 
 def test_the_same_seed_gives_the_same_figures_bit_for_bit_and_another_seed_others(places, tmp_path):
     (first,) = run(recipe_of("psmnet"), places).values()
-    elsewhere = BenchPlaces(places.data, tmp_path / "out2", tmp_path / "runs2")
+    elsewhere = BenchFolders(places.data, tmp_path / "out2", tmp_path / "runs2")
     (again,) = run(recipe_of("psmnet"), elsewhere).values()
     (other,) = run(recipe_of("psmnet", seeds=(1,)), elsewhere).values()
     sums = [json.loads(path.read_text())["provenance"]["weights_sha256"] for (path,) in (first, again, other)]
@@ -148,7 +151,7 @@ def test_results_of_other_scans_are_not_taken_for_these(places, method, tmp_path
     image, labels = draw_patient(99, shape_zyx=(12, 64, 64), spacing_mm=(5.0, 5.0, 12.0))
     write_volume(image, other / "image_1.nii.gz")
     write_volume(labels, other / "label_1.nii.gz")
-    ((_, result),) = run_benchmark(recipe, BenchPlaces(other, places.out, places.runs))
+    ((_, result),) = run_benchmark(recipe, BenchFolders(other, places.out, places.runs))
     assert isinstance(result, ConfigError)
     assert "was made of scans with other content" in str(result)
 
@@ -157,7 +160,7 @@ def test_masks_that_are_asked_for_later_are_made_without_training_again(places, 
     recipe = recipe_of("panet")
     ((path,),) = run(recipe, places).values()
     made = next(places.runs.rglob("weights.safetensors")).stat().st_mtime_ns
-    run(recipe, BenchPlaces(places.data, places.out, places.runs, save_masks=True))
+    run(recipe, BenchFolders(places.data, places.out, places.runs, save_masks=True))
     assert masks_folder(path).is_dir()
     assert next(places.runs.rglob("weights.safetensors")).stat().st_mtime_ns == made
 
@@ -185,7 +188,7 @@ def test_whatever_fails_in_a_cell_the_others_go_on(places, monkeypatch):
     ],
 )
 def test_settings_that_are_not_there_are_said_before_anything_is_trained(places, entry, message):
-    recipe = Recipe("phantom", (MethodEntry("alpnet"), entry), folds=(0,), preset="tiny")
+    recipe = BenchRecipe("phantom", (MethodEntry("alpnet"), entry), folds=(0,), preset="tiny")
     with pytest.raises(ConfigError, match=message):
         run(recipe, places)
     assert not places.runs.exists()
@@ -208,7 +211,7 @@ def test_a_training_that_fails_does_not_stop_the_others(places):
 
 
 def test_masks_are_kept_where_they_are_asked_for(places):
-    places = BenchPlaces(places.data, places.out, places.runs, save_masks=True)
+    places = BenchFolders(places.data, places.out, places.runs, save_masks=True)
     ((path,),) = run(recipe_of("panet"), places).values()
     records = json.loads(path.read_text())["cases"]
     assert len(list(masks_folder(path).glob("*.nii.gz"))) == len(records)
@@ -246,3 +249,86 @@ def test_methods_that_begin_with_the_same_weights_share_their_encoder_and_are_to
         assert trained_on["init"] == sha256_of(first)
     ((_, refusal),) = run_benchmark(recipe_of("adnet", steps=1), places)
     assert "was made with init" in str(refusal)
+
+
+def test_what_an_earlier_run_left_is_counted(places):
+    recipe = recipe_of("panet", "registration", protocols=("ep1", "ep2"))
+    assert found_finished(recipe, places) == Progress(0, 4, 0, 1)
+    run(recipe_of("panet"), places)
+    assert found_finished(recipe, places) == Progress(1, 4, 1, 1)
+    run(recipe, places)
+    assert found_finished(recipe, places) == Progress(4, 4, 1, 1)
+
+
+def test_pseudolabels_of_another_folder_are_used(places, tmp_path):
+    run(recipe_of("panet"), places)
+    made = tmp_path / "made"
+    shutil.move(places.runs / "phantom" / "pseudolabels", made)
+    given = BenchFolders(places.data, tmp_path / "out2", tmp_path / "runs2", pseudolabels=made)
+    run(recipe_of("panet"), given)
+    assert not list(given.runs.rglob(LIST_NAME))
+    weights = [next(folder.rglob("weights.safetensors")).read_bytes() for folder in (places.runs, given.runs)]
+    assert weights[0] == weights[1]
+    with pytest.raises(InputError, match="no folder"):
+        run(recipe_of("panet"), BenchFolders(places.data, places.out, places.runs, pseudolabels=tmp_path / "none"))
+
+
+def test_weights_are_scored_as_they_are(places, tmp_path):
+    first = run_training(RunSpec("synthetic", preset="tiny", steps=1), tmp_path / "first", device=torch.device("cpu"))
+    entries = (
+        MethodEntry("psmnet", weights=str(first)),
+        MethodEntry("psmnet", weights=str(first), after=("split_rounds=0",)),
+    )
+    recipe = BenchRecipe("phantom", entries, folds=(0,))
+    (files,) = run(recipe, places).values()
+    assert [path.parent.name for path in files] == ["psmnet-weights", "psmnet-weights-split_rounds=0"]
+    assert {json.loads(path.read_text())["provenance"]["weights_sha256"] for path in files} == {sha256_of(first)}
+    assert json.loads(files[1].read_text())["variant"] == "split_rounds=0"
+    assert not list(places.runs.rglob("weights.safetensors"))
+    assert steps_done(recipe, places) == (0, 0)
+    other = RunSpec("synthetic", preset="tiny", steps=1, seed=1)
+    shutil.copy(run_training(other, tmp_path / "other", device=torch.device("cpu")), first)
+    ((_, refusal),) = run_benchmark(recipe, places)
+    assert "was made with weights" in str(refusal)
+
+
+def test_a_recipe_may_begin_with_a_published_encoder(places, tmp_path, monkeypatch):
+    config = ModelConfig(encoder="resnet18", channels=16, input_size=64)
+    monkeypatch.setitem(PRESETS, "tiny", Preset(config, TINY.train))
+    published = tmp_path / "resnet18.safetensors"
+    save_file(build_model(config).encoder.state_dict(), published)
+    checksum = sha256_of(published)
+    begun = {"steps": 1, "encoder_weights": str(published), "encoder_sha256": checksum}
+    ((path,),) = run(recipe_of("panet", **begun), places).values()
+    assert json.loads(path.read_text())["provenance"]["trained_on"]["encoder_weights"] == checksum
+    ((file,), _) = find_results([path])
+    assert file.start_weights == checksum
+    ((_, refusal),) = run_benchmark(recipe_of("panet", steps=1), places)
+    assert "was made with encoder_weights" in str(refusal)
+    with pytest.raises(InputError, match="has SHA-256"):
+        run(recipe_of("panet", **begun | {"encoder_sha256": "00" * 32}), places)
+
+
+def test_an_institution_needs_its_own_folds(places):
+    with pytest.raises(ConfigError, match="institution 'UCL' with folds ouyang"):
+        run(recipe_of("panet", institution="UCL"), places)
+    recipe = recipe_of("panet", institution="UCL", scheme="li")
+    (task,) = recipe.tasks()
+    assert (task.name, task.spec().institution, task.spec().folds) == ("UCL_fold0_seed0", "UCL", "li")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "registration", "weights": "bundled"}, "weights for registration, which is not trained"),
+        ({"method": "psmnet", "weights": "bundled", "set": ("grid=0",)}, "with set, which is for training"),
+    ],
+)
+def test_weights_where_they_make_no_sense(options, message):
+    with pytest.raises(ConfigError, match=message):
+        MethodEntry(**options)
+
+
+def test_encoder_weights_need_their_checksum():
+    with pytest.raises(ConfigError, match="belong together"):
+        recipe_of("panet", encoder_weights="resnet.pth")

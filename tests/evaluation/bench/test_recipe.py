@@ -4,7 +4,7 @@ import pytest
 
 from helpers.places import REPOSITORY
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.evaluation.bench.recipe import MethodEntry, Recipe, Score, Setting, read_recipe
+from psmnet.evaluation.bench.recipe import BenchRecipe, MethodEntry, Scoring, Setting, read_recipe
 
 FULL = """
 dataset: chaos-t2
@@ -32,19 +32,19 @@ def written(folder: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Recipe:
+def full(tmp_path: Path) -> BenchRecipe:
     return read_recipe(written(tmp_path, FULL))
 
 
 def test_a_recipe_is_read_with_its_defaults(tmp_path):
     recipe = read_recipe(written(tmp_path, "dataset: chaos-t2\nmethods: [psmnet]"))
-    assert recipe == Recipe("chaos-t2", (MethodEntry("psmnet"),))
+    assert recipe == BenchRecipe("chaos-t2", (MethodEntry("psmnet"),))
     assert recipe.settings == (Setting(1),)
     assert recipe.folds == (0, 1, 2, 3, 4)
 
 
 def test_every_method_is_trained_once_a_setting_seed_and_fold_and_registration_never(full):
-    jobs = list(full.jobs())
+    jobs = list(full.tasks())
     assert len(jobs) == 2 * 2 * 2 * 3 + 2 * 2  # settings x seeds x folds x methods, and settings x folds
     assert len({(job.setting, job.entry, job.fold, job.seed) for job in jobs}) == len(jobs)
     assert {job.seed for job in jobs if job.entry.method == "registration"} == {None}
@@ -52,29 +52,29 @@ def test_every_method_is_trained_once_a_setting_seed_and_fold_and_registration_n
 
 
 def test_places_of_trainings_and_results(full):
-    jobs = {(job.setting.name(), job.entry.trained_name(), job.fold, job.seed): job for job in full.jobs()}
+    jobs = {(job.setting.name(), job.entry.trained_name(), job.fold, job.seed): job for job in full.tasks()}
     out, runs = Path("out"), Path("runs")
     plain = jobs["s1", "psmnet", 0, 0]
     assert plain.run_folder(runs) == Path("runs/chaos-t2/s1/psmnet/fold0_seed0")
-    assert plain.results_file(out, plain.entry, Score("ep1", 1, None)) == Path(
+    assert plain.results_file(out, plain.entry, Scoring("ep1", 1, None)) == Path(
         "out/chaos-t2/s1/ep1/psmnet/fold0_seed0.json"
     )
-    assert plain.results_file(out, plain.entry, Score("ep1", 3, None)).name == "fold0_seed0_shots3.json"
-    assert plain.results_file(out, plain.entry, Score("ep1", 1, "13")).name == "fold0_seed0_support13.json"
+    assert plain.results_file(out, plain.entry, Scoring("ep1", 3, None)).name == "fold0_seed0_shots3.json"
+    assert plain.results_file(out, plain.entry, Scoring("ep1", 1, "13")).name == "fold0_seed0_support13.json"
     changed = jobs["s2-upper", "psmnet-attention=text", 3, 1]
     assert changed.run_folder(runs) == Path("runs/chaos-t2/s2-upper/psmnet-attention=text/fold3_seed1")
-    file = changed.results_file(out, changed.entry, Score("ep1", 1, None))
+    file = changed.results_file(out, changed.entry, Scoring("ep1", 1, None))
     assert file.parent.name == "psmnet-attention=text,split_rounds=0"
     assert jobs["s1", "adnet-supervoxels", 0, 0].run_folder(runs).parent.name == "adnet-supervoxels"
     untrained = jobs["s1", "registration", 3, None]
-    file = untrained.results_file(out, untrained.entry, Score("blind", 1, None))
+    file = untrained.results_file(out, untrained.entry, Scoring("blind", 1, None))
     assert file == Path("out/chaos-t2/s1/blind/registration/fold3.json")
 
 
 def test_no_two_jobs_share_a_results_file(full):
     files = [
         job.results_file(Path(), row, score)
-        for job in full.jobs()
+        for job in full.tasks()
         for row in job.rows
         for score in job.scores(("8", "10", "13"))
     ]
@@ -82,27 +82,27 @@ def test_no_two_jobs_share_a_results_file(full):
 
 
 def test_scores_are_every_protocol_with_every_choice_of_supports(full):
-    job = next(full.jobs())
+    job = next(full.tasks())
     assert job.scores(("8", "10", "13")) == [
-        Score("ep1", 1, None),
-        Score("ep1", 3, None),
-        Score("ep1", 1, "10"),
-        Score("ep1", 1, "13"),
-        Score("blind", 1, None),
-        Score("blind", 3, None),
-        Score("blind", 1, "10"),
-        Score("blind", 1, "13"),
+        Scoring("ep1", 1, None),
+        Scoring("ep1", 3, None),
+        Scoring("ep1", 1, "10"),
+        Scoring("ep1", 1, "13"),
+        Scoring("blind", 1, None),
+        Scoring("blind", 3, None),
+        Scoring("blind", 1, "10"),
+        Scoring("blind", 1, "13"),
     ]
 
 
 def test_rows_that_differ_after_training_share_it(tmp_path):
     text = "dataset: chaos-t2\nfolds: [0]\nmethods: [psmnet, panet, {method: psmnet, after: [split_rounds=0]}]"
-    jobs = list(read_recipe(written(tmp_path, text)).jobs())
+    jobs = list(read_recipe(written(tmp_path, text)).tasks())
     assert [[row.name() for row in job.rows] for job in jobs] == [["psmnet", "psmnet-split_rounds=0"], ["panet"]]
 
 
 def test_the_training_is_what_the_recipe_says(full):
-    spec = next(job for job in full.jobs() if job.setting.group == "upper" and job.seed == 1).spec()
+    spec = next(job for job in full.tasks() if job.setting.group == "upper" and job.seed == 1).spec()
     assert (spec.dataset, spec.fold, spec.setting, spec.group, spec.seed) == ("chaos-t2", 0, 2, "upper", 1)
     assert (spec.steps, spec.precision, spec.support_cases, spec.method) == (700, "bfloat16", 5, "psmnet")
 
@@ -133,7 +133,7 @@ def test_the_training_is_what_the_recipe_says(full):
         ("dataset: chaos-t2\nmethods: [psmnet]\nshots: [2]", "shots 2 of 1 support cases"),
         ("dataset: chaos-t2\nmethods: [psmnet]\nshots: [0]", "shots 0 of 1 support cases"),
         ("dataset: cmr\nmethods: [psmnet]\nsettings: [{setting: 2, group: upper}]", "has no Setting 2"),
-        ("dataset: chaos-t2\nmethods: [psmnet]\nsettings: [2]", "group None in Setting 2"),
+        ("dataset: chaos-t2\nmethods: [psmnet]\nsettings: [2]", "Setting 2 needs a group"),
         ("dataset: chaos-t2\nmethods: [psmnet]\nseeds: [-1]", "seeds (-1,); give 0 to"),
         ("dataset: chaos-t2\nmethods: [psmnet]\nsetting2: some", "setting2 'some'; give any or all"),
         ("dataset: chaos-t2\nmethods: [psmnet]\nscheme: mine", "scheme 'mine'; give one of ouyang"),
@@ -162,11 +162,11 @@ def test_a_recipe_that_is_not_there(tmp_path):
 )
 def test_shipped_recipes_can_be_followed(path):
     recipe = read_recipe(path)
-    for job in recipe.jobs():
+    for job in recipe.tasks():
         assert job.seed is None or job.spec().recipe().train.steps > 0
 
 
 def test_a_setting_that_the_method_lacks_is_refused_when_it_is_trained(tmp_path):
     recipe = read_recipe(written(tmp_path, "dataset: chaos-t2\nmethods: [{method: panet, set: [split_rounds=1]}]"))
     with pytest.raises(ConfigError, match="setting 'split_rounds=1'"):
-        next(recipe.jobs()).spec().recipe()
+        next(recipe.tasks()).spec().recipe()

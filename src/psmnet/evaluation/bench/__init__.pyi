@@ -23,11 +23,12 @@ from .plan import (
     unfinished,
 )
 from .recipe import (
-    Recipe,
+    BenchRecipe,
     read_recipe,
 )
 from .run import (
-    BenchPlaces,
+    BenchFolders,
+    found_finished,
     run_benchmark,
     steps_done,
 )
@@ -36,17 +37,18 @@ __all__ = [
     "DRAWS",
     "FEWEST_SCANS",
     "WHOLE_SUPPORT",
-    "BenchPlaces",
+    "BenchFolders",
+    "BenchRecipe",
     "Cell",
     "Lottery",
     "Paired",
-    "Recipe",
     "Row",
     "Summary",
     "Table",
     "cell_of",
     "common_scans",
     "compare_paired",
+    "found_finished",
     "gather_tables",
     "lotteries",
     "read_recipe",

@@ -28,6 +28,7 @@ class MethodEntry:
         set: `NAME=VALUE` settings that it is trained with.
         after: `NAME=VALUE` settings that are changed after training, so that no training of its own is needed.
         kind: superpixels or supervoxels that it is trained on.
+        weights: weights that are scored as they are, without training (`bundled`, a run, a file); None trains.
     """
 
     __pydantic_config__ = _STRICT
@@ -36,6 +37,7 @@ class MethodEntry:
     set: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     kind: str = "superpixels"
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         require(self.method in METHODS, f"method {self.method!r}", f"give any of {', '.join(METHODS)}")
@@ -45,14 +47,22 @@ class MethodEntry:
             f"after: {', '.join(self.after)} for {self.method}, which is not trained",
             "give it as set",
         )
+        what = f"weights for {self.method}"
+        require(METHODS[self.method].trained or self.weights is None, f"{what}, which is not trained", "leave them out")
+        require(self.weights is None or not self.set, f"{what} with set, which is for training", "give it as after")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has trainings of its own."""
+        return METHODS[self.method].trained and self.weights is None
 
     def trained_name(self) -> str:
         """Folder of its training: the method, and what differs from the preset and from superpixels."""
-        return _name(self.method, self.kind, self.set)
+        return _name(self.method, self.kind, self.set, self.weights)
 
     def name(self) -> str:
         """Folder of its results."""
-        return _name(self.method, self.kind, (*self.set, *self.after))
+        return _name(self.method, self.kind, (*self.set, *self.after), self.weights)
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BenchRecipe:
     """A benchmark: methods x settings x folds x seeds, each trained once and scored by every protocol.
 
     Attributes:
@@ -81,12 +91,15 @@ class Recipe:
         seeds: of initial weights and episodes.
         protocols: in the catalog.
         scheme: of the folds, in `catalog.FOLDS`.
+        institution: held out by Li's folds.
         setting2: rule by which Setting 2 drops slices.
         support_cases: cases after a fold that are kept out of training as supports.
         shots: numbers of support cases to score with, the first ones after the fold.
         each_support: score with each of the support cases alone, too.
         preset, steps, precision: of the trainings; None keeps the preset's.
         init: weights that every training begins with (`bundled`, a run, a file); None from scratch.
+        encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
+        encoder_sha256: checksum of `encoder_weights`.
     """
 
     __pydantic_config__ = _STRICT
@@ -98,6 +111,7 @@ class Recipe:
     seeds: tuple[Whole, ...] = (0,)
     protocols: tuple[str, ...] = ("ep1",)
     scheme: str = "ouyang"
+    institution: str | None = None
     setting2: str = "any"
     support_cases: Whole = 1
     shots: tuple[Whole, ...] = (1,)
@@ -106,6 +120,8 @@ class Recipe:
     steps: Whole | None = None
     precision: str | None = None
     init: str | None = None
+    encoder_weights: str | None = None
+    encoder_sha256: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("methods", "settings", "folds", "seeds", "protocols", "shots"):
@@ -122,6 +138,11 @@ class Recipe:
         )
         require(min(self.seeds) >= 0 and max(self.seeds) < 2**32, f"seeds {self.seeds}", "give 0 to 4294967295")
         require(self.setting2 in SETTING2_RULES, f"setting2 {self.setting2!r}", f"give {' or '.join(SETTING2_RULES)}")
+        require(
+            (self.encoder_weights is None) == (self.encoder_sha256 is None),
+            "encoder_weights and encoder_sha256 belong together",
+            "give both or neither",
+        )
         require(self.scheme in FOLDS, f"scheme {self.scheme!r}", f"give one of {', '.join(FOLDS)}")
         names = [entry.name() for entry in self.methods]
         twice = {name for name in names if names.count(name) > 1}
@@ -129,20 +150,20 @@ class Recipe:
         for setting in self.settings:
             excluded_classes(dataset(self.dataset), setting.setting, setting.group)
 
-    def jobs(self) -> Iterator["Job"]:
+    def tasks(self) -> Iterator["Task"]:
         """All trainings with the rows that share each, fold by fold: an unfinished benchmark has whole folds."""
         shared: dict[str, list[MethodEntry]] = {}
         for entry in self.methods:
             shared.setdefault(entry.trained_name(), []).append(entry)
         for setting, seed, fold, rows in product(self.settings, self.seeds, self.folds, shared.values()):
-            if METHODS[rows[0].method].trained:
-                yield Job(self, tuple(rows), setting, fold, seed)
+            if rows[0].is_trained:
+                yield Task(self, tuple(rows), setting, fold, seed)
             elif seed == self.seeds[0]:
-                yield Job(self, tuple(rows), setting, fold, None)
+                yield Task(self, tuple(rows), setting, fold, None)
 
 
 @dataclass(frozen=True)
-class Score:
+class Scoring:
     """One results file: a training scored by one protocol with one choice of supports."""
 
     protocol: str
@@ -151,7 +172,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Job:
+class Task:
     """One training, or none of a training-free method (seed None), and the results that come of it.
 
     Attributes:
@@ -160,7 +181,7 @@ class Job:
         setting, fold, seed: its place.
     """
 
-    recipe: Recipe
+    recipe: BenchRecipe
     rows: tuple[MethodEntry, ...]
     setting: Setting
     fold: int
@@ -175,7 +196,8 @@ class Job:
     def name(self) -> str:
         """Where it lies: the same below the folder of trainings and that of results, but for the protocol."""
         seed = "" if self.seed is None else f"_seed{self.seed}"
-        return f"fold{self.fold}{seed}"
+        held_out = f"{self.recipe.institution}_" if self.recipe.institution else ""
+        return f"{held_out}fold{self.fold}{seed}"
 
     def title(self) -> str:
         """For people."""
@@ -185,7 +207,7 @@ class Job:
         """Where its training lies."""
         return runs / self.recipe.dataset / self.setting.name() / self.entry.trained_name() / self.name
 
-    def results_file(self, out: Path, row: MethodEntry, score: Score) -> Path:
+    def results_file(self, out: Path, row: MethodEntry, score: Scoring) -> Path:
         """Where one of its results lies (protocols.md)."""
         more = f"_support{score.support}" if score.support else f"_shots{score.shots}" if score.shots > 1 else ""
         folder = out / self.recipe.dataset / self.setting.name() / score.protocol / row.name()
@@ -200,6 +222,7 @@ class Job:
             folds=recipe.scheme,
             setting=self.setting.setting,
             group=self.setting.group,
+            institution=recipe.institution,
             setting2=recipe.setting2,
             kind=self.entry.kind,  # type: ignore[arg-type]  # checked against the kinds there are
             support_cases=recipe.support_cases,
@@ -209,10 +232,12 @@ class Job:
             steps=recipe.steps,
             seed=self.seed or 0,
             init=recipe.init,
+            encoder_weights=recipe.encoder_weights,
+            encoder_sha256=recipe.encoder_sha256,
             changes=self.entry.set,
         )
 
-    def scores(self, supports: tuple[str, ...]) -> list[Score]:
+    def scores(self, supports: tuple[str, ...]) -> list[Scoring]:
         """What it is scored by, given the ids of its support cases; the first alone is one shot already."""
         recipe = self.recipe
         others = supports[1:] if recipe.each_support else ()
@@ -220,13 +245,13 @@ class Job:
             score
             for protocol in recipe.protocols
             for score in (
-                *(Score(protocol, shots, None) for shots in recipe.shots),
-                *(Score(protocol, 1, case) for case in others),
+                *(Scoring(protocol, shots, None) for shots in recipe.shots),
+                *(Scoring(protocol, 1, case) for case in others),
             )
         ]
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path) -> BenchRecipe:
     """Read a recipe; a method or setting that is but a name or number may be written as such.
 
     Raises:
@@ -246,7 +271,7 @@ def read_recipe(path: Path) -> Recipe:
             if isinstance(content.get(name), list):
                 content[name] = [e if isinstance(e, dict) else {field: e} for e in content[name]]
     try:
-        return TypeAdapter(Recipe).validate_python(content)
+        return TypeAdapter(BenchRecipe).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "recipe"
@@ -274,6 +299,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _name(method: str, kind: str, changes: tuple[str, ...]) -> str:
+def _name(method: str, kind: str, changes: tuple[str, ...], weights: str | None) -> str:
     parts = [kind] if kind != "superpixels" else []
+    if weights is not None:
+        parts = [Path(weights).name.removesuffix(".safetensors")]
     return "-".join([method, *parts, *([",".join(sorted(changes))] if changes else [])])
