@@ -11,12 +11,12 @@ import httpx
 import uvicorn
 
 from psmnet.viewer.app import create_app
-from psmnet.viewer.connections import Impatient
+from psmnet.viewer.connections import TimedProtocol
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
 from psmnet.viewer.server import Address
-from psmnet.viewer.service import Studio
+from psmnet.viewer.service import Service
 
 TOKEN = "a-token-for-tests"
 PATIENCE_S = 900.0
@@ -25,13 +25,13 @@ PATIENCE_S = 900.0
 @contextlib.contextmanager
 def listening(root: Path, weights: str, limits: Limits | None = None) -> Iterator[httpx.Client]:
     """A server and a client of it."""
-    studio = Studio(DataFolder(root), limits or Limits(), Engine(weights, threads=1))
+    service = Service(DataFolder(root), limits or Limits(), Engine(weights, threads=1))
     address = Address(port=0)
     socket = address.bound()
     port = socket.getsockname()[1]
-    app = create_app(studio, TOKEN, address.hosts(port))
+    app = create_app(service, TOKEN, address.hosts(port))
     server = uvicorn.Server(
-        uvicorn.Config(app, http=Impatient, ws="none", log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, http=TimedProtocol, ws="none", log_level="error", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
     thread.start()
@@ -46,7 +46,7 @@ def listening(root: Path, weights: str, limits: Limits | None = None) -> Iterato
         server.should_exit = True
         thread.join(PATIENCE_S)
         socket.close()
-        studio.close()
+        service.close()
 
 
 def upload(client: httpx.Client, path: Path, name: str | None = None) -> Any:

@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -16,7 +17,7 @@ from psmnet.cli.main import main
 from psmnet.evaluation.metrics import score
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.report.overlay import css_colour
-from psmnet.viewer.intake import printable, require_decodable, told_apart
+from psmnet.viewer.intake import distinct_names, printable, require_decodable
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import TooLarge
 from psmnet.volume.volume import Volume
@@ -270,7 +271,7 @@ def test_what_overlaps_is_said(room, phantoms, tmp_path):
 
 
 def test_names_in_files_are_cleaned():
-    assert told_apart({1: printable("../../x<img src=x>\x00\n"), 2: "Right kidney", 3: "right_kidney"}) == {
+    assert distinct_names({1: printable("../../x<img src=x>\x00\n"), 2: "Right kidney", 3: "right_kidney"}) == {
         1: "x<img src=x>",
         2: "Right kidney",
         3: "right_kidney 2",
@@ -443,12 +444,15 @@ def test_only_so_many_scans_and_label_sets(small, phantoms, tmp_path):
     assert len(small.get("/scans").json()) == 1
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".2.nii.gz", ".nrrd", ".mha"])
 def test_the_limit_on_what_a_file_unpacks_to_holds_for_every_format(tmp_path, suffix):
     """64 slices of one colour in a file of a few KiB."""
     source = tmp_path / f"source{suffix}"
     blank = sitk.Image([256, 256, 64], sitk.sitkInt16)  # 8 MiB
-    sitk.WriteImage(blank, str(source), useCompression=True)
+    if suffix == ".2.nii.gz":
+        nibabel.Nifti2Image(np.zeros((256, 256, 64), np.int16), np.eye(4)).to_filename(source)
+    else:
+        sitk.WriteImage(blank, str(source), useCompression=True)
     assert source.stat().st_size < 100_000
     require_decodable(source, Limits(decoded_bytes=8 << 20))
     with pytest.raises(TooLarge, match="unpacks to more than 7 MiB"):

@@ -19,9 +19,9 @@ from psmnet.viewer.runner import Runner
 class Slow(Runner):
     """A runner that takes its time, which no test has."""
 
-    def __call__(self, ticket):
+    def __call__(self, task):
         time.sleep(1.0)
-        return super().__call__(ticket)
+        return super().__call__(task)
 
 
 @pytest.fixture

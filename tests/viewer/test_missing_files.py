@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from helpers.serving import finished, listening, upload, upload_labels
-from psmnet.viewer.service import Studio
+from psmnet.viewer.service import Service
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_what_can_not_be_written_is_told_with_its_reason(room, monkeypatch, erro
     def refused(self):
         raise error
 
-    monkeypatch.setattr(Studio, "require_room", refused)
+    monkeypatch.setattr(Service, "require_room", refused)
     answer = room.client.post("/scans", params={"name": "a.nii.gz"}, content=b"x")
     assert answer.status_code == 507
     assert answer.json()["detail"].endswith(f"); {remedy}")

@@ -12,7 +12,7 @@ from psmnet.cli.options import DATA, device_option, threads_option, weights_opti
 from psmnet.errors import ConfigError
 from psmnet.models import load_weights
 from psmnet.system import locked
-from psmnet.viewer import Address, DataFolder, Engine, Limits, Studio, default_folder, require_web, serve
+from psmnet.viewer import Address, DataFolder, Engine, Limits, Service, default_folder, require_web, serve
 
 MIB = 2**20
 
@@ -79,8 +79,8 @@ def command(
             if not address.is_local:
                 console.err.print(f"note: other machines can reach {host}, and without TLS they can read along")
 
-        studio = Studio(folder, limits, Engine(weights or "bundled", device, threads))
-        with closing(studio):
+        service = Service(folder, limits, Engine(weights or "bundled", device, threads))
+        with closing(service):
             if demo:
-                studio.add_samples()
-            serve(studio, address, open_browser=open_browser, say=say)
+                service.add_samples()
+            serve(service, address, open_browser=open_browser, say=say)

@@ -14,7 +14,7 @@ from .server import (
     serve,
 )
 from .service import (
-    Studio,
+    Service,
 )
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "DataFolder",
     "Engine",
     "Limits",
-    "Studio",
+    "Service",
     "default_folder",
     "require_web",
     "serve",

@@ -18,30 +18,30 @@ from psmnet.errors import PsmnetError
 from psmnet.runtime import package_version
 from psmnet.viewer import events, routes
 from psmnet.viewer.guard import Guard
-from psmnet.viewer.refusals import STATUS, UNUSABLE, told
-from psmnet.viewer.service import Studio
+from psmnet.viewer.refusals import STATUS, UNUSABLE, public_message
+from psmnet.viewer.service import Service
 
 PACKAGE = Path(__file__).parents[1]
 STATIC, LOOK = PACKAGE / "viewer" / "static", PACKAGE / "report" / "look.css"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
+def create_app(service: Service, token: str, hosts: Collection[str]) -> ASGIApp:
     """A viewer's page and API.
 
     Args:
-        studio: what it shows and does; it is started and stopped with the application.
+        service: what it shows and does; it is started and stopped with the application.
         token: what `/api` wants.
         hosts: values of Host that are this server's, with the port.
     """
 
     @asynccontextmanager
-    async def living(_: FastAPI) -> AsyncIterator[None]:
-        studio.start()
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
         try:
             yield
         finally:
-            studio.stop()
+            service.stop()
 
     app = FastAPI(
         title="psmnet",
@@ -49,12 +49,12 @@ def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
         summary="Few-shot medical image segmentation: labelled scans in, the same organs out in other scans.",
         description="Every request needs the header `Authorization: Bearer TOKEN`, with the token that "
         '`psmnet serve` printed. Errors are `{"detail": "what is wrong; what to do"}`.',
-        lifespan=living,
+        lifespan=lifespan,
         openapi_url="/api/openapi.json",
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.studio = studio
+    app.state.service = service
     app.include_router(routes.router, prefix="/api")
     app.include_router(events.router, prefix="/api")
     app.add_exception_handler(PsmnetError, _unusable)
@@ -78,12 +78,12 @@ def create_app(studio: Studio, token: str, hosts: Collection[str]) -> ASGIApp:
 def _unusable(request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), UNUSABLE)
     assert isinstance(error, PsmnetError)
-    return JSONResponse({"detail": told(error, request.app.state.studio.folder.root)}, status)
+    return JSONResponse({"detail": public_message(error, request.app.state.service.folder.root)}, status)
 
 
 def _unwritable(request: Request, error: Exception) -> JSONResponse:
     try:
-        request.app.state.studio.folder.require_whole()
+        request.app.state.service.folder.require_whole()
     except PsmnetError as lost:
         return _unusable(request, lost)
     what = error.strerror or error if isinstance(error, OSError) else error

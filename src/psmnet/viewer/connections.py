@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 SILENCE_S = 10.0  # that a new connection may take to ask for something
 
 
-class Impatient(H11Protocol):
+class TimedProtocol(H11Protocol):
     """uvicorn's protocol, which itself waits for a first request forever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it

@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 VERSION = 1
 CHANGED = frozenset({"state", "started", "finished", "progress", "stage", "error", "result"})
 
-Row = dict[str, Any]
+StoredRow = dict[str, Any]
 
 
 def iso(seconds: float | None) -> str | None:
@@ -86,18 +86,18 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _rows(self, text: str, *values: Any) -> list[Row]:
+    def _rows(self, text: str, *values: Any) -> list[StoredRow]:
         with self._turn:
             return [dict(row) for row in self._connection.execute(text, values)]
 
     # ---- scans and their labels ----------------------------------------------------------------------------------
 
-    def add_scan(self, scan_id: str, created: float, facts: Row) -> None:
+    def add_scan(self, scan_id: str, created: float, facts: StoredRow) -> None:
         """Note a scan."""
         with self._writing() as db:
             db.execute("INSERT INTO scans VALUES (?, ?, ?)", (scan_id, created, json.dumps(facts)))
 
-    def add_labels(self, labels_id: str, scan_id: str, created: float, facts: Row) -> bool:
+    def add_labels(self, labels_id: str, scan_id: str, created: float, facts: StoredRow) -> bool:
         """Note a label set, unless its scan has gone meanwhile."""
         with self._writing() as db:
             if db.execute("SELECT 1 FROM scans WHERE id = ?", (scan_id,)).fetchone() is None:
@@ -105,19 +105,19 @@ class Database:
             db.execute("INSERT INTO labels VALUES (?, ?, ?, ?)", (labels_id, scan_id, created, json.dumps(facts)))
             return True
 
-    def scans(self) -> list[Row]:
+    def scans(self) -> list[StoredRow]:
         """All scans, the oldest first."""
         return [_unpacked(row) for row in self._rows("SELECT * FROM scans ORDER BY created, id")]
 
-    def scan(self, scan_id: str) -> Row | None:
+    def scan(self, scan_id: str) -> StoredRow | None:
         """One scan."""
         return next((_unpacked(row) for row in self._rows("SELECT * FROM scans WHERE id = ?", scan_id)), None)
 
-    def labels(self, labels_id: str) -> Row | None:
+    def labels(self, labels_id: str) -> StoredRow | None:
         """One label set."""
         return next((_unpacked(row) for row in self._rows("SELECT * FROM labels WHERE id = ?", labels_id)), None)
 
-    def labels_of(self, scan_id: str) -> list[Row]:
+    def labels_of(self, scan_id: str) -> list[StoredRow]:
         """A scan's label sets, the oldest first."""
         return [_unpacked(r) for r in self._rows("SELECT * FROM labels WHERE scan = ? ORDER BY created, id", scan_id)]
 
@@ -134,7 +134,7 @@ class Database:
 
     # ---- jobs ----------------------------------------------------------------------------------------------------
 
-    def add_job(self, job_id: str, created: float, request: Row, most_waiting: int) -> bool:
+    def add_job(self, job_id: str, created: float, request: StoredRow, most_waiting: int) -> bool:
         """Let a job wait, unless too many do."""
         with self._writing() as db:
             if db.execute("SELECT COUNT(*) FROM jobs WHERE state = 'waiting'").fetchone()[0] >= most_waiting:
@@ -168,11 +168,11 @@ class Database:
             )
             return done.rowcount > 0
 
-    def jobs(self, newer_than: int = 0) -> list[Row]:
+    def jobs(self, newer_than: int = 0) -> list[StoredRow]:
         """Jobs changed after a revision, the oldest first."""
         return self._rows("SELECT * FROM jobs WHERE revision > ? ORDER BY created, id", newer_than)
 
-    def job(self, job_id: str) -> Row | None:
+    def job(self, job_id: str) -> StoredRow | None:
         """One job."""
         return next(iter(self._rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
 
@@ -180,7 +180,7 @@ class Database:
         """Of all jobs."""
         return {row["id"] for row in self._rows("SELECT id FROM jobs")}
 
-    def next_job(self) -> Row | None:
+    def next_job(self) -> StoredRow | None:
         """The job that has waited longest."""
         rows = self._rows("SELECT * FROM jobs WHERE state = 'waiting' ORDER BY created, id LIMIT 1")
         return next(iter(rows), None)
@@ -206,7 +206,7 @@ class Database:
         return needed
 
 
-def _unpacked(row: Row) -> Row:
+def _unpacked(row: StoredRow) -> StoredRow:
     """A row with its facts.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psmnet.errors import InputError
 from psmnet.system import LOCK_NAME
-from psmnet.viewer.refusals import Gone, Lost
+from psmnet.viewer.refusals import Gone, Incomplete
 
 ID = re.compile(r"[0-9a-f]{16}")
 PARTS = ("scans", "jobs", "incoming")
@@ -66,12 +66,14 @@ class DataFolder:
         """Check that nobody has deleted the database or a folder since the server started.
 
         Raises:
-            Lost: somebody has.
+            Incomplete: somebody has.
         """
         for path in (self.database, *(self.root / name for name in PARTS)):
             if not path.exists():
                 what = "database" if path == self.database else f"folder {path.name}"
-                raise Lost(f"the server's {what} has been deleted", "restart psmnet serve and upload the scans again")
+                raise Incomplete(
+                    f"the server's {what} has been deleted", "restart psmnet serve and upload the scans again"
+                )
 
     @property
     def database(self) -> Path:

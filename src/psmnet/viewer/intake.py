@@ -141,7 +141,7 @@ class TakeLabels:
         notes: list[str] = []
         found = read_labelled(self.scan, source, (), False, notes)
         labels = found.labels
-        names = told_apart({v: called.get(o.name, printable(o.name)) for v, o in found.names.items()})
+        names = distinct_names({v: called.get(o.name, printable(o.name)) for v, o in found.names.items()})
         if self.values is not None:
             labels, names = _valued(labels, self.values), dict(self.names or {})
         present = wanted_values([(found.image, labels)], None)
@@ -223,7 +223,7 @@ def _claimed_bytes(path: Path) -> int:
         if not has_nifti_suffix(path):
             return 0
         header = read_header(path)
-        return math.prod(header.size_xyz) * np.dtype(header.datatype).itemsize
+        return math.prod(header.grid.size_xyz) * header.dtype.itemsize
     return int(voxel.GetSizeOfPixelComponent() * voxel.GetNumberOfComponentsPerPixel() * math.prod(reader.GetSize()))
 
 
@@ -234,7 +234,7 @@ def printable(name: str) -> str:
     return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 40]}…{shown[-39:]}"
 
 
-def told_apart(names: Mapping[int, str]) -> dict[int, str]:
+def distinct_names(names: Mapping[int, str]) -> dict[int, str]:
     """The same, with a number behind a name that an earlier value has: one name would become one organ."""
     taken: set[str] = set()
     found = {}

@@ -12,12 +12,12 @@ from typing import Any
 
 from psmnet.errors import InputError, PsmnetError
 from psmnet.system import Isolated, read_json
-from psmnet.viewer.database import Database, Row
+from psmnet.viewer.database import Database, StoredRow
 from psmnet.viewer.folder import DataFolder, existing
 from psmnet.viewer.intake import LABELS_NAME
 from psmnet.viewer.limits import Limits
-from psmnet.viewer.refusals import discreet, told
-from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Ticket
+from psmnet.viewer.refusals import public_message, without_server_names
+from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Task
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class JobQueue:
         self._limits = limits
         self._announce = announce
         self._housekeeping = housekeeping
-        self._worker: Isolated[Ticket, dict[str, Any]] = Isolated(engine.runner)
+        self._worker: Isolated[Task, dict[str, Any]] = Isolated(engine.runner)
         self._current: str | None = None
         self._cancelled: set[str] = set()
         self._turn = threading.Lock()
@@ -124,20 +124,20 @@ class JobQueue:
                 self._do(row)
                 self._housekeeping()
 
-    def _do(self, row: Row) -> None:
+    def _do(self, row: StoredRow) -> None:
         job_id = row["id"]
         with self._turn:
             self._current = job_id
         try:
-            ticket = self._ticket(job_id, json.loads(row["request"]))
+            task = self._task(job_id, json.loads(row["request"]))
             if job_id in self._cancelled:
                 raise InputError("it was given up", "ask for it again")
             with self._followed(job_id):
-                result = self._worker.run(ticket, self._limits.job_s)
-            result["notes"] = [discreet(note, self._folder.root) for note in result["notes"]]
+                result = self._worker.run(task, self._limits.job_s)
+            result["notes"] = [without_server_names(note, self._folder.root) for note in result["notes"]]
             outcome: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
-            outcome = {"state": "failed", "error": told(error, self._folder.root)}
+            outcome = {"state": "failed", "error": public_message(error, self._folder.root)}
         with self._turn:
             self._current = None
             given_up = job_id in self._cancelled
@@ -150,8 +150,8 @@ class JobQueue:
             shutil.rmtree(self._folder.job(job_id), ignore_errors=True)
         self._change(job_id, stage="", finished=time.time(), **outcome)
 
-    def _ticket(self, job_id: str, request: Row) -> Ticket:
-        return Ticket(
+    def _task(self, job_id: str, request: StoredRow) -> Task:
+        return Task(
             supports=tuple(self._labelled(labels_id) for labels_id in request["supports"]),
             organs=tuple(request["organs"]) if request["organs"] else None,
             query=self._source(request["query"]),

@@ -7,7 +7,7 @@ from psmnet.errors import PsmnetError
 from psmnet.viewer.words import WORDS
 
 
-class NotHere(PsmnetError):
+class NotFound(PsmnetError):
     """No such scan, label set, job or file."""
 
 
@@ -15,7 +15,7 @@ class Gone(PsmnetError):
     """A file that the server made and that somebody has deleted from its data folder."""
 
 
-class Lost(PsmnetError):
+class Incomplete(PsmnetError):
     """The data folder is no longer whole: nothing can be written before the server starts again."""
 
 
@@ -31,7 +31,14 @@ class TooMany(PsmnetError):
     """No room for another one."""
 
 
-STATUS: dict[type[PsmnetError], int] = {NotHere: 404, InUse: 409, Gone: 410, TooLarge: 413, TooMany: 429, Lost: 503}
+STATUS: dict[type[PsmnetError], int] = {
+    NotFound: 404,
+    InUse: 409,
+    Gone: 410,
+    TooLarge: 413,
+    TooMany: 429,
+    Incomplete: 503,
+}
 UNUSABLE = 422  # every other PsmnetError: what was sent can't be used
 
 
@@ -47,12 +54,12 @@ CALLED = {
 }
 
 
-def told(error: PsmnetError, root: Path) -> str:
+def public_message(error: PsmnetError, root: Path) -> str:
     """An error as people in a browser can use it: with remedies in their words, without the server's file names."""
-    return discreet(error.worded(WORDS), root)
+    return without_server_names(error.worded(WORDS), root)
 
 
-def discreet(text: str, root: Path) -> str:
+def without_server_names(text: str, root: Path) -> str:
     """A line that tells no folder of the server's, nor the names that it gives to files."""
     text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", lambda path: _called(path[0]), text)
     text = re.sub(

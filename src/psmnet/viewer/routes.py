@@ -1,4 +1,4 @@
-"""The API, a few lines a request: what is asked is handed to the studio."""
+"""The API, a few lines a request: what is asked is handed to the service."""
 
 import asyncio
 from functools import partial
@@ -11,8 +11,8 @@ from fastapi.responses import FileResponse
 from psmnet.errors import InputError
 from psmnet.evaluation import METRICS
 from psmnet.viewer.receiving import received
-from psmnet.viewer.schemas import Health, Job, LabelSet, Matches, Metric, NewJob, Problem, Scan
-from psmnet.viewer.service import Studio
+from psmnet.viewer.schemas import Health, JobRequest, LabelSet, Matches, MetricInfo, Problem, QueuedJob, StoredScan
+from psmnet.viewer.service import Service
 
 REFUSED = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503, 507)
 REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in REFUSED}
@@ -27,26 +27,26 @@ MOST_DRAWN = 255  # the page draws in bytes
 router = APIRouter(responses=REFUSALS)
 
 
-def studio_of(request: Request) -> Studio:
+def service_of(request: Request) -> Service:
     """The application's."""
-    studio: Studio = request.app.state.studio
-    return studio
+    service: Service = request.app.state.service
+    return service
 
 
-The = Annotated[Studio, Depends(studio_of)]
+ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 @router.get("/health")
-def health(studio: The) -> Health:
+def health(service: ServiceDep) -> Health:
     """How the server is."""
-    return studio.health()
+    return service.health()
 
 
 @router.get("/metrics")
-def metrics() -> list[Metric]:
+def metrics() -> list[MetricInfo]:
     """What results are measured by, in the order to show it in."""
     return [
-        Metric(
+        MetricInfo(
             name=name,
             heading=metric.heading,
             meaning=metric.meaning,
@@ -58,48 +58,48 @@ def metrics() -> list[Metric]:
 
 
 @router.get("/scans")
-def scans(studio: The) -> list[Scan]:
+def scans(service: ServiceDep) -> list[StoredScan]:
     """All scans, the oldest first."""
-    return studio.scans()
+    return service.scans()
 
 
 @router.post("/scans", status_code=201, openapi_extra=UPLOAD)
-async def add_scan(request: Request, studio: The, name: Name) -> Scan:
+async def add_scan(request: Request, service: ServiceDep, name: Name) -> StoredScan:
     """Upload a scan: .nii, .nii.gz, .nrrd, .mha, or a .zip of DICOM slices, as the request's body."""
-    await asyncio.to_thread(studio.require_room)
-    async with received(request, studio.folder.incoming(), studio.limits) as file:
-        return await asyncio.get_running_loop().run_in_executor(studio.hands, studio.add_scan, file, name)
+    await asyncio.to_thread(service.require_room)
+    async with received(request, service.folder.incoming(), service.limits) as file:
+        return await asyncio.get_running_loop().run_in_executor(service.hands, service.add_scan, file, name)
 
 
 @router.post("/samples", status_code=201)
-def samples(studio: The) -> list[Scan]:
+def samples(service: ServiceDep) -> list[StoredScan]:
     """Draw synthetic patients with labels, to try things out."""
-    return studio.add_samples()
+    return service.add_samples()
 
 
 @router.get("/scans/{scan}")
-def scan(studio: The, scan: Id) -> Scan:
+def scan(service: ServiceDep, scan: Id) -> StoredScan:
     """One scan."""
-    return studio.scan(scan)
+    return service.scan(scan)
 
 
 @router.delete("/scans/{scan}", status_code=204)
-def remove_scan(studio: The, scan: Id) -> Response:
+def remove_scan(service: ServiceDep, scan: Id) -> Response:
     """Delete a scan and its labels."""
-    studio.remove_scan(scan)
+    service.remove_scan(scan)
     return Response(status_code=204)
 
 
 @router.get("/scans/{scan}/volume", response_class=FileResponse, responses=BINARY)
-def volume(studio: The, scan: Id) -> FileResponse:
+def volume(service: ServiceDep, scan: Id) -> FileResponse:
     """The scan as NIfTI, on its own grid."""
-    return FileResponse(studio.view(scan), media_type="application/octet-stream")
+    return FileResponse(service.view(scan), media_type="application/octet-stream")
 
 
 @router.post("/scans/{scan}/labels", status_code=201, openapi_extra=UPLOAD)
 async def add_labels(
     request: Request,
-    studio: The,
+    service: ServiceDep,
     scan: Id,
     name: Name,
     corrects: Annotated[
@@ -113,68 +113,68 @@ async def add_labels(
     drawn = tuple(int(value) for value in values.split(",") if value)
     if (corrects is None) != (not drawn) or len(drawn) > MOST_DRAWN:
         raise InputError("corrects and values go together", f"give both, with {MOST_DRAWN} values at most, or neither")
-    async with received(request, studio.folder.incoming(), studio.limits) as file:
-        add = partial(studio.add_labels, scan, file, name, corrects, drawn)
-        return await asyncio.get_running_loop().run_in_executor(studio.hands, add)
+    async with received(request, service.folder.incoming(), service.limits) as file:
+        add = partial(service.add_labels, scan, file, name, corrects, drawn)
+        return await asyncio.get_running_loop().run_in_executor(service.hands, add)
 
 
 @router.get("/labels/{labels}")
-def label_set(studio: The, labels: Id) -> LabelSet:
+def label_set(service: ServiceDep, labels: Id) -> LabelSet:
     """One label set."""
-    return studio.labels(labels)
+    return service.labels(labels)
 
 
 @router.get("/labels/{labels}/volume", response_class=FileResponse, responses=BINARY)
-def labels_volume(studio: The, labels: Id) -> FileResponse:
+def labels_volume(service: ServiceDep, labels: Id) -> FileResponse:
     """The label map as .nii.gz, on its scan's grid."""
-    return FileResponse(studio.labels_file(labels), media_type="application/octet-stream")
+    return FileResponse(service.labels_file(labels), media_type="application/octet-stream")
 
 
 @router.delete("/labels/{labels}", status_code=204)
-def remove_labels(studio: The, labels: Id) -> Response:
+def remove_labels(service: ServiceDep, labels: Id) -> Response:
     """Delete a label set."""
-    studio.remove_labels(labels)
+    service.remove_labels(labels)
     return Response(status_code=204)
 
 
 @router.get("/jobs")
-def jobs(studio: The) -> list[Job]:
+def jobs(service: ServiceDep) -> list[QueuedJob]:
     """All jobs, the newest first."""
-    return studio.jobs()[::-1]
+    return service.jobs()[::-1]
 
 
 @router.post("/jobs", status_code=202)
-def add_job(studio: The, asked: NewJob) -> Job:
+def add_job(service: ServiceDep, asked: JobRequest) -> QueuedJob:
     """Have a scan segmented from labelled ones."""
-    return studio.add_job(asked)
+    return service.add_job(asked)
 
 
 @router.get("/jobs/{job}")
-def job(studio: The, job: Id) -> Job:
+def job(service: ServiceDep, job: Id) -> QueuedJob:
     """One job."""
-    return studio.job(job)
+    return service.job(job)
 
 
 @router.post("/jobs/{job}/cancel")
-def cancel(studio: The, job: Id) -> Job:
+def cancel(service: ServiceDep, job: Id) -> QueuedJob:
     """Give a job up."""
-    return studio.cancel(job)
+    return service.cancel(job)
 
 
 @router.delete("/jobs/{job}", status_code=204)
-def remove_job(studio: The, job: Id) -> Response:
+def remove_job(service: ServiceDep, job: Id) -> Response:
     """Delete a job and what it made."""
-    studio.remove_job(job)
+    service.remove_job(job)
     return Response(status_code=204)
 
 
 @router.get("/jobs/{job}/files/{name}", response_class=FileResponse, responses=BINARY)
-def file(studio: The, job: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
+def file(service: ServiceDep, job: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
     """A file of `result.files`."""
-    return FileResponse(studio.file(job, name), media_type="application/octet-stream", filename=name)
+    return FileResponse(service.file(job, name), media_type="application/octet-stream", filename=name)
 
 
 @router.get("/jobs/{job}/matches")
-def matches(studio: The, job: Id) -> Matches:
+def matches(service: ServiceDep, job: Id) -> Matches:
     """Which labelled slices served which slice of the scan."""
-    return studio.matches(job)
+    return service.matches(job)

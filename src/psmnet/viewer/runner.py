@@ -34,7 +34,7 @@ class LabelledPaths:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class Task:
     """What a job asks of the process.
 
     Attributes:
@@ -72,28 +72,28 @@ class Engine:
 
 
 class Runner:
-    """Does one ticket after another."""
+    """Does one task after another."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._workers: OrderedDict[object, Worker] = OrderedDict()
 
-    def __call__(self, ticket: Ticket) -> dict[str, Any]:
+    def __call__(self, task: Task) -> dict[str, Any]:
         """The result as the API gives it.
 
         Raises:
             PsmnetError: a file can't be used, or an output not written.
         """
-        ticket.out.mkdir(mode=0o700, exist_ok=True)
-        tell = _told(ticket.out / PROGRESS)
+        task.out.mkdir(mode=0o700, exist_ok=True)
+        tell = _told(task.out / PROGRESS)
         tell(0.0, "reading")
-        worker = self._worker(ticket)
+        worker = self._worker(task)
         tell(0.1, "comparing slices")
-        entry = worker(Query(ticket.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
+        entry = worker(Query(task.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
         tell(0.9, "measuring")
         outputs = worker.job.outputs(QUERY)
         values = {name: facts["value"] for name, facts in entry["labels"].items()}
-        metrics, notes = compared(outputs.mask, ticket.reference, values) if ticket.reference else ({}, [])
+        metrics, notes = compared(outputs.mask, task.reference, values) if task.reference else ({}, [])
         flags = quality.flags([entry])[QUERY]
         organs = [
             {
@@ -107,26 +107,26 @@ class Runner:
             }
             for name, facts in entry["labels"].items()
         ]
-        files = [name for name, path in files_of(ticket.out).items() if path.exists()]
+        files = [name for name, path in files_of(task.out).items() if path.exists()]
         return {"organs": organs, "notes": [*entry["notes"], *notes], "seconds": entry["seconds"], "files": files}
 
-    def _worker(self, ticket: Ticket) -> Worker:
+    def _worker(self, task: Task) -> Worker:
         """One that has described these labelled scans, or will."""
-        key = (tuple((s.image, s.labels) for s in ticket.supports), ticket.organs)
+        key = (tuple((s.image, s.labels) for s in task.supports), task.organs)
         if key not in self._workers:
-            self._workers[key] = self._new_worker(ticket)
+            self._workers[key] = self._new_worker(task)
         self._workers.move_to_end(key)
         while len(self._workers) > KEPT:
             self._workers.popitem(last=False)
         worker = self._workers[key]
-        worker.job = replace(worker.job, out=ticket.out)
+        worker.job = replace(worker.job, out=task.out)
         return worker
 
-    def _new_worker(self, ticket: Ticket) -> Worker:
+    def _new_worker(self, task: Task) -> Worker:
         job = Job(
-            supports=tuple((support.image, support.labels) for support in ticket.supports),
-            out=ticket.out,
-            labels=ticket.organs,
+            supports=tuple((support.image, support.labels) for support in task.supports),
+            out=task.out,
+            labels=task.organs,
             weights=self._engine.weights,
             device=self._engine.device,
             threads=self._engine.threads,
@@ -134,12 +134,12 @@ class Runner:
             overwrite=True,
         )
         found = []
-        for support in ticket.supports:
+        for support in task.supports:
             scan = read_scan(support.image)
             names = {value: OrganName(name) for value, name in support.names.items()}
             found.append(Labelled(scan.volume, read_labels(support.labels), names, scan.modality))
         supports = agreed_on(found)
-        values = tuple(wanted_values(supports.pairs, ticket.organs))
+        values = tuple(wanted_values(supports.pairs, task.organs))
         loaded = Loaded(supports, values, load_method(None, self._engine.weights), ())
         return Worker(job.with_key(loaded), loaded)
 

@@ -10,7 +10,7 @@ Origin = Literal["upload", "corrected", "sample"]
 Triple = tuple[float, float, float]
 
 
-class Organ(BaseModel):
+class NamedOrgan(BaseModel):
     """A label value, what it is called and shown in."""
 
     value: int
@@ -25,12 +25,12 @@ class LabelSet(BaseModel):
     scan: Id
     name: str
     origin: Origin
-    organs: list[Organ]
+    organs: list[NamedOrgan]
     notes: list[str] = Field(description="what a user should know of how the file was read")
     created: str
 
 
-class Scan(BaseModel):
+class StoredScan(BaseModel):
     """A scan that was uploaded or drawn."""
 
     id: Id
@@ -45,7 +45,7 @@ class Scan(BaseModel):
     labels: list[LabelSet]
 
 
-class Metric(BaseModel):
+class MetricInfo(BaseModel):
     """A metric that results are measured by where a reference was given."""
 
     name: str = Field(description="its key in a result's metrics")
@@ -55,7 +55,7 @@ class Metric(BaseModel):
     higher_is_better: bool
 
 
-class FoundOrgan(Organ):
+class FoundOrgan(NamedOrgan):
     """An organ of a result."""
 
     volume_ml: float
@@ -64,7 +64,7 @@ class FoundOrgan(Organ):
     metrics: dict[str, float | None] | None = Field(description="against the reference, by name; null where undefined")
 
 
-class Result(BaseModel):
+class JobResult(BaseModel):
     """What a job made."""
 
     organs: list[FoundOrgan]
@@ -73,7 +73,7 @@ class Result(BaseModel):
     files: list[str]
 
 
-class Job(BaseModel):
+class QueuedJob(BaseModel):
     """A scan to be segmented from labelled ones."""
 
     id: Id
@@ -88,10 +88,10 @@ class Job(BaseModel):
     progress: float
     stage: str
     error: str | None
-    result: Result | None
+    result: JobResult | None
 
 
-class NewJob(BaseModel):
+class JobRequest(BaseModel):
     """What is asked for."""
 
     model_config = ConfigDict(extra="forbid")

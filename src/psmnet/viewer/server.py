@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from psmnet.errors import InputError
-from psmnet.viewer.service import Studio
+from psmnet.viewer.service import Service
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -87,7 +87,7 @@ def require_web() -> None:
 
 
 def serve(
-    studio: Studio,
+    service: Service,
     address: Address,
     *,
     open_browser: bool = False,
@@ -97,7 +97,7 @@ def serve(
     """Run a viewer until it is told to end (Ctrl-C, SIGTERM).
 
     Args:
-        studio: what it shows; the caller holds its folder.
+        service: what it shows; the caller holds its folder.
         address: where it listens.
         open_browser: open the page in this machine's browser.
         token: what `/api` wants; a random one by default.
@@ -109,15 +109,15 @@ def serve(
     import uvicorn
 
     from psmnet.viewer.app import create_app
-    from psmnet.viewer.connections import Impatient
+    from psmnet.viewer.connections import TimedProtocol
 
     token = token or secrets.token_urlsafe(32)
     listening = address.bound()
     port = listening.getsockname()[1]
     url = address.url(port, token)
     config = uvicorn.Config(
-        create_app(studio, token, address.hosts(port)),
-        http=Impatient,
+        create_app(service, token, address.hosts(port)),
+        http=TimedProtocol,
         ws="none",
         log_level="warning",
         access_log=False,  # names of uploads would be in it
@@ -128,7 +128,7 @@ def serve(
     handle_exit = server.handle_exit
 
     def let_go(signum: int, frame: FrameType | None) -> None:
-        studio.changes.end()  # else whoever watches is cut off, after a while and with an error
+        service.changes.end()  # else whoever watches is cut off, after a while and with an error
         handle_exit(signum, frame)
 
     server.handle_exit = let_go  # type: ignore[assignment, method-assign]

@@ -15,18 +15,18 @@ from psmnet.runtime import package_version
 from psmnet.system import Isolated
 from psmnet.viewer import intake, schemas
 from psmnet.viewer.changes import Changes
-from psmnet.viewer.database import Database, Row, iso
+from psmnet.viewer.database import Database, StoredRow, iso
 from psmnet.viewer.folder import DataFolder, existing, new_id, size_of
 from psmnet.viewer.jobs import OPEN, JobQueue
 from psmnet.viewer.limits import Limits
-from psmnet.viewer.refusals import InUse, NotHere, TooMany, discreet
+from psmnet.viewer.refusals import InUse, NotFound, TooMany, without_server_names
 from psmnet.viewer.runner import Engine, files_of, matches_file, matches_of
 
 SAMPLES = 3
 SAMPLE_SEED = 2026
 
 
-class Studio:
+class Service:
     """What a viewer holds and does; its methods may be called from any thread.
 
     Args:
@@ -65,11 +65,11 @@ class Studio:
 
     # ---- scans ---------------------------------------------------------------------------------------------------
 
-    def scans(self) -> list[schemas.Scan]:
+    def scans(self) -> list[schemas.StoredScan]:
         """All scans, the oldest first."""
         return [self._shown(row) for row in self.database.scans()]
 
-    def scan(self, scan_id: str) -> schemas.Scan:
+    def scan(self, scan_id: str) -> schemas.StoredScan:
         """One scan."""
         return self._shown(self._scan(scan_id))
 
@@ -78,7 +78,7 @@ class Studio:
 
         Raises:
             TooMany: scans or bytes.
-            Lost: the data folder has been deleted.
+            Incomplete: the data folder has been deleted.
         """
         self.folder.require_whole()
         if len(self.database.scans()) >= self.limits.scans:
@@ -86,7 +86,7 @@ class Studio:
         if size_of(self.folder.root / "scans") > self.limits.stored_bytes:
             raise TooMany(f"uploads fill {self.limits.stored_bytes >> 30} GiB", "delete some scans")
 
-    def add_scan(self, received: Path, name: str) -> schemas.Scan:
+    def add_scan(self, received: Path, name: str) -> schemas.StoredScan:
         """Take a scan in.
 
         Raises:
@@ -134,10 +134,10 @@ class Studio:
         facts = self._taken(ask, folder) | {"origin": "corrected" if corrects else "upload"}
         if not self.database.add_labels(labels_id, scan_id, time.time(), facts):
             shutil.rmtree(folder, ignore_errors=True)
-            raise NotHere("the scan has been deleted meanwhile", "upload it again")
+            raise NotFound("the scan has been deleted meanwhile", "upload it again")
         return self.labels(labels_id)
 
-    def add_samples(self) -> list[schemas.Scan]:
+    def add_samples(self) -> list[schemas.StoredScan]:
         """Drawn patients; those that are there already are not drawn again."""
         there = {row["name"]: row["id"] for row in self.database.scans() if row["sample"]}
         for number in range(SAMPLES):
@@ -158,7 +158,7 @@ class Studio:
         """One label set."""
         row = self.database.labels(labels_id)
         if row is None:
-            raise NotHere(f"label set {labels_id} does not exist", "it may have been deleted")
+            raise NotFound(f"label set {labels_id} does not exist", "it may have been deleted")
         return _label_set(row)
 
     def remove_scan(self, scan_id: str) -> None:
@@ -196,22 +196,22 @@ class Studio:
 
     # ---- jobs ----------------------------------------------------------------------------------------------------
 
-    def jobs(self, newer_than: int = 0) -> list[schemas.Job]:
+    def jobs(self, newer_than: int = 0) -> list[schemas.QueuedJob]:
         """Jobs that were changed after a revision, the oldest first."""
         return [_job(row) for row in self.database.jobs(newer_than)]
 
-    def job(self, job_id: str) -> schemas.Job:
+    def job(self, job_id: str) -> schemas.QueuedJob:
         """One job."""
         row = self.database.job(job_id)
         if row is None:
-            raise NotHere(f"job {job_id} does not exist", "it may have been deleted")
+            raise NotFound(f"job {job_id} does not exist", "it may have been deleted")
         return _job(row)
 
-    def add_job(self, asked: schemas.NewJob) -> schemas.Job:
+    def add_job(self, asked: schemas.JobRequest) -> schemas.QueuedJob:
         """Let a job wait.
 
         Raises:
-            NotHere: a scan or label set that is not there.
+            NotFound: a scan or label set that is not there.
             InputError: supports that are all the query's own, or a reference of another scan.
             TooMany: jobs.
         """
@@ -234,7 +234,7 @@ class Studio:
         self._queue.wake()
         return self.job(job_id)
 
-    def cancel(self, job_id: str) -> schemas.Job:
+    def cancel(self, job_id: str) -> schemas.QueuedJob:
         """Give a job up."""
         self.job(job_id)
         self._queue.cancel(job_id)
@@ -251,19 +251,19 @@ class Studio:
         """A file that a job made.
 
         Raises:
-            NotHere: the job made none of that name.
+            NotFound: the job made none of that name.
             Gone: somebody has deleted it.
         """
         job = self.job(job_id)
         if job.result is None or name not in job.result.files:
-            raise NotHere("the job has no such file", "see result.files")
+            raise NotFound("the job has no such file", "see result.files")
         return existing(files_of(self.folder.job(job_id))[name], "result")
 
     def matches(self, job_id: str) -> schemas.Matches:
         """Which labelled slices served which."""
         job = self.job(job_id)
         if job.result is None:
-            raise NotHere(f"the job is {job.state}", "wait until it is done")
+            raise NotFound(f"the job is {job.state}", "wait until it is done")
         existing(matches_file(self.folder.job(job_id)), "result")
         return schemas.Matches.model_validate(matches_of(self.folder.job(job_id), job.supports))
 
@@ -306,26 +306,26 @@ class Studio:
                 if path.name not in ids:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def _taken(self, ask: intake.Ask, *folders: Path) -> Row:
+    def _taken(self, ask: intake.Ask, *folders: Path) -> StoredRow:
         """Let the intake do something into new folders; they go again if it fails."""
         try:
             for folder in folders:
                 folder.mkdir(parents=True, mode=0o700)
             with self._intake_turn:
                 facts = self._intake.run(ask, self.limits.intake_s)
-            return facts | {"notes": [discreet(note, self.folder.root) for note in facts["notes"]]}
+            return facts | {"notes": [without_server_names(note, self.folder.root) for note in facts["notes"]]}
         except BaseException:
             shutil.rmtree(folders[0], ignore_errors=True)
             raise
 
-    def _scan(self, scan_id: str) -> Row:
+    def _scan(self, scan_id: str) -> StoredRow:
         row = self.database.scan(scan_id)
         if row is None:
-            raise NotHere(f"scan {scan_id} does not exist", "it may have been deleted")
+            raise NotFound(f"scan {scan_id} does not exist", "it may have been deleted")
         return row
 
-    def _shown(self, row: Row) -> schemas.Scan:
-        return schemas.Scan(
+    def _shown(self, row: StoredRow) -> schemas.StoredScan:
+        return schemas.StoredScan(
             **{name: row[name] for name in ("id", "name", "size", "spacing_mm", "modality", "sample", "notes")},
             created=str(iso(row["created"])),
             expires=iso(row["created"] + 3600 * self.limits.keep_hours),
@@ -333,14 +333,14 @@ class Studio:
         )
 
 
-def _label_set(row: Row) -> schemas.LabelSet:
-    organs = [schemas.Organ(**organ, colour=css_colour(organ["value"])) for organ in row["organs"]]
+def _label_set(row: StoredRow) -> schemas.LabelSet:
+    organs = [schemas.NamedOrgan(**organ, colour=css_colour(organ["value"])) for organ in row["organs"]]
     facts: dict[str, Any] = {name: row[name] for name in ("id", "scan", "name", "origin", "notes")}
     return schemas.LabelSet(**facts, organs=organs, created=str(iso(row["created"])))
 
 
-def _job(row: Row) -> schemas.Job:
+def _job(row: StoredRow) -> schemas.QueuedJob:
     facts: dict[str, Any] = {name: row[name] for name in ("id", "state", "progress", "stage", "error")}
     times: dict[str, Any] = {name: iso(row[name]) for name in ("created", "started", "finished")}
-    result = None if row["result"] is None else schemas.Result.model_validate_json(row["result"])
-    return schemas.Job(**facts, **times, **json.loads(row["request"]), result=result)
+    result = None if row["result"] is None else schemas.JobResult.model_validate_json(row["result"])
+    return schemas.QueuedJob(**facts, **times, **json.loads(row["request"]), result=result)
