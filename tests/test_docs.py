@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+import yaml
 
 import psmnet.cli.adapt
 from helpers.places import REPOSITORY
 from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
-from psmnet import catalog, config
+from psmnet import catalog, config, runtime
 from psmnet.cli.main import main
 from psmnet.config import ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
@@ -125,6 +126,13 @@ def test_the_page_of_protocols_has_every_name_of_the_program():
         assert set(facts.groups) <= names
     cuts = {name: ", ".join(map(str, facts.fold_cuts)) for name, facts in catalog.DATASETS.items() if facts.fold_cuts}
     assert re.findall(r"^\| `([\w-]+)` \| (0, [\d, ]+) \|$", page, flags=re.MULTILINE) == list(cuts.items())
+
+
+def test_the_citation_has_the_version_and_no_date_before_its_release():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == runtime.package_version()
+    released = f"## {citation['version']} (unreleased)" not in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert ("date-released" in citation) is released
 
 
 def test_the_picture_of_the_rooms_and_their_table_are_up_to_date(monkeypatch, capsys):
