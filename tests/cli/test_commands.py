@@ -401,9 +401,9 @@ def test_a_dead_owners_lock_is_taken_over(cli, data, tmp_path, tiny_weights):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     with locked(tmp_path / "masks"):
-        content = read_json(tmp_path / "masks" / LOCK_NAME)
+        _, host, *_ = (tmp_path / "masks" / LOCK_NAME).read_text().splitlines()
     (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / LOCK_NAME).write_text(json.dumps(content | {"pid": gone.pid}), encoding="utf-8")
+    (tmp_path / "masks" / LOCK_NAME).write_text(f"{gone.pid}\n{host}\n", encoding="utf-8")
     outcome = cli(*segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz"))
     assert (outcome.code, outcome.err) == (0, "")
     assert not (tmp_path / "masks" / LOCK_NAME).exists()

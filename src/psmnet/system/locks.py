@@ -1,89 +1,59 @@
-"""One writer per folder: a lock file with process id and host; a dead owner's is taken over."""
+"""One writer per folder, by a lock file that names its process and host; the lock of a dead process is taken over."""
 
 import contextlib
-import ctypes
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import SoftFileLock, Timeout
+
 from psmnet.errors import InputError
 
 LOCK_NAME = ".psmnet.lock"
-NEWBORN_S = 2.0  # a lock may be empty for a moment before its owner has signed it
+UNSIGNED_S = 2.0  # a lock without an owner is of a process that is about to sign it, or was killed before it could
+RETRY_S = 0.1
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; the folder is made if missing, and goes again if it stays empty.
+    """Hold `folder` for this process; the folder is made if missing, and removed again if it stays empty.
+
+    A lock file, not one of the operating system's locks: those do not reach across all shared file systems.
 
     Raises:
-        InputError: another live process holds it, or it can't be written.
+        InputError: another running process holds it, or it can't be written.
     """
     path = folder / LOCK_NAME
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", "give a folder")
     ours = not folder.exists()
+    lock = SoftFileLock(path, timeout=RETRY_S, thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _take(path, folder)
+        if path.exists() and _owner(path) is None and time.time() - path.stat().st_mtime > UNSIGNED_S:
+            path.unlink(missing_ok=True)  # filelock would wait for it for ever
+        lock.acquire()
+    except Timeout as error:
+        owner = _owner(path)
+        by = f"process {owner[0]} on {owner[1]}" if owner else "another process"
+        raise InputError(
+            f"{folder} is being written by {by}", f"wait for it, or delete {path} if that process has ended"
+        ) from error
     except OSError as error:
         raise InputError(f"can't write {folder} ({error.strerror or error})", "choose a writable folder") from error
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        lock.release()
         if ours:
             with contextlib.suppress(OSError):  # it holds something, and so it stays
                 folder.rmdir()
 
 
-def _take(path: Path, folder: Path) -> None:
-    for _ in range(2):
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            owner = _owner(path)
-            if owner is None and time.time() - path.stat().st_mtime < NEWBORN_S:
-                raise InputError(f"{folder} is being taken by another process", "wait for it") from None
-            if owner is not None and (owner[1] != platform.node() or _alive(owner[0])):
-                raise InputError(
-                    f"{folder} is being written by process {owner[0]} on {owner[1]}",
-                    f"wait for it, or delete {path} if it is gone",
-                ) from None
-            path.unlink(missing_ok=True)
-            continue
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump({"pid": os.getpid(), "host": platform.node()}, stream)
-        return
-    raise InputError(f"{folder} was taken by another process just now", "wait for it")
-
-
 def _owner(path: Path) -> tuple[int, str] | None:
-    """Process id and host in a lock; None for one that its writer was killed in the middle of."""
+    """Process id and host in a lock; None if it is not signed."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return int(content["pid"]), str(content["host"])
-    except (OSError, ValueError, KeyError, TypeError):
+        pid, host, *_ = path.read_text(encoding="utf-8").splitlines()
+        return int(pid), host.partition("?")[0]  # after it stands the container
+    except (OSError, ValueError):
         return None
-
-
-def _alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
-    if sys.platform == "win32":
-        # os.kill(pid, 0) ends the process there.
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
-        if handle:
-            ctypes.windll.kernel32.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
