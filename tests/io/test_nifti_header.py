@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from helpers.nifti_bytes import SROW, Nifti, refusal
+from helpers.permissions import binding
 from psmnet.errors import InputError
 from psmnet.io import read_header, read_volume, write_volume
 from psmnet.volume.volume import Volume
@@ -172,11 +173,21 @@ def test_pipe_is_no_file_and_does_not_hang(tmp_path):
     assert "not a regular file" in refusal(tmp_path / "pipe.nii")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
 def test_unreadable(tmp_path):
     path = Nifti().write(tmp_path / "scan.nii")
     path.chmod(0)
-    assert "Permission denied" in refusal(path)
+    with binding():
+        assert "Permission denied" in refusal(path)
+
+
+def test_in_a_folder_that_may_be_listed_but_not_entered(tmp_path):
+    path = Nifti().write(tmp_path / "scan.nii")
+    tmp_path.chmod(0o400)
+    with binding():
+        message = refusal(path)
+    tmp_path.chmod(0o700)
+    assert "can't read" in message
+    assert "Permission denied" in message
 
 
 def test_unreadable_by_an_input_output_error(tmp_path, monkeypatch):

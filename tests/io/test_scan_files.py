@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from helpers.dicom_files import write_series
+from helpers.permissions import binding
 from psmnet.errors import InputError
+from psmnet.io.checksums import checksum
+from psmnet.io.files import read_scan
 from psmnet.io.scan_files import Skipped, anonymised, find_queries
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
@@ -219,3 +222,46 @@ def test_anonymous_names_come_from_content_and_come_out_again(tmp_path):
     assert by_path["John.nii.gz"] == f"scan_{hashlib.sha256(b'2').hexdigest()[:12]}"
     assert len(set(by_path.values())) == 4
     assert anonymised(queries) == anonymised(queries)
+
+
+# ---- what may not be read --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o300])
+def test_a_folder_that_may_not_be_read_fails_as_a_scan_and_the_rest_goes_on(tmp_path, mode):
+    """Mode 0o400 can be listed but not entered, 0o300 entered but not listed."""
+    touch(tmp_path, "a.nii.gz", "closed/b.nii.gz", "open/c.nii.gz")
+    (tmp_path / "closed").chmod(mode)
+    try:
+        with binding():
+            found, skipped = find_queries([str(tmp_path)], [], tmp_path / "out")
+            closed = {query for query in found if "closed" in query.path.parts}
+            assert {query.path.name for query in found} - {query.path.name for query in closed} == {
+                "a.nii.gz",
+                "c.nii.gz",
+            }
+            assert len(closed) == 1
+            assert skipped == []
+            for query in closed:
+                with pytest.raises(InputError, match=r"can't read .*closed.* \(Permission denied\)"):
+                    read_scan(query.path)
+                with pytest.raises(InputError, match=r"can't read .*closed.* \(Permission denied\)"):
+                    checksum(query.path)
+            names = {query.path.name: query.name for query in anonymised(found)}
+            assert len(set(names.values())) == 3
+            assert {names[query.path.name] for query in closed} == {"unreadable"}
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+
+
+def test_a_folder_that_was_named_and_may_not_be_read_is_an_error(tmp_path):
+    touch(tmp_path, "closed/b.nii.gz")
+    (tmp_path / "closed").chmod(0)
+    try:
+        with (
+            binding(),
+            pytest.raises(InputError, match=r"can't read .*closed \(Permission denied\); check its permissions"),
+        ):
+            find_queries([str(tmp_path / "closed")])
+    finally:
+        (tmp_path / "closed").chmod(0o700)

@@ -16,13 +16,16 @@ def checksum(path: Path) -> str:
     """
     try:
         if path.is_dir():
+            next(path.iterdir(), None)  # rglob passes over a folder that may not be read
             inside = sorted(p for p in path.rglob("*") if p.is_file())
             return digest(*(f"{p.relative_to(path).as_posix()} {sha256_of(p)}" for p in inside))
         if path.name.lower().endswith(".mhd"):
             return digest(sha256_of(path), sha256_of(read_itk_header(path).holder))
         return sha256_of(path)
     except OSError as error:
-        raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
+        raise InputError(
+            f"can't read {path} ({error.strerror or error})", "check the path and its permissions"
+        ) from error
 
 
 def digest(*texts: str) -> str:

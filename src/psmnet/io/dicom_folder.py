@@ -1,7 +1,7 @@
 """The series in a folder of DICOM files, and the one that is meant."""
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +53,7 @@ def holds_dicom(folder: Path) -> bool:
     Raises:
         InputError: the folder can't be read.
     """
-    try:
-        return any(
-            _may_be_slice(path) and not is_segmentation(path) and is_dicom_file(path) for path in folder.iterdir()
-        )
-    except OSError as error:
-        raise InputError(f"can't read {folder} ({error.strerror or error})", "check its permissions") from error
+    return any(not is_segmentation(path) for path in _dicom_files(folder))
 
 
 def find_series(folder: Path) -> list[FoundSeries]:
@@ -66,13 +61,14 @@ def find_series(folder: Path) -> list[FoundSeries]:
 
     Files that name no series, and files of which each names another (as in CHAOS), are one series if they are of one
     modality and size.
+
+    Raises:
+        InputError: the folder or a file of it can't be read.
     """
     import pydicom
 
     found: dict[tuple[str, ...], list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if not _may_be_slice(path) or not is_dicom_file(path):
-            continue
+    for path in _dicom_files(folder):
         require_readable_name(path)
         try:
             with warnings.catch_warnings():
@@ -135,5 +131,11 @@ def _no_image(tags: "Dataset") -> bool:
     return known and "Image Storage" not in kind.name
 
 
-def _may_be_slice(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and path.name.upper() != "DICOMDIR"
+def _dicom_files(folder: Path) -> Iterator[Path]:
+    try:
+        for path in sorted(folder.iterdir()):
+            hidden = path.name.startswith(".") or path.name.upper() == "DICOMDIR"
+            if not hidden and path.is_file() and is_dicom_file(path):
+                yield path
+    except OSError as error:
+        raise InputError(f"can't read {folder} ({error.strerror or error})", "check its permissions") from error

@@ -85,16 +85,16 @@ def read_header(path: Path | str) -> NiftiHeader:
     """
     path = Path(path)
     require_readable_name(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "check the path")
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "not a regular file"
-        raise InputError(f"{path} is {kind}", "give one .nii or .nii.gz file")
-    if not has_nifti_suffix(path):
+    if not has_nifti_suffix(path) and path.is_file():
         raise InputError(
             f"{path} has the unsupported suffix {path.suffix!r}", "give a .nii, .nii.gz, .nrrd or .mha file"
         )
     try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist", "check the path")
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise InputError(f"{path} is {kind}", "name one .nii or .nii.gz file")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)", "copy or export the file again")
         with open_stream(path) as stream:

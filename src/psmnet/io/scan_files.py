@@ -3,7 +3,7 @@
 import glob
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +75,14 @@ def find_queries(
 
 
 def anonymised(queries: Sequence[Query]) -> list[Query]:
-    """The same under names that tell of no patient: from each scan's content, so that they come out again."""
+    """The same under names that say nothing of the patient, made from each scan's content: always the same ones."""
     times: Counter[str] = Counter()
     found = []
     for query in queries:
-        name = f"scan_{checksum(query.path)[:12]}"
+        try:
+            name = f"scan_{checksum(query.path)[:12]}"
+        except InputError:  # it is reported when it is read
+            name = "unreadable"
         times[name] += 1
         found.append(Query(query.path, name if times[name] == 1 else f"{name}-{times[name]}"))
     return found
@@ -88,8 +91,10 @@ def anonymised(queries: Sequence[Query]) -> list[Query]:
 def _expand(pattern: str) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        inside = [p for p in (path, *path.rglob("*")) if not _is_hidden(p.relative_to(path))]
-        found = [p for p in inside if (holds_dicom(p) if p.is_dir() else has_scan_suffix(p) and p.is_file())]
+        try:
+            found = list(_scans_in(path))
+        except OSError as error:
+            raise InputError(f"can't read {path} ({error.strerror or error})", "check its permissions") from error
     elif path.exists() or not glob.has_magic(pattern):
         if not path.exists():
             raise InputError(f"no file or folder {pattern}", "check the path")
@@ -106,8 +111,25 @@ def _expand(pattern: str) -> list[Path]:
     return sorted(found)
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _scans_in(folder: Path) -> Iterator[Path]:
+    """Scans in a folder and below it, what is hidden left out; links to folders are not followed further down."""
+    if holds_dicom(folder):
+        yield folder
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _scans_below(path)
+        elif holds_dicom(path) if path.is_dir() else has_scan_suffix(path) and path.is_file():
+            yield path
+
+
+def _scans_below(folder: Path) -> Sequence[Path]:
+    """The same of a subfolder. One that may not be read is taken as a scan: it fails alone, when it is read."""
+    try:
+        return list(_scans_in(folder))
+    except (InputError, OSError):
+        return [folder]
 
 
 def _reason_to_skip(path: Path, supports: set[Path], out: Path | None) -> str | None:
