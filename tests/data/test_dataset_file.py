@@ -6,8 +6,8 @@ from psmnet.data.dataset_file import DATASET_NAME, DatasetFile, read_dataset_fil
 from psmnet.errors import InputError
 
 WHOLE = DatasetFile(
-    "pelvic",
-    "0.1.0",
+    dataset="pelvic",
+    version="0.1.0",
     modality="mr",
     legacy=("crop-origin",),
     constants={"spacing_mm": [0.75, 0.75, 2.5]},
@@ -17,7 +17,7 @@ WHOLE = DatasetFile(
 
 
 def test_it_reads_as_it_was_written(tmp_path):
-    WHOLE.write(tmp_path)
+    WHOLE.write_into(tmp_path)
     assert read_dataset_file(tmp_path) == WHOLE
     content = json.loads((tmp_path / DATASET_NAME).read_text())
     assert content["schema"] == "psmnet-dataset-1"
@@ -40,15 +40,16 @@ def test_none_where_there_is_none_or_another_programs(tmp_path):
     "changes",
     [
         {"dataset": ...},
-        {"colour": "red"},
         {"cases": []},
+        {"cases": {"1": {"voxels": "x"}}},
+        {"cases": {"1": {"voxels": {"liver": 3}}}},
         {"cases": {"1": "a"}},
         {"labels": 3},
         {"legacy": None},
     ],
 )
 def test_damaged(tmp_path, changes):
-    WHOLE.write(tmp_path)
+    WHOLE.write_into(tmp_path)
     content = json.loads((tmp_path / DATASET_NAME).read_text()) | changes
     content = {key: value for key, value in content.items() if value is not ...}
     (tmp_path / DATASET_NAME).write_text(json.dumps(content))
@@ -57,14 +58,16 @@ def test_damaged(tmp_path, changes):
 
 
 def test_cut_short(tmp_path):
-    WHOLE.write(tmp_path)
+    WHOLE.write_into(tmp_path)
     path = tmp_path / DATASET_NAME
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"dataset.json is not JSON"):
         read_dataset_file(tmp_path)
 
 
-def test_voxel_counts_that_are_none_are_damage(tmp_path):
-    DatasetFile("folder", "0.1.0", cases={"1": {"voxels": "x"}}).write(tmp_path)
-    with pytest.raises(InputError, match="is damaged"):
-        read_dataset_file(tmp_path)
+def test_fields_of_a_newer_version_are_ignored(tmp_path):
+    WHOLE.write_into(tmp_path)
+    content = json.loads((tmp_path / DATASET_NAME).read_text())
+    content["colour"] = content["cases"]["42"]["colour"] = "red"
+    (tmp_path / DATASET_NAME).write_text(json.dumps(content))
+    assert read_dataset_file(tmp_path) == WHOLE

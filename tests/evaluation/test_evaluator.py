@@ -387,7 +387,9 @@ def pelvises(folder: Path) -> list[Case]:
         labels[2:5, 10:12, 12:15] = 6
         write_case(folder, str(number), labels)
     institutions = {"1": "UCL", "2": "Bergen", "3": "Bergen", "4": "UCL"}
-    DatasetFile("pelvic", "0", cases={case: {"institution": name} for case, name in institutions.items()}).write(folder)
+    DatasetFile(
+        dataset="pelvic", version="0", cases={case: {"institution": name} for case, name in institutions.items()}
+    ).write_into(folder)
     return find_cases(folder)
 
 
@@ -422,14 +424,14 @@ def test_a_fold_of_anybodys_scans_is_cut_from_labelled_ones(cases, tmp_path):
 
 
 def test_organs_of_anybodys_scans_have_their_names(cases, tmp_path):
-    DatasetFile("folder", "0", labels={"left lobe": 1, "tumour": 9}).write(tmp_path)
+    DatasetFile(dataset="folder", version="0", labels={"left lobe": 1, "tumour": 9}).write_into(tmp_path)
     results = run(cases)
     assert list(results["summary"]["by_label"]) == ["left lobe", "label_2"]
     assert {record["label"] for record in results["cases"]} == {"left lobe", "label_2"}
 
 
 def test_names_of_a_known_data_set_are_its_own(cases, tmp_path):
-    DatasetFile("phantom", "0", labels={"something": 1}).write(tmp_path)
+    DatasetFile(dataset="phantom", version="0", labels={"something": 1}).write_into(tmp_path)
     names = {record["label"] for record in run(cases, dataset_name="phantom")["cases"]}
     assert names == {"liver", "right_kidney"}
 
@@ -449,7 +451,7 @@ def test_names_of_a_known_data_set_are_its_own(cases, tmp_path):
 )
 def test_faults_are_those_of_the_data_and_of_the_training(cases, tmp_path, of_data, of_training, expected):
     if of_data is not None:
-        DatasetFile("folder", "0", legacy=of_data).write(tmp_path)
+        DatasetFile(dataset="folder", version="0", legacy=of_data).write_into(tmp_path)
     assert run(cases, trained_on=TrainingRecord("chaos-t2", legacy=of_training))["legacy"] == expected
 
 
@@ -515,7 +517,7 @@ def test_folds_of_another_scheme_are_judged_by_the_cases_alone(cases, tmp_path):
     with pytest.raises(LeakageError, match="trained on case 4; use weights of this fold, or allow_seen"):
         run(cases, trained_on=trained_on, folds="adnet", fold=3)
     institutions = {case.id: {"institution": "UCL" if case.id in "45" else "Bergen"} for case in cases}
-    DatasetFile("pelvic", "0", cases=institutions).write(tmp_path)
+    DatasetFile(dataset="pelvic", version="0", cases=institutions).write_into(tmp_path)
     trained_on = TrainingRecord("pelvic", dict(trained_on.cases), fold=4)
     options = {"dataset_name": "pelvic", "folds": "li", "fold": 0}
     with pytest.raises(LeakageError, match="trained on case 4;"):

@@ -49,7 +49,7 @@ def prepared(
         write_volume(scan(seed), folder / f"image_{case_id}.nii.gz")
         if case_id in labelled:
             write_volume(labels_of(list(labels.values()), seed), folder / f"label_{case_id}.nii.gz")
-    DatasetFile(dataset, "0", modality=modality, labels=labels).write(folder)
+    DatasetFile(dataset=dataset, version="0", modality=modality, labels=labels).write_into(folder)
     return folder
 
 

@@ -106,4 +106,4 @@ def test_a_case_that_can_not_be_read(prepared):
 
 def test_nothing_prepared(tmp_path):
     with pytest.raises(InputError, match=r"no image_<id>.nii.gz"):
-        write_report(DatasetFile("folder", "0"), tmp_path, jobs=1)
+        write_report(DatasetFile(dataset="folder", version="0"), tmp_path, jobs=1)

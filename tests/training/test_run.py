@@ -434,7 +434,7 @@ def test_setting_2s_rule_and_its_fault_are_recorded_and_told(labelled_by_hand: P
 
 def test_faults_of_the_prepared_data_are_faults_of_the_weights(data: Path, tmp_path: Path):
     folder = copy_of(data, tmp_path / "data")
-    DatasetFile("phantom", "0", legacy=("extra-slice", "crop-origin")).write(folder)
+    DatasetFile(dataset="phantom", version="0", legacy=("extra-slice", "crop-origin")).write_into(folder)
     found = {}
     for legacy in ((), ("class-slices",)):
         spec = dataclasses.replace(SPEC, setting=2, group="upper", legacy=legacy, steps=1)
@@ -469,7 +469,7 @@ def test_lis_folds_train_on_the_other_institutions(data: Path, tmp_path: Path, f
     assert PseudolabelRule.of(DATASETS["pelvic"]) == RULE
     institutions = {"1": "UCL", "2": "Bergen", "3": "UCL", "4": "UCL", "5": "Bergen", "6": None}
     cases = {case_id: {"institution": name} for case_id, name in institutions.items()}
-    DatasetFile("pelvic", "0", cases=cases).write(folder)
+    DatasetFile(dataset="pelvic", version="0", cases=cases).write_into(folder)
     spec = RunSpec("pelvic", fold=fold, folds="li", institution="UCL", preset="tiny", steps=1)
     lines: list[str] = []
     record = load_weights(run_training(spec, tmp_path / "run", data=folder, device=CPU, say=lines.append)).trained_on

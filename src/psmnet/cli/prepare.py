@@ -46,7 +46,7 @@ def command(
         with console.progress("pictures", None) as advance:
             page = write_report(result.dataset, out, jobs=jobs, report=advance)
         console.out.print(f"pictures and table: {page}")
-    labelled = sum(record["label_sha256"] is not None for record in result.dataset.cases.values())
+    labelled = sum(record.label_sha256 is not None for record in result.dataset.cases.values())
     console.out.print(f"{len(result.made)} cases made now, {len(result.kept)} kept, {labelled} with labels: {out}")
     console.fail_on(result.failed, "the others are kept: mend these and run the command again")
 

@@ -1,6 +1,8 @@
 from .dataset_file import (
     DATASET_NAME,
     DatasetFile,
+    IntensityRange,
+    PreparedCase,
     read_dataset_file,
 )
 from .splits import (
@@ -25,6 +27,8 @@ __all__ = [
     "DATASET_NAME",
     "Case",
     "DatasetFile",
+    "IntensityRange",
+    "PreparedCase",
     "Split",
     "allowed_slices",
     "case_order",

@@ -1,41 +1,81 @@
 """`dataset.json`: what a prepared folder holds, where each case came from, and by which constants."""
 
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from psmnet.errors import InputError
-from psmnet.system import read_json, write_json
+from pydantic import Field
+
+from psmnet.system import StoredFile, StoredPart, read_json
 
 DATASET_NAME = "dataset.json"
-SCHEMA = "psmnet-dataset-1"
 
 
-@dataclass
-class DatasetFile:
-    """What `prepare` says of its output.
+class IntensityRange(StoredPart):
+    """Intensities of a prepared image."""
+
+    minimum: float
+    maximum: float
+    mean: float
+
+
+class PreparedCase(StoredPart):
+    """One case of a prepared folder.
+
+    Attributes:
+        sources: name of each raw file to its SHA-256.
+        image_sha256, label_sha256: of the files in the folder; None for a case without labels.
+        institution: where the data set tells.
+        modality: mr or ct.
+        raw_size_xyz, raw_spacing_mm, raw_axes: as downloaded.
+        size_xyz, spacing_mm, axes: as prepared.
+        intensity: of the prepared image.
+        voxels: label value to number of voxels.
+        notes: remarks for the user.
+    """
+
+    sources: dict[str, str] = Field(default_factory=dict)
+    image_sha256: str | None = None
+    label_sha256: str | None = None
+    institution: str | None = None
+    modality: str | None = None
+    raw_size_xyz: tuple[int, ...] = ()
+    raw_spacing_mm: tuple[float, ...] = ()
+    raw_axes: str = ""
+    size_xyz: tuple[int, ...] = ()
+    spacing_mm: tuple[float, ...] = ()
+    axes: str = ""
+    intensity: IntensityRange | None = None
+    voxels: dict[int, int] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
+class DatasetFile(StoredFile):
+    """What `prepare` writes about its output.
 
     Attributes:
         dataset: name in the catalog.
         version: of the program.
         modality: mr or ct; mixed where cases differ.
-        legacy: names of the catalog's faults that were asked for.
+        legacy: names of the known bugs of published preprocessing that were reproduced.
         constants: of the pre-processing.
         labels: organ name to value.
-        cases: id to sources with their checksums, checksums of image and label, geometry, intensities, voxel counts.
+        cases: id to case.
     """
+
+    SCHEMA: ClassVar[str] = "psmnet-dataset-1"
+    REMEDY: ClassVar[str] = "prepare the data again"
 
     dataset: str
     version: str
     modality: str = ""
     legacy: tuple[str, ...] = ()
-    constants: dict[str, Any] = field(default_factory=dict)
-    labels: dict[str, int] = field(default_factory=dict)
-    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    constants: dict[str, Any] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(default_factory=dict)
+    cases: dict[str, PreparedCase] = Field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
+    def write_into(self, folder: Path) -> None:
         """Write it into a prepared folder, atomically."""
-        write_json(folder / DATASET_NAME, {"schema": SCHEMA} | asdict(self))
+        self.write(folder / DATASET_NAME)
 
     def names(self) -> dict[int, str]:
         """Label value to organ name."""
@@ -43,7 +83,7 @@ class DatasetFile:
 
     def institutions(self) -> dict[str, str]:
         """Case id to institution, where the data set tells."""
-        return {case_id: case["institution"] for case_id, case in self.cases.items() if case.get("institution")}
+        return {case_id: case.institution for case_id, case in self.cases.items() if case.institution}
 
 
 def read_dataset_file(folder: Path) -> DatasetFile | None:
@@ -55,16 +95,4 @@ def read_dataset_file(folder: Path) -> DatasetFile | None:
     path = folder / DATASET_NAME
     if not path.exists():
         return None
-    content = read_json(path)
-    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-        return None
-    try:
-        found = DatasetFile(**content)
-        found.legacy = tuple(found.legacy)
-        found.institutions(), found.names()
-        for case in found.cases.values():
-            for value in case.get("voxels", {}):
-                int(value)
-    except (TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error})", "prepare the data again") from error
-    return found
+    return DatasetFile.read(path) if DatasetFile.has_schema(read_json(path)) else None

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -71,21 +71,22 @@ def _table(dataset: DatasetFile) -> tuple[list[str], list[list[str]]]:
     columns = ["case", "raw size", "raw mm", "size", "mm", "axes", "minimum", "mean", "maximum", *organs]
     rows = []
     for case_id, record in dataset.cases.items():
-        intensity = record["intensity"]
+        known = record.intensity
+        intensities = [f"{value:.5g}" for value in (known.minimum, known.mean, known.maximum)] if known else ["-"] * 3
         rows.append(
             [
                 case_id,
-                _by(record["raw_size_xyz"]),
-                _by(record["raw_spacing_mm"]),
-                _by(record["size_xyz"]),
-                _by(record["spacing_mm"]),
-                record["axes"],
-                *(f"{intensity[name]:.5g}" for name in ("minimum", "mean", "maximum")),
-                *(str(record["voxels"].get(str(value), 0)) for value in organs.values()),
+                _by(record.raw_size_xyz),
+                _by(record.raw_spacing_mm),
+                _by(record.size_xyz),
+                _by(record.spacing_mm),
+                record.axes,
+                *intensities,
+                *(str(record.voxels.get(value, 0)) for value in organs.values()),
             ]
         )
     return columns, rows
 
 
-def _by(numbers: list[float]) -> str:
+def _by(numbers: Sequence[float]) -> str:
     return " x ".join(f"{number:.4g}" for number in numbers)

@@ -15,6 +15,10 @@ from .locks import (
 from .parallel import (
     map_cases,
 )
+from .stored_file import (
+    StoredFile,
+    StoredPart,
+)
 from .web import (
     BLOCK,
     Lost,
@@ -35,6 +39,8 @@ __all__ = [
     "Isolated",
     "Lost",
     "Refused",
+    "StoredFile",
+    "StoredPart",
     "atomic_path",
     "blocks",
     "checked",

@@ -11,7 +11,7 @@ import pytest
 from helpers.places import CHAOS
 from psmnet.catalog import DATASETS
 from psmnet.data.check.dataset_check import check_dataset
-from psmnet.data.dataset_file import DatasetFile
+from psmnet.data.dataset_file import DatasetFile, PreparedCase
 from psmnet.data.prepare.dataset import PrepareSpec, prepare_dataset
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
@@ -79,15 +79,15 @@ def erase(*organs: str) -> Callable[[np.ndarray], None]:
 
 def list_cases(folder: Path, dataset: str = "phantom", legacy: tuple[str, ...] = ()) -> DatasetFile:
     """Write a `dataset.json` of what is there."""
-    found = DatasetFile(dataset, "0.1.0", legacy=legacy)
+    found = DatasetFile(dataset=dataset, version="0.1.0", legacy=legacy)
     for image in sorted(folder.glob("image_*")):
         label = folder / image.name.replace("image", "label")
-        found.cases[image.name[6:-7]] = {
-            "image_sha256": sha256_of(image),
-            "label_sha256": sha256_of(label) if label.exists() else None,
-            "size_xyz": list(read_volume(image).size_xyz),
-        }
-    found.write(folder)
+        found.cases[image.name[6:-7]] = PreparedCase(
+            image_sha256=sha256_of(image),
+            label_sha256=sha256_of(label) if label.exists() else None,
+            size_xyz=read_volume(image).size_xyz,
+        )
+    found.write_into(folder)
     return found
 
 
@@ -281,7 +281,7 @@ def test_label_values_that_no_organ_has(data: Path):
 def test_label_values_that_dataset_json_does_not_name(data: Path):
     found = list_cases(data, "folder")
     found.labels = {"liver": 1, "kidneys": 2, "spleen": 4, "aorta": 5}
-    found.write(data)
+    found.write_into(data)
     assert only(data, None).startswith(
         "warning: all 3 cases: the label map holds 3, which is no organ's value (1 liver,"
     )
@@ -302,7 +302,7 @@ def test_own_scans_of_another_spacing(data: Path):
     assert only(data, "folder").startswith(expected)
     found = list_cases(data, "folder")
     found.constants = {"spacing_mm": [5.0, 5.0, None]}  # prepared so as to keep their slices
-    found.write(data)
+    found.write_into(data)
     assert told(data, "folder") == []
 
 
@@ -433,7 +433,7 @@ def test_slices_lost_since_a_case_was_prepared(data: Path):
 def test_cases_that_are_listed_and_missing_or_there_and_not_listed(data: Path):
     found = list_cases(data)
     found.cases["7"] = found.cases.pop("2")
-    found.write(data)
+    found.write_into(data)
     unlisted, missing = told(data)
     assert unlisted.startswith("warning: case 2: its image is not listed in dataset.json;")
     assert missing == "error: case 7: dataset.json lists it, but its image is missing; run psmnet prepare again"

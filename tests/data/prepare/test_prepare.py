@@ -122,7 +122,7 @@ def test_a_case_whose_source_has_changed_is_made_anew(pelves, tmp_path):
         f"label_{changed}.nii.gz",
     }
     assert np.unique(labels(out, changed).array_zyx).tolist() == [0, 1]
-    assert result.dataset.cases[changed]["sources"][f"data/{changed}_img.nii"] == sha256(
+    assert result.dataset.cases[changed].sources[f"data/{changed}_img.nii"] == sha256(
         pelves / "data" / f"{changed}_img.nii"
     )
 
@@ -393,7 +393,7 @@ def test_remarks_name_files_as_they_lie_in_the_download(pelves, tmp_path, packed
     result = run("pelvic", root, tmp_path / "out")
     _, note = result.notes  # the first says that 586 cases are missing
     assert note.startswith(f"data/{PELVIC_PIDS[0]}_img.nii stores no orientation")
-    assert result.dataset.cases[PELVIC_PIDS[0]]["notes"] == [note]
+    assert result.dataset.cases[PELVIC_PIDS[0]].notes == [note]
     assert str(result.failed[PELVIC_PIDS[1]]).startswith(f"data/{PELVIC_PIDS[1]}_img.nii ")
     assert run("pelvic", root, tmp_path / "out").notes == result.notes  # they are told again
 

@@ -82,14 +82,14 @@ def test_axes(raw, done, name):
     out, result = done(name)
     for case_id, drawn in list(raw(name).drawn.items())[:6]:
         found, record = image(out, case_id), result.dataset.cases[case_id]
-        assert record["raw_axes"] == axis_letters(drawn.image.direction) or name == "chaos-t2"
-        assert record["axes"] == axis_letters(found.direction)
+        assert record.raw_axes == axis_letters(drawn.image.direction) or name == "chaos-t2"
+        assert record.axes == axis_letters(found.direction)
         if name == "cmr":
             np.testing.assert_allclose(found.direction, drawn.image.direction, atol=1e-6)
         else:
-            assert record["axes"] == "LAS"
+            assert record.axes == "LAS"
             assert found.affine[2, 2] > 0  # slice 0 is the lowest
-    assert {record["raw_axes"] for record in result.dataset.cases.values()} != {"LAS"}
+    assert {record.raw_axes for record in result.dataset.cases.values()} != {"LAS"}
 
 
 @pytest.mark.parametrize("name", FIELD)
@@ -129,21 +129,21 @@ def test_dataset_json_tells_the_truth(raw, done, name):
     assert list(written.cases) == list(raw(name).drawn)
     for case_id, drawn in list(raw(name).drawn.items())[:6]:
         record = written.cases[case_id]
-        assert len(record["sources"]) == (2 * len(drawn.image.array_zyx) if name == "chaos-t2" else 2)
-        assert all(sha256(folder / source) == checksum for source, checksum in record["sources"].items())
-        assert record["image_sha256"] == sha256(out / f"image_{case_id}.nii.gz")
-        assert record["label_sha256"] == sha256(out / f"label_{case_id}.nii.gz")
+        assert len(record.sources) == (2 * len(drawn.image.array_zyx) if name == "chaos-t2" else 2)
+        assert all(sha256(folder / source) == checksum for source, checksum in record.sources.items())
+        assert record.image_sha256 == sha256(out / f"image_{case_id}.nii.gz")
+        assert record.label_sha256 == sha256(out / f"label_{case_id}.nii.gz")
         found, counts = image(out, case_id), np.bincount(labels(out, case_id).array_zyx.ravel())
-        assert record["voxels"] == {str(value): counts[value] for value in np.flatnonzero(counts) if value}
-        assert record["size_xyz"] == list(found.size_xyz)
-        assert record["spacing_mm"] == pytest.approx(found.spacing_mm)
-        assert record["raw_size_xyz"] == list(drawn.image.size_xyz)
-        assert record["raw_spacing_mm"] == pytest.approx(drawn.image.spacing_mm)
+        assert record.voxels == {value: counts[value] for value in np.flatnonzero(counts) if value}
+        assert record.size_xyz == found.size_xyz
+        assert record.spacing_mm == pytest.approx(found.spacing_mm)
+        assert record.raw_size_xyz == drawn.image.size_xyz
+        assert record.raw_spacing_mm == pytest.approx(drawn.image.spacing_mm)
         values = found.array_zyx
         assert record["intensity"] == pytest.approx(
             {"minimum": values.min(), "maximum": values.max(), "mean": values.mean()}, rel=1e-4
         )
-        assert record["notes"] == []
+        assert record.notes == []
 
 
 def test_institutions_are_told(done):
@@ -305,7 +305,7 @@ def test_images_and_labels_in_two_zips_beside_a_damaged_one(tmp_path):
     (tmp_path / "zips" / "a-broken.zip").write_bytes(b"PK\x03\x04 not a zip")
     result = run("cmr", tmp_path / "zips", tmp_path / "out")
     assert sorted(result.made) == ["1", "2"]
-    assert "c0gt.zip/patient1_C0_manual.nii.gz" in result.dataset.cases["1"]["sources"]
+    assert "c0gt.zip/patient1_C0_manual.nii.gz" in result.dataset.cases["1"].sources
     run("cmr", tmp_path / "raw", tmp_path / "plain")
     for name in ("image_1.nii.gz", "label_2.nii.gz"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()

@@ -53,7 +53,7 @@ def test_labels_are_optional(tmp_path):
     dataset = run("folder", tmp_path / "raw", tmp_path / "out").dataset
     assert (tmp_path / "out" / "label_anna.nii.gz").exists()
     assert not (tmp_path / "out" / "label_ben.nii.gz").exists()
-    assert (dataset.cases["ben"]["label_sha256"], dataset.cases["ben"]["voxels"]) == (None, {})
+    assert (dataset.cases["ben"].label_sha256, dataset.cases["ben"].voxels) == (None, {})
     assert run("folder", tmp_path / "raw", tmp_path / "out").kept == ["anna", "ben"]
     # A label map that comes later, or goes.
     drawn = abdomens(["anna", "ben"])
@@ -82,8 +82,8 @@ def test_mixed_orientations_are_laid_along_the_first(tmp_path):
         np.testing.assert_allclose(image(tmp_path / "out", name).affine, found.affine, atol=1e-6)
         before, after = middles(drawn.labels), middles(found)
         assert all(np.allclose(before[value], after[value], atol=1e-3) for value in before)
-        assert result.dataset.cases[name]["raw_axes"] == axis_letters(directions[name])
-        assert result.dataset.cases[name]["axes"] == "RAS"
+        assert result.dataset.cases[name].raw_axes == axis_letters(directions[name])
+        assert result.dataset.cases[name].axes == "RAS"
 
 
 def test_spacing_is_the_median_and_the_largest_fits(tmp_path):
@@ -136,7 +136,7 @@ def test_ct_is_told_by_its_lowest_value(tmp_path):
     plain(tmp_path / "raw", abdomens(["ct"], hounsfield=True), "{}.nii.gz", None)
     result = run("folder", tmp_path / "raw", tmp_path / "out")
     assert result.dataset.modality == "ct"
-    assert result.dataset.cases["ct"]["modality"] == "ct"
+    assert result.dataset.cases["ct"].modality == "ct"
     found, stored = image(tmp_path / "out", "ct").array_zyx, abdomens(["ct"], hounsfield=True)["ct"].image.array_zyx
     expected = (np.clip(stored.astype(float), -125, 275) + 125) * 255 / 400
     np.testing.assert_allclose(found[:, 1:-1], expected, rtol=1e-6)
@@ -178,7 +178,7 @@ def test_labels_without_a_name_are_called_by_their_value(tmp_path):
     nnunet(tmp_path / "raw", {"a": dataclasses.replace(cases["a"], labels=more)})
     dataset = run("folder", tmp_path / "raw", tmp_path / "out").dataset
     assert dataset.labels == {"liver": 1, "right_kidney": 2, "left_kidney": 3, "spleen": 4, "label_17": 17}
-    assert set(dataset.cases["a"]["voxels"]) == {"1", "2", "3", "17"}
+    assert set(dataset.cases["a"].voxels) == {1, 2, 3, 17}
 
 
 def test_labels_stand_in_one_order_whichever_case_has_them(tmp_path):

@@ -1,17 +1,17 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from helpers.raw_layouts import turned
 from psmnet.catalog import DATASETS
-from psmnet.data.prepare.preprocess import LAS, Recipe, preprocess, window
+from psmnet.data.prepare.preprocess import LAS, PreprocessConstants, preprocess, window
 from psmnet.errors import InputError
 from psmnet.volume.geometry import axis_letters
 from psmnet.volume.volume import Volume
 
-CHAOS, SABS, CMR, PELVIC = (Recipe.of(DATASETS[name]) for name in ("chaos-t2", "sabs", "cmr", "pelvic"))
+CHAOS, SABS, CMR, PELVIC = (PreprocessConstants.of(DATASETS[name]) for name in ("chaos-t2", "sabs", "cmr", "pelvic"))
 OBLIQUE = turned(x=12, y=-8, z=15)
 
 
@@ -32,25 +32,30 @@ def brightest(volume):
 
 def test_constants_are_the_catalogs():
     las = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
-    assert Recipe(las, clip_percentile=99.5, spacing_mm=(1.25, 1.25, 7.7), size_px=256) == CHAOS
-    assert Recipe(las, window_hu=(-125, 275), border_px=32, size_px=256) == SABS
-    assert Recipe(None, clip_percentile=99.5, spacing_mm=(1.25, 1.25, 7.99), size_px=256) == CMR
-    assert Recipe(las, clip_percentile=99.5, spacing_mm=(0.75, 0.75, 2.5), size_px=256) == PELVIC
+    assert PreprocessConstants(las, clip_percentile=99.5, spacing_mm=(1.25, 1.25, 7.7), size_px=256) == CHAOS
+    assert PreprocessConstants(las, window_hu=(-125, 275), border_px=32, size_px=256) == SABS
+    assert PreprocessConstants(None, clip_percentile=99.5, spacing_mm=(1.25, 1.25, 7.99), size_px=256) == CMR
+    assert PreprocessConstants(las, clip_percentile=99.5, spacing_mm=(0.75, 0.75, 2.5), size_px=256) == PELVIC
     assert axis_letters(LAS) == "LAS"
 
 
 def test_faults_are_sorted():
-    assert Recipe.of(DATASETS["cmr"], ("label-holes", "crop-origin")).faults == ("crop-origin", "label-holes")
+    assert PreprocessConstants.of(DATASETS["cmr"], ("label-holes", "crop-origin")).faults == (
+        "crop-origin",
+        "label-holes",
+    )
 
 
-@pytest.mark.parametrize("recipe", [CHAOS, SABS, replace(CMR, faults=("a", "b")), Recipe(spacing_mm=(1, 2, None))])
+@pytest.mark.parametrize(
+    "recipe", [CHAOS, SABS, replace(CMR, faults=("a", "b")), PreprocessConstants(spacing_mm=(1, 2, None))]
+)
 def test_constants_survive_json(recipe):
-    assert Recipe.of_constants(json.loads(json.dumps(asdict(recipe)))) == recipe
+    assert PreprocessConstants.of_constants(json.loads(json.dumps(recipe.as_constants()))) == recipe
 
 
 def test_constants_of_another_version():
-    with pytest.raises(InputError, match=r"other constants .*colour"):
-        Recipe.of_constants({"colour": 3})
+    with pytest.raises(InputError, match=r"constants of another version .*colour"):
+        PreprocessConstants.of_constants({"colour": 3})
 
 
 # ---- intensities -----------------------------------------------------------------------------------------------
@@ -59,7 +64,7 @@ def test_constants_of_another_version():
 def test_intensities_above_the_percentile_are_clipped_to_it():
     # Of 0, 1, .., 200 the 99.5th percentile is 199.
     image = Volume(np.arange(201, dtype=np.int16).reshape(3, 1, 67))
-    found, _ = preprocess(image, None, Recipe(clip_percentile=99.5))
+    found, _ = preprocess(image, None, PreprocessConstants(clip_percentile=99.5))
     assert found.array_zyx.dtype == np.float32
     np.testing.assert_array_equal(found.array_zyx.ravel(), [*range(200), 199])
 
@@ -68,7 +73,7 @@ def test_the_percentile_is_of_the_scan_as_acquired_and_not_of_what_is_left_of_it
     image = scan((300, 300, 2), fill=10)
     image.array_zyx[:, :20] = 1000  # will be cropped off, but is more than half a percent
     image.array_zyx[:, 150] = 900
-    found, _ = preprocess(image, None, Recipe(clip_percentile=99.5, spacing_mm=(1, 1, 1), size_px=256))
+    found, _ = preprocess(image, None, PreprocessConstants(clip_percentile=99.5, spacing_mm=(1, 1, 1), size_px=256))
     assert found.array_zyx.max() == 900
 
 
@@ -133,7 +138,7 @@ def test_cardiac_scans_keep_their_stored_axes():
 
 
 def test_acquired_slices_come_first_whatever_their_place():
-    recipe = Recipe(direction=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
+    recipe = PreprocessConstants(direction=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
     stored = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # slices along the first stored axis
     found, _ = preprocess(scan((6, 10, 8), (5, 1, 1), stored), None, recipe)
     assert axis_letters(found.direction) == "LPS"
@@ -226,14 +231,14 @@ def test_a_bright_voxel_and_its_label_stay_where_they_are_to_half_a_voxel(recipe
 def test_without_constants_nothing_changes():
     image = scan((7, 6, 5), (1, 2, 3), OBLIQUE, fill=3)
     labels = image.with_array(np.ones((5, 6, 7), np.uint8))
-    found, found_labels = preprocess(image, labels, Recipe())
+    found, found_labels = preprocess(image, labels, PreprocessConstants())
     assert found is image
     assert found_labels is labels
 
 
 def test_what_fits_already_is_left_as_stored():
     image = scan((16, 16, 3), (1.25, 1.25, 7.7), LAS, fill=3)
-    recipe = Recipe(tuple(map(tuple, LAS.tolist())), spacing_mm=(1.25, 1.25, 7.7), size_px=16)
+    recipe = PreprocessConstants(tuple(map(tuple, LAS.tolist())), spacing_mm=(1.25, 1.25, 7.7), size_px=16)
     found, none = preprocess(image, None, recipe)
     assert none is None
     np.testing.assert_array_equal(found.array_zyx, image.array_zyx)
@@ -242,7 +247,9 @@ def test_what_fits_already_is_left_as_stored():
 
 
 def test_slices_as_stored_where_only_the_plane_has_a_spacing():
-    found, _ = preprocess(scan((20, 20, 4), (2, 2, 6.5)), None, Recipe(spacing_mm=(1, 1, None), size_px=30))
+    found, _ = preprocess(
+        scan((20, 20, 4), (2, 2, 6.5)), None, PreprocessConstants(spacing_mm=(1, 1, None), size_px=30)
+    )
     assert found.size_xyz == (30, 30, 4)
     assert found.spacing_mm == (1, 1, 6.5)
 
@@ -276,7 +283,7 @@ def test_extra_slice_leaves_257_pixels_of_ct_of_which_the_first_256_are_kept():
 def test_label_holes():
     image = scan((4, 1, 1))
     labels = image.with_array(np.array([[[5, 5, 9, 9]]], np.uint8))
-    recipe = Recipe(spacing_mm=(0.5, 1, 1), faults=("extra-slice",))  # at 0, 0.5, .., 4 mm
+    recipe = PreprocessConstants(spacing_mm=(0.5, 1, 1), faults=("extra-slice",))  # at 0, 0.5, .., 4 mm
     _, ours = preprocess(image, labels, recipe)
     _, theirs = preprocess(image, labels, replace(recipe, faults=("extra-slice", "label-holes")))
     assert ours.array_zyx[0, 0].tolist() == [5, 5, 5, 5, 9, 9, 9, 0, 0]  # the scan ends before 3.5
@@ -286,8 +293,8 @@ def test_label_holes():
 def test_volume_rescale():
     image = scan((8, 8, 2), fill=-100)
     image.array_zyx[0] = 100
-    ours, _ = preprocess(image, None, Recipe(window_hu=(-125, 275)))
-    theirs, _ = preprocess(image, None, Recipe(window_hu=(-125, 275), faults=("volume-rescale",)))
+    ours, _ = preprocess(image, None, PreprocessConstants(window_hu=(-125, 275)))
+    theirs, _ = preprocess(image, None, PreprocessConstants(window_hu=(-125, 275), faults=("volume-rescale",)))
     assert np.unique(ours.array_zyx).tolist() == [15.9375, 143.4375]
     assert np.unique(theirs.array_zyx).tolist() == [0, 255]
 

@@ -9,6 +9,7 @@ from psmnet.data.pseudolabels import store as pseudolabel_store
 from psmnet.data.pseudolabels.rule import KINDS, PseudolabelRule
 from psmnet.data.pseudolabels.store import LIST_NAME, PseudolabelStore
 from psmnet.data.store import Case, find_cases
+from psmnet.errors import InputError
 from psmnet.io import read_labels, write_volume
 from psmnet.volume.volume import Volume
 
@@ -39,9 +40,9 @@ def test_what_is_written_is_read_on_the_images_lattice(kind, case: Case, tmp_pat
     np.testing.assert_array_equal(store.read(case), expected)
     np.testing.assert_allclose(read_labels(path).affine, case.image().affine, atol=1e-4)
     entry = store.listed()["7"]
-    assert entry["image_sha256"] == case.checksum()
-    assert entry["ids_by_slice"] == [len(set(slice_ids.ravel().tolist()) - {0}) for slice_ids in expected]
-    assert entry["share_of_scan"] == pytest.approx((expected > 0).mean(), abs=1e-4)
+    assert entry.image_sha256 == case.checksum()
+    assert entry.ids_by_slice == [len(set(slice_ids.ravel().tolist()) - {0}) for slice_ids in expected]
+    assert entry.share_of_scan == pytest.approx((expected > 0).mean(), abs=1e-4)
 
 
 def test_both_kinds_lie_side_by_side(case: Case, tmp_path: Path):
@@ -134,13 +135,25 @@ def test_the_list_says_how_they_were_made(case: Case, store: PseudolabelStore, t
     }
 
 
-def test_other_parameters_or_a_damaged_list_are_not_current(case: Case, store: PseudolabelStore, tmp_path: Path):
+def test_other_parameters_are_not_current(case: Case, store: PseudolabelStore, tmp_path: Path):
     store.write([case], jobs=1)
     content = json.loads((tmp_path / LIST_NAME).read_text(encoding="utf-8"))
     content["superpixels"]["7"]["parameters"]["min_size_px"] = 100
-    for changed in (content, {"superpixels": {"7": {}}}, {"superpixels": []}, []):
+    for changed in (content, {"superpixels": {"7": {}}}):
         (tmp_path / LIST_NAME).write_text(json.dumps(changed), encoding="utf-8")
         assert store.current([case]) == []
+
+
+@pytest.mark.parametrize("content", [{"superpixels": []}, {"superpixels": {"7": {"ids_by_slice": "a"}}}, []])
+def test_a_damaged_list_is_refused(case: Case, store: PseudolabelStore, tmp_path: Path, content: object):
+    """Else all that lies there would pass for files made by other programs."""
+    store.write([case], jobs=1)
+    (tmp_path / LIST_NAME).write_text(json.dumps(content), encoding="utf-8")
+    for use in (store.current, store.foreign, store.write):
+        with pytest.raises(
+            InputError, match=r"pseudolabels.json is damaged .*; delete it and the pseudo-labels beside"
+        ):
+            use([case])
 
 
 def test_a_run_killed_between_a_file_and_its_entry_vouches_for_nothing(

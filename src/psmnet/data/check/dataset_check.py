@@ -219,12 +219,12 @@ def _of_the_list(name: str, facts: DataSet, prepared: DatasetFile, records: list
             remedy = "prepare it with the others, or remove it"
             add(record.id, "warning", f"its image is not listed in {DATASET_NAME}", remedy)
             continue
-        size = listed.get("size_xyz")
-        if record.size_xyz and size and list(record.size_xyz) != list(size):
+        size = listed.size_xyz
+        if record.size_xyz and size and record.size_xyz != size:
             add(record.id, "error", f"its image has {by(record.size_xyz)} voxels; prepared, it had {by(size)}")
-        elif record.image_sha256 and record.image_sha256 != listed.get("image_sha256"):
+        elif record.image_sha256 and record.image_sha256 != listed.image_sha256:
             add(record.id, "warning", "its image has changed since it was prepared")
-        label_sha256 = listed.get("label_sha256")
+        label_sha256 = listed.label_sha256
         if record.labelled and record.label_sha256 and record.label_sha256 != label_sha256:
             what = "its label map has changed since it was prepared"
             add(record.id, "warning", what, f"{AGAIN}, unless it was meant to")

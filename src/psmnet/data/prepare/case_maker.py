@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from psmnet.catalog import HU_MINIMUM, dataset
+from psmnet.data import IntensityRange, PreparedCase
 from psmnet.data.prepare.adapters import ADAPTERS, RawCase
-from psmnet.data.prepare.preprocess import Recipe, lay_axes, preprocess
+from psmnet.data.prepare.preprocess import PreprocessConstants, lay_axes, preprocess
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import PsmnetError
 from psmnet.io import write_volume
 from psmnet.system import sha256_of
 from psmnet.volume import Volume, axis_letters
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,12 @@ class CaseMaker:
     dataset_name: str
     raw: RawFiles
     out: Path
-    recipe: Recipe
+    recipe: PreprocessConstants
     modality: str | None
     fixed_size: bool
-    earlier: Mapping[str, Record]
+    earlier: Mapping[str, PreparedCase]
 
-    def make(self, case: RawCase) -> tuple[Record, bool]:
+    def make(self, case: RawCase) -> tuple[PreparedCase, bool]:
         """Make one case, or find it made; returns what `dataset.json` says of it, and whether it was made.
 
         The label map is written first and the image last, so that an image stands for a finished case.
@@ -54,10 +52,7 @@ class CaseMaker:
         with self.raw.local([*case.images, *case.labels], self.out) as local:
             sources = {name: sha256_of(path) for name, path in local.items()}
             record = self.earlier.get(case.id)
-            told = {"sources": sources, "institution": case.institution}
-            if self.modality is not None:
-                told["modality"] = self.modality
-            if record is not None and record | told == record and is_whole(record, self.out, case.id):
+            if record is not None and self._is_same(record, sources, case) and is_whole(record, self.out, case.id):
                 return record, False
             image_path.unlink(missing_ok=True)  # until it is made anew, the case is not there
             label_path.unlink(missing_ok=True)
@@ -78,23 +73,29 @@ class CaseMaker:
             write_volume(labels, label_path)
         write_volume(image, image_path)
         low, high = (float(value) for value in (image.array_zyx.min(), image.array_zyx.max()))
-        record = {
-            "sources": sources,
-            "image_sha256": sha256_of(image_path),
-            "label_sha256": sha256_of(label_path) if labels is not None else None,
-            "institution": case.institution,
-            "modality": modality,
-            "raw_size_xyz": list(stored.size_xyz),
-            "raw_spacing_mm": list(stored.spacing_mm),
-            "raw_axes": axis_letters(stored.direction),
-            "size_xyz": list(image.size_xyz),
-            "spacing_mm": list(image.spacing_mm),
-            "axes": axis_letters(image.direction),
-            "intensity": {"minimum": low, "maximum": high, "mean": float(image.array_zyx.mean(dtype=np.float64))},
-            "voxels": {} if labels is None else _voxels(labels),
-            "notes": [_with_names(note, local) for note in notes],
-        }
-        return record, True
+        mean = float(image.array_zyx.mean(dtype=np.float64))
+        made = PreparedCase(
+            sources=sources,
+            image_sha256=sha256_of(image_path),
+            label_sha256=sha256_of(label_path) if labels is not None else None,
+            institution=case.institution,
+            modality=modality,
+            raw_size_xyz=stored.size_xyz,
+            raw_spacing_mm=stored.spacing_mm,
+            raw_axes=axis_letters(stored.direction),
+            size_xyz=image.size_xyz,
+            spacing_mm=image.spacing_mm,
+            axes=axis_letters(image.direction),
+            intensity=IntensityRange(minimum=low, maximum=high, mean=mean),
+            voxels={} if labels is None else _voxels(labels),
+            notes=[_with_names(note, local) for note in notes],
+        )
+        return made, True
+
+    def _is_same(self, record: PreparedCase, sources: Mapping[str, str], case: RawCase) -> bool:
+        """Whether a case was made from these sources, in this modality."""
+        same = record.sources == sources and record.institution == case.institution
+        return same and self.modality in (None, record.modality)
 
 
 def paths_of(out: Path, case_id: str) -> tuple[Path, Path]:
@@ -102,14 +103,14 @@ def paths_of(out: Path, case_id: str) -> tuple[Path, Path]:
     return out / f"image_{case_id}.nii.gz", out / f"label_{case_id}.nii.gz"
 
 
-def is_whole(record: Record, out: Path, case_id: str) -> bool:
+def is_whole(record: PreparedCase, out: Path, case_id: str) -> bool:
     """Whether a case's files are those that its record tells of."""
     image, labels = paths_of(out, case_id)
-    if not image.exists() or sha256_of(image) != record.get("image_sha256"):
+    if not image.exists() or sha256_of(image) != record.image_sha256:
         return False
-    if record.get("label_sha256") is None:
+    if record.label_sha256 is None:
         return not labels.exists()
-    return labels.exists() and sha256_of(labels) == record["label_sha256"]
+    return labels.exists() and sha256_of(labels) == record.label_sha256
 
 
 def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
@@ -124,9 +125,9 @@ def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
     ]
 
 
-def _voxels(labels: Volume) -> dict[str, int]:
+def _voxels(labels: Volume) -> dict[int, int]:
     values, counts = np.unique(labels.array_zyx, return_counts=True)
-    return {str(value): int(count) for value, count in zip(values.tolist(), counts.tolist(), strict=True) if value}
+    return {value: count for value, count in zip(values.tolist(), counts.tolist(), strict=True) if value}
 
 
 def _with_names(text: str, local: Mapping[str, Path]) -> str:

@@ -3,17 +3,16 @@
 A case is its label map first and its image last, both written whole, so that an image stands for a finished case.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from psmnet.catalog import DATASETS, DataSet
-from psmnet.data import DATASET_NAME, DatasetFile, case_order, read_dataset_file
+from psmnet.data import DATASET_NAME, DatasetFile, PreparedCase, case_order, read_dataset_file
 from psmnet.data.prepare.adapters import ADAPTERS, RawCase
 from psmnet.data.prepare.adapters.folder import label_names
-from psmnet.data.prepare.case_maker import CaseMaker, Record, is_whole, paths_of
-from psmnet.data.prepare.preprocess import Recipe
+from psmnet.data.prepare.case_maker import CaseMaker, is_whole, paths_of
+from psmnet.data.prepare.preprocess import PreprocessConstants
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.data.prepare.survey import recipe_for
 from psmnet.errors import ConfigError, InputError, PsmnetError
@@ -121,7 +120,7 @@ def prepare_dataset(
         recipe = _recipe(spec, raw, cases, out, earlier, jobs)
         names = spec.facts.labels or label_names(raw)
         dataset = _begin(spec, recipe, names, earlier, out)
-        dataset.write(out)  # a run that is killed before its first case is done is known by it
+        dataset.write_into(out)  # a run that is killed before its first case is done is known by it
         result = Prepared(dataset)
         result.notes += _incomplete(spec, cases) + _passed_over(spec, raw)
         say(f"{len(cases)} cases in {raw.root}")
@@ -136,13 +135,13 @@ def prepare_dataset(
                 record, is_new = outcome
                 (result.made if is_new else result.kept).append(case.id)
                 dataset.cases[case.id] = record
-                result.notes += record["notes"]
+                result.notes += record.notes
                 if nameless := _add_names(dataset, record):
                     result.notes += [f"case {case.id}: label {', '.join(nameless)} has no name"] if names else []
-                dataset.write(out)
+                dataset.write_into(out)
             report(done, case.id, len(cases))
         sweep(out)  # after processes that were killed at work
-        found = {record["modality"] for record in dataset.cases.values()}
+        found = {record.modality for record in dataset.cases.values() if record.modality}
         dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
         if dataset.modality == "mixed":
             result.notes.append(
@@ -151,7 +150,7 @@ def prepare_dataset(
         # In one order, whichever case was done first.
         dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=case_order)}
         dataset.labels = dict(sorted(dataset.labels.items(), key=lambda label: label[1]))
-        dataset.write(out)
+        dataset.write_into(out)
     return result
 
 
@@ -177,12 +176,12 @@ def _recipe(
     out: Path,
     earlier: DatasetFile | None,
     jobs: int,
-) -> Recipe:
+) -> PreprocessConstants:
     """The data set's constants; for anybody's scans those they were begun with, or what fits them all."""
     if spec.dataset != "folder":
-        return Recipe.of(spec.facts, spec.legacy)
+        return PreprocessConstants.of(spec.facts, spec.legacy)
     if earlier is not None and earlier.dataset == "folder":
-        before = Recipe.of_constants(earlier.constants)
+        before = PreprocessConstants.of_constants(earlier.constants)
         return replace(
             before,
             spacing_mm=spec.spacing_mm or before.spacing_mm,
@@ -194,12 +193,12 @@ def _recipe(
 
 
 def _begin(
-    spec: PrepareSpec, recipe: Recipe, names: Mapping[str, int], earlier: DatasetFile | None, out: Path
+    spec: PrepareSpec, recipe: PreprocessConstants, names: Mapping[str, int], earlier: DatasetFile | None, out: Path
 ) -> DatasetFile:
     """`dataset.json` to go on with: the earlier one if it is of the same data set and constants."""
-    constants = json.loads(json.dumps(asdict(recipe)))
+    constants = recipe.as_constants()
     dataset = DatasetFile(
-        spec.dataset, package_version(), legacy=recipe.faults, constants=constants, labels=dict(names)
+        dataset=spec.dataset, version=package_version(), legacy=recipe.faults, constants=constants, labels=dict(names)
     )
     if earlier is not None:
         for what, before, now in (
@@ -238,9 +237,9 @@ def _passed_over(spec: PrepareSpec, raw: RawFiles) -> list[str]:
     return [f"passed over in imagesTs: {count}; give that folder to prepare them"] if count else []
 
 
-def _add_names(dataset: DatasetFile, record: Record) -> list[str]:
+def _add_names(dataset: DatasetFile, record: PreparedCase) -> list[str]:
     """Give labels without a name one that says their value; returns those values."""
     known = set(dataset.labels.values())
-    nameless = [value for value in record["voxels"] if int(value) not in known]
-    dataset.labels |= {unnamed(int(value)).name: int(value) for value in nameless}
-    return nameless
+    nameless = [value for value in record.voxels if value not in known]
+    dataset.labels |= {unnamed(value).name: value for value in nameless}
+    return list(map(str, nameless))

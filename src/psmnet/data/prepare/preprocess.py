@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from psmnet.catalog import CT_WINDOW_HU, DataSet
 from psmnet.errors import InputError
@@ -27,7 +28,7 @@ BORDER_OF_PX = 512  # slice size that a border is given for
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PreprocessConstants:
     """Constants of one data set's pre-processing, in the order in which they are used.
 
     Attributes:
@@ -41,6 +42,8 @@ class Recipe:
         faults: names of the catalog's faults that are wanted.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     direction: tuple[tuple[float, ...], ...] | None = None
     window_hu: tuple[float, float] | None = None
     clip_percentile: float | None = None
@@ -50,9 +53,9 @@ class Recipe:
     faults: tuple[str, ...] = ()
 
     @staticmethod
-    def of(facts: DataSet, faults: Collection[str] = ()) -> "Recipe":
+    def of(facts: DataSet, faults: Collection[str] = ()) -> "PreprocessConstants":
         """The catalog's constants of a data set."""
-        return Recipe(
+        return PreprocessConstants(
             direction=tuple(map(tuple, LAS.tolist())) if facts.las_order else None,
             window_hu=facts.window_hu,
             clip_percentile=facts.clip_percentile,
@@ -63,27 +66,34 @@ class Recipe:
         )
 
     @staticmethod
-    def of_constants(constants: dict[str, Any]) -> "Recipe":
+    def of_constants(constants: dict[str, Any]) -> "PreprocessConstants":
         """Back from JSON, where tuples have become lists.
 
         Raises:
             InputError: they are of another version.
         """
-
-        def tuples(value: Any) -> Any:
-            return tuple(tuples(part) for part in value) if isinstance(value, list) else value
-
         try:
-            return Recipe(**{name: tuples(value) for name, value in constants.items()})
-        except TypeError as error:
-            raise InputError(f"dataset.json has other constants ({error})", "prepare into another folder") from error
+            return _STORED.validate_python(constants)
+        except ValidationError as error:
+            name = ".".join(map(str, error.errors()[0]["loc"]))
+            raise InputError(
+                f"dataset.json has constants of another version ({name})", "prepare into another folder"
+            ) from error
 
-    def with_window(self) -> "Recipe":
+    def as_constants(self) -> dict[str, Any]:
+        """As `dataset.json` has them."""
+        stored: dict[str, Any] = _STORED.dump_python(self, mode="json")
+        return stored
+
+    def with_window(self) -> "PreprocessConstants":
         """The same for a scan in Hounsfield units."""
         return replace(self, window_hu=CT_WINDOW_HU)
 
 
-def preprocess(image: Volume, labels: Volume | None, recipe: Recipe) -> tuple[Volume, Volume | None]:
+_STORED = TypeAdapter(PreprocessConstants)
+
+
+def preprocess(image: Volume, labels: Volume | None, recipe: PreprocessConstants) -> tuple[Volume, Volume | None]:
     """Bring a scan and its labels into the normalised layout.
 
     Args:
@@ -109,7 +119,7 @@ def preprocess(image: Volume, labels: Volume | None, recipe: Recipe) -> tuple[Vo
     return image, labels
 
 
-def lay_axes(volume: Volume, recipe: Recipe) -> Volume:
+def lay_axes(volume: Volume, recipe: PreprocessConstants) -> Volume:
     """A scan with its stored axes in the recipe's order; no voxel is changed."""
     if recipe.direction is None:
         return volume
@@ -132,7 +142,7 @@ def window(array: Array, window_hu: tuple[float, float], *, by_its_own_range: bo
     return (clipped - low) * np.float32(CT_RANGE / max(high - low, 1e-6))
 
 
-def _with_intensities(image: Volume, recipe: Recipe) -> Volume:
+def _with_intensities(image: Volume, recipe: PreprocessConstants) -> Volume:
     if recipe.window_hu is not None:
         own = "volume-rescale" in recipe.faults
         image = image.with_array(window(image.array_zyx, recipe.window_hu, by_its_own_range=own))
@@ -142,14 +152,14 @@ def _with_intensities(image: Volume, recipe: Recipe) -> Volume:
     return image
 
 
-def _without_border(volume: Volume, recipe: Recipe) -> Volume:
+def _without_border(volume: Volume, recipe: PreprocessConstants) -> Volume:
     if not recipe.border_px:
         return volume
     rows, columns = (n - 2 * round(recipe.border_px * n / BORDER_OF_PX) for n in volume.array_zyx.shape[1:])
     return _fit(volume, (rows, columns), recipe, 0)
 
 
-def _target_spacing(image: Volume, recipe: Recipe) -> tuple[float, float, float] | None:
+def _target_spacing(image: Volume, recipe: PreprocessConstants) -> tuple[float, float, float] | None:
     x, y, z = image.spacing_mm
     if recipe.spacing_mm is not None:
         to_x, to_y, to_z = recipe.spacing_mm
@@ -160,7 +170,7 @@ def _target_spacing(image: Volume, recipe: Recipe) -> tuple[float, float, float]
     return None
 
 
-def _fit(volume: Volume, size_yx: tuple[int, int], recipe: Recipe, fill: float) -> Volume:
+def _fit(volume: Volume, size_yx: tuple[int, int], recipe: PreprocessConstants, fill: float) -> Volume:
     if volume.array_zyx.shape[1:] == size_yx:
         return volume
     fitted = center_crop_pad_volume(volume, size_yx, fill)

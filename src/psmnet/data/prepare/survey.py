@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from psmnet.data.prepare.adapters.raw_case import RawCase
-from psmnet.data.prepare.preprocess import Recipe, lay_axes
+from psmnet.data.prepare.preprocess import PreprocessConstants, lay_axes
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import read_lattice
 from psmnet.system import map_cases
 from psmnet.volume import Volume, covering, lattice, slice_first
 
-Grid = tuple[tuple[int, int, int], tuple[float, float, float], list[list[float]]]
+ScanGrid = tuple[tuple[int, int, int], tuple[float, float, float], list[list[float]]]
 
 
 def recipe_for(
@@ -25,7 +25,7 @@ def recipe_for(
     spacing_mm: tuple[float, float, float | None] | None = None,
     size_px: int | None = None,
     jobs: int = 1,
-) -> Recipe:
+) -> PreprocessConstants:
     """Axes as the first case has them, the median spacing, and slices that hold the largest one.
 
     Every case's axes are laid along the first's as `segment` lays a query's along its support's. Nothing is cut off
@@ -55,17 +55,17 @@ def recipe_for(
         raise error or InputError(f"no scan in {raw.root}", "give .nii.gz, .nrrd or .mha scans")
     first = found[next(case.id for case in cases if case.id in found)]
     first = slice_first(first).apply(first)
-    recipe = Recipe(direction=tuple(map(tuple, first.direction.tolist())))
+    recipe = PreprocessConstants(direction=tuple(map(tuple, first.direction.tolist())))
     # One after the other: turning a lattice gives it voxels.
     turned = (lay_axes(volume, recipe) for volume in found.values())
     laid = [lattice(volume.size_xyz, volume.spacing_mm, volume, np.zeros(3)) for volume in turned]
     x, y, z = (float(np.median([volume.spacing_mm[axis] for volume in laid])) for axis in range(3))
     target = spacing_mm or (x, y, z)
     sizes = [covering(v, (target[0], target[1], target[2] or v.spacing_mm[2])).size_xyz[:2] for v in laid]
-    return Recipe(recipe.direction, spacing_mm=target, size_px=size_px or max(max(size) for size in sizes))
+    return PreprocessConstants(recipe.direction, spacing_mm=target, size_px=size_px or max(max(size) for size in sizes))
 
 
-def _grid(case: RawCase, *, raw: RawFiles, scratch: Path) -> Grid:
+def _grid(case: RawCase, *, raw: RawFiles, scratch: Path) -> ScanGrid:
     with raw.local(case.images, scratch) as local:
         volume = read_lattice(local[case.images[0]])
     return volume.size_xyz, volume.spacing_mm, volume.direction.tolist()

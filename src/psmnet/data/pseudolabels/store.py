@@ -8,20 +8,49 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from psmnet.data import Case, without_257th
 from psmnet.data.pseudolabels.rule import Kind, PseudolabelRule
 from psmnet.errors import PsmnetError
 from psmnet.io import read_labels, write_volume
-from psmnet.system import map_cases, read_json, write_json
+from psmnet.system import StoredFile, StoredPart, map_cases
 
 LIST_NAME = "pseudolabels.json"
 _PREFIX: dict[Kind, str] = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}
-Entry = dict[str, Any]
+
+
+class ListedCase(StoredPart):
+    """How a case's pseudo-labels were made; all empty while they are being made.
+
+    Attributes:
+        image_sha256: of the image they were made from.
+        parameters: of the rule.
+        ids_by_slice: number of superpixels or supervoxels in each slice.
+        share_of_scan: share of the voxels that have one.
+    """
+
+    image_sha256: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    ids_by_slice: list[int] = Field(default_factory=list)
+    share_of_scan: float = 0.0
+
+
+class PseudolabelList(StoredFile):
+    """`pseudolabels.json`: by case id, what lies in a folder."""
+
+    REMEDY: ClassVar[str] = "delete it and the pseudo-labels beside it, and make them again"
+
+    superpixels: dict[str, ListedCase] = Field(default_factory=dict)
+    supervoxels: dict[str, ListedCase] = Field(default_factory=dict)
+
+    def of(self, kind: Kind) -> dict[str, ListedCase]:
+        """The cases of one kind."""
+        return self.superpixels if kind == "superpixels" else self.supervoxels
 
 
 @dataclass(frozen=True)
@@ -40,19 +69,23 @@ class PseudolabelStore:
         """File of a case's pseudo-labels."""
         return self.folder / f"{_PREFIX[self.rule.kind]}{case_id}.nii.gz"
 
-    def listed(self) -> dict[str, Entry]:
-        """Case id to its entry on the list; empty without a list."""
-        return _entries(self.folder).get(self.rule.kind, {})
+    def listed(self) -> dict[str, ListedCase]:
+        """Case id to its entry on the list; empty without a list.
+
+        Raises:
+            InputError: the list is damaged.
+        """
+        return self._read_list().of(self.rule.kind)
 
     def current(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose pseudo-labels exist and were made by this rule from the same image."""
-        entries = self.listed()
-        return [case for case in cases if self._fits(entries.get(case.id), case)]
+        listed = self.listed()
+        return [case for case in cases if self._fits(listed.get(case.id), case)]
 
     def foreign(self, cases: Sequence[Case]) -> list[Case]:
         """The cases whose pseudo-labels exist but are not listed: those of published notebooks."""
-        entries = self.listed()
-        return [case for case in cases if case.id not in entries and self.path_of(case.id).exists()]
+        listed = self.listed()
+        return [case for case in cases if case.id not in listed and self.path_of(case.id).exists()]
 
     def write(
         self,
@@ -79,7 +112,7 @@ class PseudolabelStore:
         failed: dict[str, PsmnetError] = {}
         if missing:
             # A run may be killed between a file and its entry, so until then none of them is listed as finished.
-            self._list({case.id: {} for case in missing})
+            self._list({case.id: ListedCase() for case in missing})
         for done, (case, outcome) in enumerate(map_cases(partial(_make, store=self), missing, jobs), len(kept) + 1):
             if isinstance(outcome, PsmnetError):
                 failed[case.id] = outcome
@@ -92,33 +125,29 @@ class PseudolabelStore:
         """A case's ids, (Z, Y, X), without the 257th row and column of published files."""
         return without_257th(read_labels(self.path_of(case.id))).array_zyx.astype(np.int32)
 
-    def _list(self, new: dict[str, Entry]) -> None:
-        entries = _entries(self.folder)
-        entries[self.rule.kind] = entries.get(self.rule.kind, {}) | new
-        write_json(self.folder / LIST_NAME, entries)
+    def _read_list(self) -> PseudolabelList:
+        path = self.folder / LIST_NAME
+        return PseudolabelList.read(path) if path.exists() else PseudolabelList()
 
-    def _fits(self, entry: Entry | None, case: Case) -> bool:
-        if not isinstance(entry, dict) or not self.path_of(case.id).exists():
+    def _list(self, new: dict[str, ListedCase]) -> None:
+        listed = self._read_list()
+        listed.of(self.rule.kind).update(new)
+        listed.write(self.folder / LIST_NAME)
+
+    def _fits(self, listed: ListedCase | None, case: Case) -> bool:
+        if listed is None or not self.path_of(case.id).exists():
             return False
-        return entry.get("parameters") == self.rule.parameters() and entry.get("image_sha256") == case.checksum()
+        return listed.parameters == self.rule.parameters() and listed.image_sha256 == case.checksum()
 
 
-def _make(case: Case, *, store: PseudolabelStore) -> Entry:
+def _make(case: Case, *, store: PseudolabelStore) -> ListedCase:
     image = case.image()
     ids = store.rule.make(image)
     write_volume(image.with_array(ids.astype(np.uint16)), store.path_of(case.id))
     by_slice = [int(np.count_nonzero(np.unique(slice_ids))) for slice_ids in ids]
-    return {
-        "image_sha256": case.checksum(),
-        "parameters": store.rule.parameters(),
-        "ids_by_slice": by_slice,
-        "share_of_scan": round(float(np.count_nonzero(ids)) / ids.size, 4),
-    }
-
-
-def _entries(folder: Path) -> dict[Kind, dict[str, Entry]]:
-    path = folder / LIST_NAME
-    content = read_json(path) if path.exists() else {}
-    if not isinstance(content, dict):
-        return {}
-    return {kind: content[kind] for kind in _PREFIX if isinstance(content.get(kind), dict)}
+    return ListedCase(
+        image_sha256=case.checksum(),
+        parameters=store.rule.parameters(),
+        ids_by_slice=by_slice,
+        share_of_scan=round(float(np.count_nonzero(ids)) / ids.size, 4),
+    )
