@@ -25,7 +25,9 @@ def test_volumes_of_a_folder_go_into_a_table(cli, tmp_path):
     mask(tmp_path / "found" / "=a_seg.nii.gz", 3, 10)
     mask(tmp_path / "found" / "deeper" / "b_seg.nrrd", 3, 5)
     mask(tmp_path / "found" / "scan.nii.gz", 3, 5)
-    (tmp_path / "found" / "report.json").write_text(json.dumps({"labels": {"3": "liver"}}))
+    (tmp_path / "found" / "report.json").write_text(
+        json.dumps({"schema": "psmnet-segment-2", "labels": {"3": "liver"}})
+    )
     outcome = cli("volumes", tmp_path / "found", "--out", tmp_path / "table.csv")
     assert outcome.code == 0, outcome.err
     rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))

@@ -13,7 +13,7 @@ import pytest
 
 from psmnet.cohort.cluster import on_cluster, require_safe
 from psmnet.cohort.engines import in_this_process
-from psmnet.cohort.job import Job
+from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io.scan_files import Query
@@ -52,10 +52,10 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             process.wait()
 
 
-def job_of(phantoms: Path, weights: Path, out: Path) -> Job:
+def job_of(phantoms: Path, weights: Path, out: Path) -> CohortJob:
     out.mkdir()
     support = phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"
-    job = Job(supports=(support,), out=out, weights=str(weights), device="cpu", threads=1)
+    job = CohortJob(supports=(support,), out=out, weights=str(weights), device="cpu", threads=1)
     return job.with_key(job.load())
 
 

@@ -9,14 +9,14 @@ import psutil
 import pytest
 
 from psmnet.cohort.engines import in_processes, in_this_process
-from psmnet.cohort.job import Job
+from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
 from psmnet.io.scan_files import Query
 
 
-def job_of(phantoms: Path, weights: Path, out: Path) -> Job:
-    job = Job(
+def job_of(phantoms: Path, weights: Path, out: Path) -> CohortJob:
+    job = CohortJob(
         supports=((phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"),),
         out=out,
         weights=str(weights),
@@ -27,7 +27,7 @@ def job_of(phantoms: Path, weights: Path, out: Path) -> Job:
 
 
 @pytest.fixture
-def job(phantoms: Path, tiny_weights: Path, tmp_path: Path) -> Job:
+def job(phantoms: Path, tiny_weights: Path, tmp_path: Path) -> CohortJob:
     return job_of(phantoms, tiny_weights, tmp_path / "out")
 
 

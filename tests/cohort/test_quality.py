@@ -3,11 +3,12 @@ import math
 import pytest
 
 from psmnet.cohort.quality import flags
+from psmnet.cohort.records import SegmentedOrgan, SegmentedScan
 
 
 def entry(name: str, volume_ml: float, confidence: float = 0.9, cut_off: bool = False):
-    organ = {"value": 1, "volume_ml": volume_ml, "confidence": confidence, "cut_off": cut_off}
-    return {"name": name, "labels": {"liver": organ}, "confidence": confidence}
+    organ = SegmentedOrgan(value=1, volume_ml=volume_ml, confidence=confidence, cut_off=cut_off)
+    return SegmentedScan(query=name, name=name, mask="", overlay="", confidence=confidence, labels={"liver": organ})
 
 
 def told(entries, name):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from psmnet.cohort.job import Job, Loaded
+from psmnet.cohort.job import CohortJob, Loaded
+from psmnet.cohort.records import CohortReport, SegmentedOrgan, SegmentedScan
 from psmnet.cohort.summary import Cohort, write_summary
 from psmnet.errors import InputError
 from psmnet.io.organ_names import OrganName
@@ -19,22 +20,20 @@ from psmnet.segmentation.supports import Supports
 
 def entry(folder: Path, name: str, volume_ml: float, confidence: float):
     Image.fromarray(np.zeros((60, 900, 3), np.uint8)).save(folder / f"{name}_overlay.png")
-    organ = {"value": 3, "volume_ml": volume_ml, "confidence": confidence, "cut_off": False}
-    return {
-        "query": f"{name}.nii.gz",
-        "name": name,
-        "mask": f"{name}_seg.nii.gz",
-        "overlay": f"{name}_overlay.png",
-        "confidence": confidence,
-        "labels": {"liver": organ},
-        "notes": [],
-    }
+    return SegmentedScan(
+        query=f"{name}.nii.gz",
+        name=name,
+        mask=f"{name}_seg.nii.gz",
+        overlay=f"{name}_overlay.png",
+        confidence=confidence,
+        labels={"liver": SegmentedOrgan(value=3, volume_ml=volume_ml, confidence=confidence)},
+    )
 
 
 @pytest.fixture
 def told(tmp_path: Path):
     """Three scans, of which the second has no liver and the third is in doubt, and one that failed."""
-    job = Job(supports=((Path("/data/a.nii.gz"), Path("/data/b.nii.gz")),), out=tmp_path, key="k")
+    job = CohortJob(supports=((Path("/data/a.nii.gz"), Path("/data/b.nii.gz")),), out=tmp_path, key="k")
     loaded = Loaded(Supports((), {3: OrganName("liver")}), (3,), Registration(), ("/data/a.nii.gz: odd",))
     entries = [
         entry(tmp_path, "good", 1500.0, 0.9),
@@ -74,9 +73,16 @@ def test_the_report(told):
     assert (report["method"], report["weights_sha256"], report["settings_sha256"]) == ("registration", None, "k")
 
 
+def test_the_report_reads_as_it_was_written(told):
+    folder, cohort = told
+    report = CohortReport.read(folder / "report.json")
+    assert report.labels == {3: "liver"}
+    assert [one.model_dump(exclude={"flags"}) for one in report.queries] == [one.model_dump() for one in cohort.entries]
+
+
 def test_the_page_begins_with_what_to_look_at(told):
     folder, cohort = told
-    assert [one["name"] for one in cohort.ranked()] == ["none", "=bad", "good"]
+    assert [one.name for one in cohort.ranked()] == ["none", "=bad", "good"]
     page = (folder / "contact_sheet.html").read_text()
     assert "<h1>3 scans, 2 to look at, 1 failed</h1>" in page
     places = [page.index(f"<figcaption>{name}</figcaption>") for name in ("none", "=bad", "good")]
@@ -91,7 +97,7 @@ def test_the_page_begins_with_what_to_look_at(told):
 
 
 def test_none_at_all(tmp_path):
-    job = Job(supports=(), out=tmp_path)
+    job = CohortJob(supports=(), out=tmp_path)
     loaded = Loaded(Supports((), {}), (), Registration(), ())
     failed = [(Query(Path("/scans/x.nii.gz"), "x"), InputError("it is empty", "copy it"))]
     write_summary(job, loaded, Cohort([], failed, [], 0, 0.0))

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.dicom_files import write_series
 from helpers.nifti_bytes import Nifti
-from psmnet.cohort.job import Job
+from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
@@ -31,8 +31,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def job(phantoms: Path, tiny_weights: Path, tmp_path: Path) -> Job:
-    made = Job(
+def job(phantoms: Path, tiny_weights: Path, tmp_path: Path) -> CohortJob:
+    made = CohortJob(
         supports=((phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"),),
         out=tmp_path / "out",
         weights=str(tiny_weights),
@@ -51,13 +51,13 @@ def test_what_is_written(job, query):
     assert not done.kept
     assert set(contents(job.out)) == {"two_seg.nii.gz", "two_overlay.png", "two_seg.json"}
     record = json.loads((job.out / "two_seg.json").read_text())
-    assert record["entry"] == done.entry
+    assert record["entry"] == done.entry.model_dump()
     assert (record["settings"], record["schema"]) == (job.key, "psmnet-query-1")
     mask = read_labels(job.out / "two_seg.nii.gz")
     assert mask.array_zyx.shape == read_volume(query.path).array_zyx.shape
-    for found in done.entry["labels"].values():
-        voxels = int((mask.array_zyx == found["value"]).sum())
-        assert found["volume_ml"] == pytest.approx(voxels * 5 * 5 * 12 / 1000, abs=1e-3)
+    for found in done.entry.labels.values():
+        voxels = int((mask.array_zyx == found.value).sum())
+        assert found.volume_ml == pytest.approx(voxels * 5 * 5 * 12 / 1000, abs=1e-3)
 
 
 def test_what_is_written_lies_as_the_scan_does_in_every_viewer(job, query, tmp_path):
@@ -163,11 +163,11 @@ def test_a_mended_mask_is_kept_unless_asked(job, query):
         assert again.kept
         assert path.read_bytes() == mended
         assert (job.out / "two_overlay.png").exists()
-        volumes = {facts["value"]: facts["volume_ml"] for facts in again.entry["labels"].values()}
+        volumes = {organ.value: organ.volume_ml for organ in again.entry.labels.values()}
         assert volumes.pop(value) == 0
-        before = {facts["value"]: facts["volume_ml"] for facts in first.entry["labels"].values()}
+        before = {organ.value: organ.volume_ml for organ in first.entry.labels.values()}
         assert volumes == {v: ml for v, ml in before.items() if v != value}
-        assert again.entry["notes"] == [MENDED]
+        assert again.entry.notes == [MENDED]
     assert not Worker(replace(job, overwrite=True))(query).kept
     assert path.read_bytes() != mended
 
@@ -263,8 +263,8 @@ def test_cut_off_is_said_where_the_labelled_scan_shows_all(job, query):
 
     worker = Worker(job)
     worker.__dict__["_segmenter"] = Drawing()
-    found = worker(query).entry["labels"]
-    assert {label: organ["cut_off"] for label, organ in found.items()} == {
+    found = worker(query).entry.labels
+    assert {label: organ.cut_off for label, organ in found.items()} == {
         "label_1": False,
         "label_2": False,
         "label_3": True,
@@ -285,7 +285,7 @@ def patient_as_slices(folder: Path, **tags: str) -> tuple[Volume, Volume]:
 
 
 @pytest.fixture
-def dicom_job(job: Job, tmp_path: Path) -> Job:
+def dicom_job(job: CohortJob, tmp_path: Path) -> CohortJob:
     image, labels = draw_patient(seed=3)
     paths = tmp_path / "support.nii.gz", tmp_path / "support_label.nii.gz"
     for volume, path in zip((image, labels), paths, strict=True):
@@ -301,7 +301,7 @@ def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(dicom_job, tmp_p
     write_volume(image, tmp_path / "file.nii.gz")
     worker = Worker(dicom_job)
     for path, name in ((tmp_path / "slices", "slices"), (tmp_path / "file.nii.gz", "file")):
-        assert worker(Query(path, name)).entry["notes"] == []
+        assert worker(Query(path, name)).entry.notes == []
     mask, other = (read_labels(dicom_job.out / f"{name}_seg.nii.gz") for name in ("slices", "file"))
     assert np.array_equal(mask.array_zyx, other.array_zyx)
     assert np.allclose(mask.affine, other.affine, atol=1e-3)
@@ -314,7 +314,7 @@ def test_a_dicom_folder_is_segmented_as_the_same_scan_in_a_file(dicom_job, tmp_p
 
 def test_without_uids_the_dicom_mask_is_left_out_and_said(dicom_job, tmp_path):
     patient_as_slices(tmp_path / "slices", uids=False)  # type: ignore[arg-type]
-    notes = Worker(dicom_job)(Query(tmp_path / "slices", "a")).entry["notes"]
+    notes = Worker(dicom_job)(Query(tmp_path / "slices", "a")).entry.notes
     assert not list(dicom_job.out.glob("*.dcm"))
     (note,) = (note for note in notes if "DICOM" in note)
     assert note.startswith("no DICOM Segmentation: can't write a_seg.dcm: IMG-0002-")
@@ -327,16 +327,16 @@ def test_another_modality_is_said(dicom_job, tmp_path):
     patient_as_slices(tmp_path / "pt", Modality="PT", **UIDS, **TYPE_2)
     job = replace(dicom_job, supports=((tmp_path / "mr", tmp_path / "labels.nii.gz"),))
     worker = Worker(job.with_key(job.load()))
-    assert worker(Query(tmp_path / "mr", "mr")).entry["notes"] == []
-    assert worker(Query(tmp_path / "pt", "pt")).entry["notes"] == ["this scan is PT, the labelled ones are MR"]
-    assert Worker(replace(dicom_job, out=tmp_path / "o"))(Query(tmp_path / "pt", "pt")).entry["notes"] == []
+    assert worker(Query(tmp_path / "mr", "mr")).entry.notes == []
+    assert worker(Query(tmp_path / "pt", "pt")).entry.notes == ["this scan is PT, the labelled ones are MR"]
+    assert Worker(replace(dicom_job, out=tmp_path / "o"))(Query(tmp_path / "pt", "pt")).entry.notes == []
 
 
 def test_an_anonymous_mask_has_no_dicom(dicom_job, tmp_path):
     patient_as_slices(tmp_path / "slices", **UIDS, **TYPE_2)
     secret = replace(dicom_job, anonymise=True)
     entry = Worker(secret)(Query(tmp_path / "slices", "scan_1")).entry
-    assert entry["notes"] == ["no DICOM Segmentation: it would carry the patient's identity"]
+    assert entry.notes == ["no DICOM Segmentation: it would carry the patient's identity"]
     assert not list(dicom_job.out.glob("*.dcm"))
 
 
@@ -347,9 +347,9 @@ def test_notes_name_files_not_folders(job, phantoms, tmp_path):
     array[0, 0, 0] = np.nan
     write_volume(image.with_array(array), tmp_path / "Jane.nii.gz")
     query = Query(tmp_path / "Jane.nii.gz", "q")
-    (note,) = Worker(job)(query).entry["notes"]
+    (note,) = Worker(job)(query).entry.notes
     assert note.startswith("Jane.nii.gz: 1 of 49152 voxels are not finite")
-    (note,) = Worker(replace(job, anonymise=True, out=tmp_path / "other"))(query).entry["notes"]
+    (note,) = Worker(replace(job, anonymise=True, out=tmp_path / "other"))(query).entry.notes
     assert note.startswith("q: 1 of 49152 voxels are not finite")
 
 

@@ -103,7 +103,10 @@ def test_it_is_in_the_viewer(added, tmp_path):
     labels = np.ones((3, 16, 16), np.uint8)
     write_case(tmp_path, "1", labels)
     path = tmp_path / "label_1.nii.gz"
-    assert runner._metrics(path, path, {1})[1][NAME] == 0.0
+    found, _ = runner.compared(
+        path, runner.LabelledPaths(tmp_path / "image_1.nii.gz", path, {1: "liver"}), {"liver": 1}
+    )
+    assert found[1][NAME] == 0.0
 
 
 def test_older_results_files_show_a_dash(added, tmp_path):

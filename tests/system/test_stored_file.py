@@ -60,3 +60,5 @@ def test_what_is_damaged_is_told(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         Example.read(path)
+    assert Example.find(path) is None
+    assert Example.find(tmp_path / "nowhere.json") is None

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 
@@ -19,8 +18,8 @@ from psmnet.cohort import (
     SHEET_NAME,
     TABLE_NAME,
     Cohort,
+    CohortJob,
     Done,
-    Job,
     Loaded,
     Outcomes,
     Worker,
@@ -120,7 +119,7 @@ def command(
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
     if anonymise:
         found = anonymised(found)
-    job = Job(
+    job = CohortJob(
         supports=tuple((image.absolute(), mask.absolute()) for image, mask in supports),
         out=out.absolute(),
         names=read_names(names) if names else {},
@@ -166,7 +165,7 @@ def command(
 
 
 def _engine(
-    job: Job,
+    job: CohortJob,
     loaded: Loaded,
     queries: Sequence[Query],
     workers: int | None,
@@ -212,29 +211,29 @@ def _label_values(text: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in parts)
 
 
-def _print(out: Path, job: Job, loaded: Loaded, cohort: Cohort) -> None:
+def _print(out: Path, job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
     for skip in cohort.skipped:
         console.out.print(f"skipped {'a file' if job.anonymise else skip.path.name}: {skip.reason}")
     for note in notes_of(job, loaded):
         console.out.print(f"note: {note}")
     for entry in cohort.entries:
-        for note in entry["notes"]:
-            name = entry["query"]
+        for note in entry.notes:
+            name = entry.query
             console.out.print(f"note: {note}" if note.startswith(f"{name}: ") else f"note: {name}: {note}")
     if cohort.kept:
         console.out.print(f"kept: {cohort.kept} of {len(cohort.entries)}, done before by the same inputs and settings")
     if cohort.entries:
-        worst: dict[str, Any] = cohort.ranked()[0]
-        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst["name"]].items() if words]
-        why = "; ".join(told) or f"confidence {worst['confidence']:.2f}"
+        worst = cohort.ranked()[0]
+        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst.name].items() if words]
+        why = "; ".join(told) or f"confidence {worst.confidence:.2f}"
         console.out.print(f"masks: {len(cohort.entries)} in {out} (<name>_seg.{job.ending})")
         if any(organ != unnamed(value) for value, organ in loaded.called.items()):
             console.out.print(f"labels: {', '.join(f'{v} {organ.name}' for v, organ in loaded.called.items())}")
         console.out.print(f"table and pictures: {out / TABLE_NAME}, {out / SHEET_NAME}")
-        console.out.print(f"look first at: {out / worst['overlay']} ({why})")
+        console.out.print(f"look first at: {out / worst.overlay} ({why})")
     failures = [failure(query, error, job.anonymise, HINTS) for query, error in cohort.failed]
     remedy = "mend or leave them out, then run again" + (": the others are kept" if cohort.entries else "")
     if len(failures) == 1:  # one line says it all
         count, one = len(cohort.entries) + 1, failures[0]
-        raise InputError(f"1 of {count} scan{'s' * (count > 1)} failed: {one['query']}: {one['reason']}", remedy)
-    console.fail_on({one["name"]: one["reason"] for one in failures}, remedy, what="scan")
+        raise InputError(f"1 of {count} scan{'s' * (count > 1)} failed: {one.query}: {one.reason}", remedy)
+    console.fail_on({one.name: one.reason for one in failures}, remedy, what="scan")

@@ -1,7 +1,6 @@
 """psmnet volumes."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rich_click as click
@@ -9,11 +8,11 @@ from rich.table import Table
 
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
-from psmnet.cohort import REPORT_NAME
+from psmnet.cohort import REPORT_NAME, CohortReport
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import has_scan_suffix, is_label_map, is_segmentation, read_label_file, read_names, stem, unnamed
 from psmnet.report import Value, csv_text
-from psmnet.system import read_json, require_writable, write_text
+from psmnet.system import require_writable, write_text
 from psmnet.volume import measure
 
 COLUMNS = (
@@ -90,8 +89,5 @@ def _measured(path: Path, given: dict[int, str] | None, *, of_one_organ: bool) -
 
 def _names_beside(path: Path) -> dict[int, str]:
     """Names that `psmnet segment` left in its report."""
-    report = path.parent / REPORT_NAME
-    if not report.is_file():
-        return {}
-    labels: Any = read_json(report).get("labels", {})
-    return {int(value): str(name) for value, name in labels.items()} if isinstance(labels, dict) else {}
+    report = CohortReport.find(path.parent / REPORT_NAME)
+    return report.labels if report else {}

@@ -10,9 +10,14 @@ from .engines import (
 from .job import (
     EXTRAS,
     FORMATS,
-    Job,
+    CohortJob,
     Loaded,
     Outputs,
+)
+from .records import (
+    CohortReport,
+    FailedScan,
+    SegmentedScan,
 )
 from .summary import (
     REPORT_NAME,
@@ -36,11 +41,14 @@ __all__ = [
     "SHEET_NAME",
     "TABLE_NAME",
     "Cohort",
+    "CohortJob",
+    "CohortReport",
     "Done",
-    "Job",
+    "FailedScan",
     "Loaded",
     "Outcomes",
     "Outputs",
+    "SegmentedScan",
     "Worker",
     "failure",
     "in_processes",

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from psmnet.cohort.engines import Outcomes
-from psmnet.cohort.job import Job
+from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import Query
@@ -48,7 +48,7 @@ def require_safe(address: str, *, insecure: bool) -> None:
         )
 
 
-def on_cluster(job: Job, queries: Sequence[Query], address: str, timeout_s: float) -> Outcomes:
+def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s: float) -> Outcomes:
     """Queries on a scheduler's workers; each scan in a process of its own there, as `in_processes` has it.
 
     A worker that is lost is no matter: its scans go to another.
@@ -92,7 +92,7 @@ def _about(out: str) -> tuple[str, bool]:
     return package_version(), Path(out).is_dir()
 
 
-def _work(job: Job, query: Query, timeout_s: float) -> Done | PsmnetError:
+def _work(job: CohortJob, query: Query, timeout_s: float) -> Done | PsmnetError:
     """A scan's task, on a worker."""
     place = threading.current_thread().name, job.key
     if place not in _here:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from functools import partial
 
-from psmnet.cohort.job import Job
+from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import PsmnetError
 from psmnet.io import Query
@@ -24,7 +24,7 @@ def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
             yield query, error
 
 
-def in_processes(job: Job, queries: Sequence[Query], workers: int, timeout_s: float) -> Outcomes:
+def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout_s: float) -> Outcomes:
     """Some queries at the same time; one that hangs or kills its process is an error, and the rest goes on."""
     with ExitStack() as stack:
         free: queue.SimpleQueue[Isolated[Query, Done]] = queue.SimpleQueue()

@@ -66,7 +66,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Job:
+class CohortJob:
     """Labelled scans, and how others are to be segmented by them.
 
     Attributes:
@@ -130,7 +130,7 @@ class Job:
         values = wanted_values(supports.pairs, self.labels)
         return Loaded(supports, tuple(values), method, tuple(notes))
 
-    def with_key(self, loaded: "Loaded") -> "Job":
+    def with_key(self, loaded: "Loaded") -> "CohortJob":
         """The same with its checksum."""
         facts = {
             "psmnet": package_version(),

@@ -3,25 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from psmnet import runtime
-from psmnet.cohort.job import Job, Loaded
+from psmnet.cohort.job import CohortJob, Loaded
 from psmnet.cohort.quality import flags
-from psmnet.cohort.worker import Entry, failure
+from psmnet.cohort.records import CohortReport, FailedScan, ReportedScan, SegmentedScan, SkippedFile
+from psmnet.cohort.worker import failure
 from psmnet.errors import PsmnetError
 from psmnet.io import Query, Skipped, without_folder
 from psmnet.report import Card, PageTable, Value, csv_text, write_contact_sheet
 from psmnet.segmentation import method_name
-from psmnet.system import write_json, write_text
+from psmnet.system import write_text
 
 REPORT_NAME = "report.json"  # beside the masks
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
 COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")
 Flags = dict[str, dict[str, list[str]]]
-Failures = list[dict[str, str]]
 
 INTRO = (
     "Flagged scans come first, then the least confident. Flags: not found; unsure (low mean probability); cut off (the "
@@ -42,7 +41,7 @@ class Cohort:
         seconds: that it took.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[SegmentedScan]
     failed: Sequence[tuple[Query, PsmnetError]]
     skipped: Sequence[Skipped]
     kept: int
@@ -53,28 +52,28 @@ class Cohort:
         """Flags of each entry's organs."""
         return flags(self.entries)
 
-    def ranked(self) -> list[Entry]:
+    def ranked(self) -> list[SegmentedScan]:
         """Entries by what to look at first: most flags, then least confidence."""
 
-        def doubt(entry: Entry) -> tuple[int, float]:
-            return -sum(len(told) for told in self.flags[entry["name"]].values()), entry["confidence"]
+        def doubt(entry: SegmentedScan) -> tuple[int, float]:
+            return -sum(len(told) for told in self.flags[entry.name].values()), entry.confidence
 
         return sorted(self.entries, key=doubt)
 
 
-def write_summary(job: Job, loaded: Loaded, cohort: Cohort) -> None:
+def write_summary(job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
     """Write the report, the table and the page.
 
     Raises:
         InputError: one can't be written.
     """
     failures = [failure(query, error, job.anonymise) for query, error in cohort.failed]
-    write_json(job.out / REPORT_NAME, _report(job, loaded, cohort, failures))
+    _report(job, loaded, cohort, failures).write(job.out / REPORT_NAME)
     write_text(job.out / TABLE_NAME, csv_text([COLUMNS, *_rows(cohort, failures)]))
     _write_sheet(job, cohort, failures)
 
 
-def notes_of(job: Job, loaded: Loaded) -> list[str]:
+def notes_of(job: CohortJob, loaded: Loaded) -> list[str]:
     """Remarks on the labelled scans, without their names if these are not to be told."""
     notes = list(loaded.notes)
     if job.anonymise:
@@ -84,51 +83,50 @@ def notes_of(job: Job, loaded: Loaded) -> list[str]:
     return notes
 
 
-def _report(job: Job, loaded: Loaded, cohort: Cohort, failures: Failures) -> dict[str, Any]:
-    return {
-        "schema": "psmnet-segment-2",
-        "supports": [
-            {"image": f"support {n}", "labels": f"support {n}"}
-            if job.anonymise
-            else {"image": image.name, "labels": mask.name}
-            for n, (image, mask) in enumerate(job.supports, 1)
-        ],
-        "labels": {str(value): organ.name for value, organ in loaded.called.items()},
-        "queries": [{**entry, "flags": cohort.flags[entry["name"]]} for entry in cohort.entries],
-        "failed": failures,
-        "skipped": []
+def _report(job: CohortJob, loaded: Loaded, cohort: Cohort, failures: Sequence[FailedScan]) -> CohortReport:
+    supports = [
+        {"image": f"support {n}", "labels": f"support {n}"}
         if job.anonymise
-        else [{"file": skip.path.name, "reason": skip.reason} for skip in cohort.skipped],
-        "notes": notes_of(job, loaded),
-        "method": method_name(loaded.method),
-        "weights_sha256": loaded.weights_sha256,
-        "settings_sha256": job.key,
-        "versions": runtime.versions(),
-        "seconds": round(cohort.seconds, 3),
-    }
+        else {"image": image.name, "labels": mask.name}
+        for n, (image, mask) in enumerate(job.supports, 1)
+    ]
+    skipped = [] if job.anonymise else cohort.skipped
+    return CohortReport(
+        supports=supports,
+        labels={value: organ.name for value, organ in loaded.called.items()},
+        queries=[ReportedScan(**entry.model_dump(), flags=cohort.flags[entry.name]) for entry in cohort.entries],
+        failed=list(failures),
+        skipped=[SkippedFile(file=skip.path.name, reason=skip.reason) for skip in skipped],
+        notes=notes_of(job, loaded),
+        method=method_name(loaded.method),
+        weights_sha256=loaded.weights_sha256,
+        settings_sha256=job.key,
+        versions=runtime.versions(),
+        seconds=round(cohort.seconds, 3),
+    )
 
 
-def _rows(cohort: Cohort, failures: Failures) -> list[list[Value]]:
+def _rows(cohort: Cohort, failures: Sequence[FailedScan]) -> list[list[Value]]:
     rows: list[list[Value]] = []
     for entry in cohort.entries:
-        for organ, facts in entry["labels"].items():
-            told = "; ".join(cohort.flags[entry["name"]][organ])
-            figures = (facts["value"], facts["volume_ml"], facts["confidence"])
-            rows.append([entry["name"], organ, *figures, told, entry["mask"], ""])
-    return rows + [[one["name"], "", "", "", "", "", "", one["reason"]] for one in failures]
+        for organ, facts in entry.labels.items():
+            told = "; ".join(cohort.flags[entry.name][organ])
+            figures = (facts.value, facts.volume_ml, facts.confidence)
+            rows.append([entry.name, organ, *figures, told, entry.mask, ""])
+    return rows + [[one.name, "", "", "", "", "", "", one.reason] for one in failures]
 
 
-def _write_sheet(job: Job, cohort: Cohort, failures: Failures) -> None:
-    flagged = sum(any(cohort.flags[entry["name"]].values()) for entry in cohort.entries)
+def _write_sheet(job: CohortJob, cohort: Cohort, failures: Sequence[FailedScan]) -> None:
+    flagged = sum(any(cohort.flags[entry.name].values()) for entry in cohort.entries)
     count = len(cohort.entries)
     tables = [_organ_table(cohort)] if cohort.entries else []
     if failures:
-        tables.append(PageTable("Failed", ["scan", "why"], [[f["name"], f["reason"]] for f in failures]))
+        tables.append(PageTable("Failed", ["scan", "why"], [[one.name, one.reason] for one in failures]))
     cards = []
     for entry in cohort.ranked():
-        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry["name"]].items() if words]
-        volumes = ", ".join(f"{organ} {facts['volume_ml']:.0f} ml" for organ, facts in entry["labels"].items())
-        cards.append(Card(entry["name"], job.out / entry["overlay"], tuple(told), volumes))
+        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry.name].items() if words]
+        volumes = ", ".join(f"{organ} {facts.volume_ml:.0f} ml" for organ, facts in entry.labels.items())
+        cards.append(Card(entry.name, job.out / entry.overlay, tuple(told), volumes))
     write_contact_sheet(
         job.out / SHEET_NAME,
         title=f"{count} scan{'s' * (count != 1)}, {flagged} to look at" + f", {len(failures)} failed" * bool(failures),
@@ -141,11 +139,11 @@ def _write_sheet(job: Job, cohort: Cohort, failures: Failures) -> None:
 def _organ_table(cohort: Cohort) -> PageTable:
     entries = cohort.entries
     rows = []
-    for organ in entries[0]["labels"]:
-        volumes = [entry["labels"][organ]["volume_ml"] for entry in entries]
+    for organ in entries[0].labels:
+        volumes = [entry.labels[organ].volume_ml for entry in entries]
         there = [volume for volume in volumes if volume > 0]
         spread = [f"{np.median(there):.1f}", f"{min(there):.1f}", f"{max(there):.1f}"] if there else ["-"] * 3
-        told = sum(bool(cohort.flags[entry["name"]][organ]) for entry in entries)
+        told = sum(bool(cohort.flags[entry.name][organ]) for entry in entries)
         rows.append([organ, str(len(there)), *spread, str(told)])
     columns = ["organ", "found in", "median ml", "least ml", "most ml", "flagged"]
     return PageTable("Organs", columns, rows)

@@ -6,25 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from psmnet import runtime
-from psmnet.cohort.job import Job, Loaded, Outputs
+from psmnet.cohort.job import CohortJob, Loaded, Outputs
+from psmnet.cohort.records import FailedScan, ScanRecord, SegmentedOrgan, SegmentedScan
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Query, Scan, checksum, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
 from psmnet.report import draw_overlay
 from psmnet.segmentation import Segmentation, Segmenter, WholeScan, segmenter_of
-from psmnet.system import read_json, write_json
+from psmnet.system import write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 
-SCHEMA = "psmnet-query-1"
 MENDED = "the mask was changed by hand: volumes are the changed one's, confidence is not"
 UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Done:
         kept: whether an earlier run had done it.
     """
 
-    entry: Entry
+    entry: SegmentedScan
     kept: bool = False
 
 
@@ -48,7 +45,7 @@ class Worker:
         loaded: what it holds, if that has been read already.
     """
 
-    def __init__(self, job: Job, loaded: Loaded | None = None) -> None:
+    def __init__(self, job: CohortJob, loaded: Loaded | None = None) -> None:
         self.job = job
         self._read = loaded
 
@@ -86,16 +83,19 @@ class Worker:
         """
         outputs = self.job.outputs(query.name)
         began, scanned = time.perf_counter(), checksum(query.path)
-        record = {"schema": SCHEMA, "settings": self.job.key, "scan_sha256": scanned}
-        earlier = _read_record(outputs.record)
-        ours = earlier is not None and record.items() <= earlier.items()
-        if ours and earlier is not None and "entry" in earlier and outputs.mask.exists():
+        record = ScanRecord(settings=self.job.key, scan_sha256=scanned)
+        earlier = ScanRecord.find(outputs.record)
+        if earlier is not None and (earlier.settings, earlier.scan_sha256) != (self.job.key, scanned):
+            earlier = None
+        if earlier is not None and earlier.entry is not None and outputs.mask.exists():
             found = checksum(outputs.mask)
-            if outputs.overlay.exists() and found in _known(earlier, self.job.overwrite):
-                return Done(earlier["entry"], kept=True)
-            if found != earlier.get("mask_sha256") and not self.job.overwrite:
-                return self._mended(query, outputs, earlier | {"mended_sha256": found})
-        if not ours and not self.job.overwrite:
+            known = {earlier.mask_sha256} if self.job.overwrite else {earlier.mask_sha256, earlier.mended_sha256}
+            if outputs.overlay.exists() and found in known:
+                return Done(earlier.entry, kept=True)
+            if found != earlier.mask_sha256 and not self.job.overwrite:
+                earlier.mended_sha256 = found
+                return self._mended(query, outputs, earlier, earlier.entry)
+        if earlier is None and not self.job.overwrite:
             refuse_foreign(outputs)
         notes: list[str] = []
         scan = read_scan(query.path, series=self.job.series, notes=notes)
@@ -103,17 +103,18 @@ class Worker:
         if scan.modality and others and not others & {scan.modality, ""}:
             notes.append(f"this scan is {scan.modality}, the labelled ones are {', '.join(sorted(others))}")
         result = self._examine(scan.volume, report)
-        write_json(outputs.record, record)  # without an entry: if this ends here, what lies beside it is ours
+        record.write(outputs.record)  # without an entry: if this ends here, what lies beside it is ours
         try:
             entry = self._write(query, outputs, scan, result, notes)
-            entry["seconds"] = round(time.perf_counter() - began, 3)
-            write_json(outputs.record, record | {"mask_sha256": checksum(outputs.mask), "entry": entry})
+            entry.seconds = round(time.perf_counter() - began, 3)
+            record.mask_sha256, record.entry = checksum(outputs.mask), entry
+            record.write(outputs.record)
         except PsmnetError:
             outputs.remove()  # a full disk, say: a mask without its record would be taken for someone else's
             raise
         return Done(entry)
 
-    def _mended(self, query: Query, outputs: Outputs, record: dict[str, Any]) -> Done:
+    def _mended(self, query: Query, outputs: Outputs, record: ScanRecord, entry: SegmentedScan) -> Done:
         """A mask that a person has changed since: it stays, and is told as it is now."""
         scan = read_scan(query.path, series=self.job.series).volume
         labels = align_labels(scan, read_labels(outputs.mask), image_name=query.name, labels_name=outputs.mask.name)
@@ -122,13 +123,12 @@ class Worker:
         called = {value: organ.name for value, organ in self._loaded.called.items()}
         draw_overlay(turn.apply(scan), seen, called, outputs.overlay, title=query.name)
         ends, voxel_ml = _at_an_end(seen) - self._running_on, float(np.prod(labels.spacing_mm)) / 1000
-        entry = record["entry"]
-        for facts in entry["labels"].values():
-            facts["volume_ml"] = round(float((seen == facts["value"]).sum()) * voxel_ml, 3)
-            facts["cut_off"] = facts["value"] in ends
-        if MENDED not in entry["notes"]:
-            entry["notes"].append(MENDED)
-        write_json(outputs.record, record)
+        for organ in entry.labels.values():
+            organ.volume_ml = round(float((seen == organ.value).sum()) * voxel_ml, 3)
+            organ.cut_off = organ.value in ends
+        if MENDED not in entry.notes:
+            entry.notes.append(MENDED)
+        record.write(outputs.record)
         return Done(entry, kept=True)
 
     def _examine(self, scan: Volume, report: Callable[[float], None]) -> Segmentation:
@@ -136,7 +136,9 @@ class Worker:
             return self._segmenter.examine(scan, probabilities="probabilities" in self.job.save, report=report)
         return self._segmenter.examine(scan)
 
-    def _write(self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]) -> Entry:
+    def _write(
+        self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]
+    ) -> SegmentedScan:
         write_volume(result.labels, outputs.mask)
         if scan.slices:
             notes += self._write_dicom(scan, result.labels, outputs.dicom)
@@ -152,23 +154,23 @@ class Worker:
         seen = result.view.apply_array(result.labels.array_zyx)
         draw_overlay(result.view.apply(scan.volume), seen, called, outputs.overlay, title=query.name)
         volumes, ends = result.volumes_ml(), _at_an_end(seen) - self._running_on
-        return {
-            "query": query.name if self.job.anonymise else query.path.name,
-            "name": query.name,
-            "mask": outputs.mask.name,
-            "overlay": outputs.overlay.name,
-            "confidence": round(min(result.confidence.values()), 4),
-            "labels": {
-                called[value]: {
-                    "value": value,
-                    "volume_ml": round(volumes[value], 3),
-                    "confidence": round(confidence, 4),
-                    "cut_off": value in ends,
-                }
+        return SegmentedScan(
+            query=query.name if self.job.anonymise else query.path.name,
+            name=query.name,
+            mask=outputs.mask.name,
+            overlay=outputs.overlay.name,
+            confidence=round(min(result.confidence.values()), 4),
+            labels={
+                called[value]: SegmentedOrgan(
+                    value=value,
+                    volume_ml=round(volumes[value], 3),
+                    confidence=round(confidence, 4),
+                    cut_off=value in ends,
+                )
                 for value, confidence in result.confidence.items()
             },
-            "notes": [discreet(note, query, self.job.anonymise) for note in (*notes, *result.notes)],
-        }
+            notes=[discreet(note, query, self.job.anonymise) for note in (*notes, *result.notes)],
+        )
 
     def _write_dicom(self, scan: Scan, labels: Volume, target: Path) -> list[str]:
         """Write a mask as DICOM Segmentation too; a remark where that can't be."""
@@ -193,7 +195,7 @@ def refuse_foreign(outputs: Outputs) -> None:
             )
 
 
-def require_own(job: Job, queries: Sequence[Query]) -> None:
+def require_own(job: CohortJob, queries: Sequence[Query]) -> None:
     """Refuse, before long work, to go on beside masks of other settings.
 
     Raises:
@@ -203,8 +205,8 @@ def require_own(job: Job, queries: Sequence[Query]) -> None:
         return
     for query in queries:
         outputs = job.outputs(query.name)
-        record = _read_record(outputs.record)
-        if record is None or record.get("settings") != job.key:
+        record = ScanRecord.find(outputs.record)
+        if record is None or record.settings != job.key:
             refuse_foreign(outputs)
 
 
@@ -220,26 +222,11 @@ def discreet(text: str, query: Query, anonymise: bool) -> str:
     return text.replace(query.path.name, query.name)
 
 
-def failure(
-    query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def failure(query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping[str, str] | None = None) -> FailedScan:
     """What reports tell of a query that failed, with the remedies that stand under the errors' codes."""
     name = query.name if anonymise else query.path.name
-    return {"query": name, "name": query.name, "reason": discreet(error.worded(remedies or {}), query, anonymise)}
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    """A record; None where there is none that can be read."""
-    try:
-        found = read_json(path)
-    except InputError:
-        return None
-    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
-
-
-def _known(record: dict[str, Any], untouched: bool) -> set[str]:
-    """Checksums of a mask as it was written and, unless it must be `untouched`, as it was when last looked at."""
-    return {record[key] for key in ("mask_sha256", *(() if untouched else ("mended_sha256",))) if key in record}
+    reason = discreet(error.worded(remedies or {}), query, anonymise)
+    return FailedScan(query=name, name=query.name, reason=reason)
 
 
 def _at_an_end(labels_zyx: Array) -> set[int]:

@@ -52,6 +52,14 @@ class StoredFile(StoredPart):
             raise InputError(f"{path} is damaged ({what})", cls.REMEDY) from error
 
     @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """Read it; None where there is none, or none that can be read."""
+        try:
+            return cls.read(path)
+        except InputError:
+            return None
+
+    @classmethod
     def has_schema(cls, content: Any) -> bool:
         """Whether a file's content is of this schema."""
         return isinstance(content, dict) and content.get("schema") == cls.SCHEMA

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from psmnet.cohort import Job, Loaded, Outputs, Worker, quality
+from psmnet.cohort import CohortJob, Loaded, Outputs, Worker, quality
 from psmnet.evaluation import score
 from psmnet.io import OrganName, Query, read_labels, read_scan
 from psmnet.report import css_colour
@@ -92,23 +92,23 @@ class Runner:
         entry = worker(Query(task.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
         tell(0.9, "measuring")
         outputs = worker.job.outputs(QUERY)
-        values = {name: facts["value"] for name, facts in entry["labels"].items()}
+        values = {name: organ.value for name, organ in entry.labels.items()}
         metrics, notes = compared(outputs.mask, task.reference, values) if task.reference else ({}, [])
         flags = quality.flags([entry])[QUERY]
         organs = [
             {
-                "value": facts["value"],
+                "value": organ.value,
                 "name": name,
-                "colour": css_colour(facts["value"]),
-                "volume_ml": facts["volume_ml"],
-                "confidence": facts["confidence"],
+                "colour": css_colour(organ.value),
+                "volume_ml": organ.volume_ml,
+                "confidence": organ.confidence,
                 "flags": flags[name],
-                "metrics": metrics.get(facts["value"]),
+                "metrics": metrics.get(organ.value),
             }
-            for name, facts in entry["labels"].items()
+            for name, organ in entry.labels.items()
         ]
         files = [name for name, path in files_of(task.out).items() if path.exists()]
-        return {"organs": organs, "notes": [*entry["notes"], *notes], "seconds": entry["seconds"], "files": files}
+        return {"organs": organs, "notes": [*entry.notes, *notes], "seconds": entry.seconds, "files": files}
 
     def _worker(self, task: Task) -> Worker:
         """One that has described these labelled scans, or will."""
@@ -123,7 +123,7 @@ class Runner:
         return worker
 
     def _new_worker(self, task: Task) -> Worker:
-        job = Job(
+        job = CohortJob(
             supports=tuple((support.image, support.labels) for support in task.supports),
             out=task.out,
             labels=task.organs,
