@@ -248,7 +248,7 @@ def test_institutions_that_came_later(pelves, tmp_path):
         (
             {"dataset": "folder"},
             {"dataset": "folder", "spacing_mm": (1, 1, None)},
-            r"was prepared with constant spacing_mm \[1.5, 1.5, 3.0\], not \[1, 1, None\]",
+            r"was prepared with constant spacing_mm \[1.5, 1.5, 3.0\], not \[1.0, 1.0, None\]",
         ),
     ],
 )

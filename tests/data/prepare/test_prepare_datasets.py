@@ -140,7 +140,7 @@ def test_dataset_json_tells_the_truth(raw, done, name):
         assert record.raw_size_xyz == drawn.image.size_xyz
         assert record.raw_spacing_mm == pytest.approx(drawn.image.spacing_mm)
         values = found.array_zyx
-        assert record["intensity"] == pytest.approx(
+        assert record.intensity.model_dump() == pytest.approx(
             {"minimum": values.min(), "maximum": values.max(), "mean": values.mean()}, rel=1e-4
         )
         assert record.notes == []
