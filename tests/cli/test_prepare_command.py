@@ -47,7 +47,7 @@ def test_a_data_set_from_download_to_folder(cli, tmp_path):
     assert (first.code, first.err) == (0, "")
     assert first.out.splitlines() == [
         f"2 cases in {tmp_path / 'raw'}",
-        "note: 2 cases where Male pelvic MR, T2-weighted, 7 institutions has 589; the field's folds need them all",
+        "note: 2 cases where Male pelvic MR, T2-weighted, 7 institutions has 589; the published folds need them all",
         f"2 cases made now, 0 kept, 2 with labels: {out}",
     ]
     second = cli("prepare", "pelvic", tmp_path / "raw", out, "--jobs", "1")

@@ -147,7 +147,7 @@ def test_prepare_folder_gives_it_back(tmp_path):
     export_nnunet(data, tmp_path / "nnunet" / "Dataset101_Heart", jobs=1)
     result = run("folder", tmp_path / "nnunet", tmp_path / "back")
     assert (sorted(result.made), result.failed) == (["1", "scan_b.2"], {})
-    assert result.notes == ["passed over in imagesTs: 1; give that folder to prepare them"]
+    assert result.notes == ["1 in imagesTs skipped; give that folder to prepare them"]
     assert result.dataset.labels == {"lv_myocardium": 1, "lv_blood_pool": 2, "right_ventricle": 3}
     assert result.dataset.modality == "mr"
     for case_id in ("1", "scan_b.2"):

@@ -24,7 +24,7 @@ class PreparedCase(StoredPart):
     Attributes:
         sources: name of each raw file to its SHA-256.
         image_sha256, label_sha256: of the files in the folder; None for a case without labels.
-        institution: where the data set tells.
+        institution: where the scan was taken, if known.
         modality: mr or ct.
         raw_size_xyz, raw_spacing_mm, raw_axes: as downloaded.
         size_xyz, spacing_mm, axes: as prepared.
@@ -82,15 +82,15 @@ class DatasetFile(StoredFile):
         return {value: name for name, value in self.labels.items()}
 
     def institutions(self) -> dict[str, str]:
-        """Case id to institution, where the data set tells."""
+        """Case id to institution, if known."""
         return {case_id: case.institution for case_id, case in self.cases.items() if case.institution}
 
 
 def read_dataset_file(folder: Path) -> DatasetFile | None:
-    """What a folder's `dataset.json` says; None where there is none, or one of another program (nnU-Net, MSD).
+    """A folder's `dataset.json`; None without one, or if another program (nnU-Net, MSD) wrote it.
 
     Raises:
-        InputError: it is ours but damaged.
+        InputError: psmnet wrote it, but it is damaged.
     """
     path = folder / DATASET_NAME
     if not path.exists():

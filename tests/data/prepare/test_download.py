@@ -308,12 +308,12 @@ def test_a_refusal_leaves_the_part(site, tmp_path):
 
 
 def test_too_little_space_is_said_before_anything_is_asked(site, tmp_path, monkeypatch):
-    """5 MiB are to come, of which 1 already exists."""
+    """5 MiB are missing, of which 1 already exists."""
     file = remote(site, content=bytes(5 * 2**20))
     begun(tmp_path, file, bytes(2**20))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=4 * 2**20 - 1))
-    with pytest.raises(InputError, match=r"has 4.0 MiB free, and 4.0 MiB are to come"):
+    with pytest.raises(InputError, match=r"has 4.0 MiB free, but 4.0 MiB are missing"):
         fetch([file], tmp_path)
     assert site.asked == []
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=4 * 2**20))

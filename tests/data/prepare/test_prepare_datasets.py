@@ -58,7 +58,7 @@ def test_every_case_is_there_with_its_labels_and_nothing_else(raw, done, name):
     wanted = {f"{kind}_{case_id}.nii.gz" for kind in ("image", "label") for case_id in ids}
     assert {path.name for path in out.iterdir()} == {*wanted, DATASET_NAME}
     incomplete = name == "pelvic"  # 7 of 589
-    assert [("the field's folds need them all" in note) for note in result.notes] == [True] * incomplete
+    assert [("the published folds need them all" in note) for note in result.notes] == [True] * incomplete
 
 
 @pytest.mark.parametrize("name", FIELD)
@@ -278,7 +278,7 @@ def test_all_faults_at_once_leave_257_pixels_of_which_the_first_256_are_read(tmp
 def test_from_the_download_to_a_training_step_and_an_evaluation(
     tmp_path, monkeypatch, name, size_xyz, spacing_mm, tested, support
 ):
-    """All cases, since the field's folds need them; only slices are made small (64 pixels)."""
+    """All cases, since the published folds need them; only slices are made small (64 pixels)."""
     monkeypatch.setitem(DATASETS, name, dataclasses.replace(DATASETS[name], size_px=64))
     monkeypatch.setitem(PRESETS, "tiny", TINY)
     monkeypatch.setattr(parallel.os, "cpu_count", lambda: 1)

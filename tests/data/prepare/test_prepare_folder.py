@@ -32,7 +32,7 @@ def test_layouts_of_anybodys_scans(tmp_path, layout):
         {"nnunet": nnunet, "msd": msd}[layout](tmp_path / "raw", cases)
     result = run("folder", tmp_path / "raw", tmp_path / "out")
     assert result.made == ["anna", "ben"]
-    passed_over = ["passed over in imagesTs: 1; give that folder to prepare them"] if layout == "nnunet" else []
+    passed_over = ["1 in imagesTs skipped; give that folder to prepare them"] if layout == "nnunet" else []
     assert (result.failed, result.notes) == ({}, passed_over)
     dataset = read_dataset_file(tmp_path / "out")
     assert (dataset.dataset, dataset.modality) == ("folder", "mr")
@@ -127,8 +127,8 @@ def test_scans_that_come_later_get_the_same_constants(tmp_path):
     assert axis_letters(found.direction) == "LPS"
     assert {name: time for name, time in times(tmp_path / "out").items() if "_a." not in name} == before
     assert second.notes == [
-        "case a: slices of 260 x 220 mm were cut to 200 x 200 mm, which held the scans that were there first; "
-        "prepare all into another folder to keep them whole"
+        "case a: slices of 260 x 220 mm were cut to 200 x 200 mm, the size of the first scans; to keep them whole, "
+        "prepare all scans into another folder"
     ]
 
 

@@ -1,4 +1,4 @@
-"""One case from its raw files to the normalised layout, and what `dataset.json` says of it."""
+"""One case from its raw files to the normalised layout, and its entry in `dataset.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from psmnet.volume import Volume, axis_letters
 
 @dataclass(frozen=True)
 class CaseMaker:
-    """All that making a case takes beside the case.
+    """Everything that is needed to make any case.
 
     Attributes:
-        dataset_name: in the catalog.
+        dataset_name: name in the catalog.
         raw: the download.
-        out: where to.
+        out: output folder.
         recipe: constants.
-        modality: mr or ct for anybody's scans; None decides by the scan's minimum.
-        fixed_size: whether the size was asked for, so that cropping needs no remark.
-        earlier: what `dataset.json` says of cases made before.
+        modality: mr or ct for own scans; None decides by the scan's minimum.
+        fixed_size: whether the user gave the size, so that cropping needs no note.
+        earlier: entries of `dataset.json` of cases made before.
     """
 
     dataset_name: str
@@ -40,12 +40,12 @@ class CaseMaker:
     earlier: Mapping[str, PreparedCase]
 
     def make(self, case: RawCase) -> tuple[PreparedCase, bool]:
-        """Make one case, or find it made; returns what `dataset.json` says of it, and whether it was made.
+        """Make one case if it is missing or out of date; returns its entry in `dataset.json`, and whether it was made.
 
-        The label map is written first and the image last, so that an image stands for a finished case.
+        The label map is written first and the image last, so an image means a finished case.
 
         Raises:
-            InputError: the raw files can't be used, or the output not written.
+            InputError: the raw files can't be used, or the output can't be written.
         """
         facts = dataset(self.dataset_name)
         image_path, label_path = paths_of(self.out, case.id)
@@ -54,7 +54,7 @@ class CaseMaker:
             record = self.earlier.get(case.id)
             if record is not None and self._is_same(record, sources, case) and is_whole(record, self.out, case.id):
                 return record, False
-            image_path.unlink(missing_ok=True)  # until it is made anew, the case is not there
+            image_path.unlink(missing_ok=True)  # until it is made again, the case does not exist
             label_path.unlink(missing_ok=True)
             notes: list[str] = []
             try:
@@ -99,12 +99,12 @@ class CaseMaker:
 
 
 def paths_of(out: Path, case_id: str) -> tuple[Path, Path]:
-    """Where a case's image and label map go."""
+    """Paths of a case's image and label map."""
     return out / f"image_{case_id}.nii.gz", out / f"label_{case_id}.nii.gz"
 
 
 def is_whole(record: PreparedCase, out: Path, case_id: str) -> bool:
-    """Whether a case's files are those that its record tells of."""
+    """Whether a case's files are those of its record."""
     image, labels = paths_of(out, case_id)
     if not image.exists() or sha256_of(image) != record.image_sha256:
         return False
@@ -114,14 +114,14 @@ def is_whole(record: PreparedCase, out: Path, case_id: str) -> bool:
 
 
 def _cropped(case_id: str, whole: Volume, image: Volume) -> list[str]:
-    """Say where a scan that was added later is larger than those that the size was chosen for."""
+    """A note if a scan added later is larger than those that the size was chosen for."""
     before, after = (np.array(volume.size_xyz[:2]) * volume.spacing_mm[:2] for volume in (whole, image))
     if (before < after + image.spacing_mm[:2]).all():
         return []
     (x, y), (to_x, to_y) = before, after
     return [
-        f"case {case_id}: slices of {x:.4g} x {y:.4g} mm were cut to {to_x:.4g} x {to_y:.4g} mm, which held the scans "
-        "that were there first; prepare all into another folder to keep them whole"
+        f"case {case_id}: slices of {x:.4g} x {y:.4g} mm were cut to {to_x:.4g} x {to_y:.4g} mm, the size of the first "
+        "scans; to keep them whole, prepare all scans into another folder"
     ]
 
 
@@ -131,7 +131,7 @@ def _voxels(labels: Volume) -> dict[int, int]:
 
 
 def _with_names(text: str, local: Mapping[str, Path]) -> str:
-    """Names of files and their folders instead of paths: those of a zip's members are gone when they are read."""
+    """A text with names of files and folders instead of paths; paths of a zip's members no longer exist."""
     for name, path in local.items():
         text = text.replace(str(path), name)
     for name, path in local.items():

@@ -1,6 +1,6 @@
-"""A raw data set, or anybody's scans, to the normalised layout: case by case, side by side, resumable.
+"""From a raw data set, or a user's own scans, to the normalised layout: case by case, in parallel, resumable.
 
-A case is its label map first and its image last, both written whole, so that an image stands for a finished case.
+The label map of a case is written first and its image last, each atomically, so an image means a finished case.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -25,17 +25,17 @@ FAULTS_OF_PREPARE = ("crop-origin", "extra-slice", "label-holes", "volume-rescal
 
 @dataclass(frozen=True)
 class PrepareSpec:
-    """What is asked for.
+    """What to prepare, and how.
 
     Attributes:
         dataset: name in the catalog.
-        legacy: faults of the field to reproduce, by name.
-        modality: mr or ct, for `folder`; None decides by the scans' minimum.
+        legacy: names of known bugs in published preprocessing to reproduce.
+        modality: mr or ct, for `folder`; None decides by each scan's minimum.
         spacing_mm: (x, y, z) for `folder`, z None for as stored; None takes the median.
-        size_px: rows and columns for `folder`; None takes what holds the largest slice.
+        size_px: rows and columns for `folder`; None takes the largest slice's.
 
     Raises:
-        ConfigError: no such data set or fault, or what is for `folder` alone.
+        ConfigError: no such data set or bug, or a value that only `folder` takes.
     """
 
     dataset: str
@@ -63,17 +63,17 @@ class PrepareSpec:
 
     @property
     def facts(self) -> DataSet:
-        """Of the catalog."""
+        """The catalog's facts about the data set."""
         return DATASETS[self.dataset]
 
 
 @dataclass
 class Prepared:
-    """What came of it.
+    """Result of `prepare_dataset`.
 
     Attributes:
-        dataset: what `dataset.json` says now.
-        made, kept: ids of cases made now, and of those that were there already.
+        dataset: content of `dataset.json`.
+        made, kept: ids of new cases, and of those that existed already.
         failed: id to reason.
         notes: remarks for the user.
     """
@@ -94,16 +94,16 @@ def prepare_dataset(
     say: Callable[[str], None] = lambda line: None,
     report: Callable[[int, str, int], None] = lambda done, case_id, total: None,
 ) -> Prepared:
-    """Prepare every case that is there; one that can't be used is reported and the rest goes on.
+    """Prepare every case; one that can't be used is reported, and the others continue.
 
     Args:
-        spec: what is asked for.
+        spec: what to prepare, and how.
         raw_root: the download: any folder above its layout, or the zip.
-        out: folder for `image_<id>.nii.gz`, `label_<id>.nii.gz` and `dataset.json`. Cases that it holds already are
-            kept if their sources are unchanged.
-        jobs: processes; more than one only under `if __name__ == "__main__"`, as they are spawned.
-        say: told in one line what is being done.
-        report: told (done, case id, total) after each case.
+        out: folder for `image_<id>.nii.gz`, `label_<id>.nii.gz` and `dataset.json`. Cases in it are kept if
+            their sources are unchanged.
+        jobs: processes; more than one only under `if __name__ == "__main__"`, because they are spawned.
+        say: called with a line about each step.
+        report: called with (done, case id, total) after each case.
 
     Raises:
         InputError: the raw data can't be used at all.
@@ -120,7 +120,7 @@ def prepare_dataset(
         recipe = _recipe(spec, raw, cases, out, earlier, jobs)
         names = spec.facts.labels or label_names(raw)
         dataset = _begin(spec, recipe, names, earlier, out)
-        dataset.write_into(out)  # a run that is killed before its first case is done is known by it
+        dataset.write_into(out)  # so a run killed before its first case is recognised
         result = Prepared(dataset)
         result.notes += _incomplete(spec, cases) + _passed_over(spec, raw)
         say(f"{len(cases)} cases in {raw.root}")
@@ -140,14 +140,14 @@ def prepare_dataset(
                     result.notes += [f"case {case.id}: label {', '.join(nameless)} has no name"] if names else []
                 dataset.write_into(out)
             report(done, case.id, len(cases))
-        sweep(out)  # after processes that were killed at work
+        sweep(out)  # what killed processes left
         found = {record.modality for record in dataset.cases.values() if record.modality}
         dataset.modality = found.pop() if len(found) == 1 else "mixed" if found else ""
         if dataset.modality == "mixed":
             result.notes.append(
                 "some scans were read as CT, others as MR; set the modality (ct or mr) if that is wrong"
             )
-        # In one order, whichever case was done first.
+        # Always in the same order, whichever case was finished first.
         dataset.cases = {case_id: dataset.cases[case_id] for case_id in sorted(dataset.cases, key=case_order)}
         dataset.labels = dict(sorted(dataset.labels.items(), key=lambda label: label[1]))
         dataset.write_into(out)
@@ -155,7 +155,7 @@ def prepare_dataset(
 
 
 def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[RawCase]]:
-    """The cases of a folder, of the zip it is, or of the zips in it."""
+    """The cases of a folder, of a zip, or of the zips in a folder."""
     adapter = ADAPTERS[spec.dataset]
     raw = RawFiles.open(raw_root, leave_out=out)
     if cases := adapter.find(raw):
@@ -177,7 +177,7 @@ def _recipe(
     earlier: DatasetFile | None,
     jobs: int,
 ) -> PreprocessConstants:
-    """The data set's constants; for anybody's scans those they were begun with, or what fits them all."""
+    """The data set's constants; for own scans those of the first run, or new ones that fit all scans."""
     if spec.dataset != "folder":
         return PreprocessConstants.of(spec.facts, spec.legacy)
     if earlier is not None and earlier.dataset == "folder":
@@ -195,7 +195,7 @@ def _recipe(
 def _begin(
     spec: PrepareSpec, recipe: PreprocessConstants, names: Mapping[str, int], earlier: DatasetFile | None, out: Path
 ) -> DatasetFile:
-    """`dataset.json` to go on with: the earlier one if it is of the same data set and constants."""
+    """Content of `dataset.json` at the start: the earlier one if data set and constants are the same."""
     constants = recipe.as_constants()
     dataset = DatasetFile(
         dataset=spec.dataset, version=package_version(), legacy=recipe.faults, constants=constants, labels=dict(names)
@@ -219,11 +219,11 @@ def _incomplete(spec: PrepareSpec, cases: Collection[RawCase]) -> list[str]:
         return []
     missing = [case_id for case_id in facts.case_ids if case_id not in {case.id for case in cases}]
     which = f" (missing: {', '.join(missing)})" if missing else ""
-    return [f"{len(cases)} cases where {facts.title} has {facts.cases}{which}; the field's folds need them all"]
+    return [f"{len(cases)} cases where {facts.title} has {facts.cases}{which}; the published folds need them all"]
 
 
 def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
-    """Leave nothing of a case that failed, unless it is there whole from an earlier run."""
+    """Remove a failed case, unless it is complete from an earlier run."""
     record = dataset.cases.get(case_id)
     if record is None or not is_whole(record, out, case_id):
         dataset.cases.pop(case_id, None)
@@ -232,13 +232,13 @@ def _forget(dataset: DatasetFile, case_id: str, out: Path) -> None:
 
 
 def _passed_over(spec: PrepareSpec, raw: RawFiles) -> list[str]:
-    """Say that nnU-Net's test scans are left alone."""
+    """A note that nnU-Net's test scans were skipped."""
     count = sum("/imagesTs/" in f"/{name}" for name in raw.names) if spec.dataset == "folder" else 0
-    return [f"passed over in imagesTs: {count}; give that folder to prepare them"] if count else []
+    return [f"{count} in imagesTs skipped; give that folder to prepare them"] if count else []
 
 
 def _add_names(dataset: DatasetFile, record: PreparedCase) -> list[str]:
-    """Give labels without a name one that says their value; returns those values."""
+    """Name labels without a name by their value; returns those values."""
     known = set(dataset.labels.values())
     nameless = [value for value in record.voxels if value not in known]
     dataset.labels |= {unnamed(value).name: value for value in nameless}

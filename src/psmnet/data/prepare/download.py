@@ -1,4 +1,4 @@
-"""Fetching the free data sets: files of a record, resumable, and proven by size and checksum."""
+"""Fetching the free data sets: files of a record, resumable, and verified by size and checksum."""
 
 import hashlib
 import re
@@ -33,11 +33,11 @@ def size_text(size: int) -> str:
 
 
 def fetch(files: Sequence[RemoteFile], folder: Path, report: Report = lambda done, note: None) -> list[Fetched]:
-    """Bring files into a folder; what is there and right is kept, what was begun is gone on with.
+    """Download files into a folder. Complete ones are kept, interrupted ones continued.
 
     Args:
-        files: what to bring, as `find_files` gives them.
-        folder: where to; made if missing, and locked meanwhile.
+        files: files to download, from `find_files`.
+        folder: target folder; created if missing, and locked meanwhile.
         report: called with the bytes of all files so far, and a note.
 
     Returns:
@@ -82,7 +82,7 @@ def _require_space(folder: Path, files: Sequence[RemoteFile]) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{folder} has {size_text(free)} free, and {size_text(needed)} are to come",
+            f"{folder} has {size_text(free)} free, but {size_text(needed)} are missing",
             "free some space, or choose another folder",
         )
 
@@ -100,7 +100,7 @@ def _fetch_one(file: RemoteFile, target: Path, report: Report) -> None:
             except Lost as lost:
                 if pause is None:
                     what = f"{lost}; {_held(part):,} of {file.size:,} bytes of {file.name} are kept"
-                    raise InputError(what, "check the network, then run the command again to go on") from lost
+                    raise InputError(what, "check the network, then run the command again to continue") from lost
                 report(_held(part), "connection lost, trying again")
                 time.sleep(pause)
         report(file.size, f"checking {file.name}")
@@ -114,13 +114,15 @@ def _fetch_one(file: RemoteFile, target: Path, report: Report) -> None:
             )
         part.replace(target)
         _sidecar(part).unlink(missing_ok=True)
-    except OSError as error:  # of the disk: those of the network are told apart where they arise
+    except OSError as error:  # of the disk; network errors are caught where they occur
         what = f"can't write {part} ({error.strerror or error}); {_held(part):,} of {file.size:,} bytes are kept"
-        raise InputError(what, "free some space and check permissions, then run the command again to go on") from error
+        raise InputError(
+            what, "free some space and check permissions, then run the command again to continue"
+        ) from error
 
 
 def _stream(file: RemoteFile, part: Path, report: Report) -> None:
-    """Append what the part lacks, or begin it anew where the server sends the whole file only."""
+    """Append what is missing, or start again if the server only sends the whole file."""
     start = _held(part)
     try:
         response = open_url(file.url, start)
@@ -134,7 +136,7 @@ def _stream(file: RemoteFile, part: Path, report: Report) -> None:
         if not done:
             write_json(_sidecar(part), {"checksum": file.checksum, "size": file.size})
         with part.open("ab" if done else "wb") as stream:
-            # Where no length was announced, one byte more is asked for, to notice a file that is too long.
+            # Without an announced length one byte more is requested, to notice a file that is too long.
             end = file.size + (response.length is None)
             while done < end and (block := read(response, min(BLOCK, end - done), file.url)):
                 stream.write(block)
@@ -152,14 +154,14 @@ def _stream(file: RemoteFile, part: Path, report: Report) -> None:
 
 
 def _first_byte(response: HTTPResponse, file: RemoteFile, part: Path, start: int) -> int:
-    """Where in the file an answer begins; one about a file of another size is refused before anything is written."""
+    """Offset at which an answer starts. A file of another size is refused before anything is written."""
     if response.status == 206:
         span = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != start:
-            _drop(part)  # such a server can't go on with a file: the next try asks for all of it
-            raise Lost(f"{file.url} sends other bytes than asked for")
+            _drop(part)  # this server can't continue a file: the next try requests all of it
+            raise Lost(f"{file.url} sends other bytes than requested")
         size = None if span[2] == "*" else int(span[2])
-        right = start + (response.length or 0) <= file.size  # less is legal: the rest is asked for
+        right = start + (response.length or 0) <= file.size  # less is legal: the rest is requested
     else:
         start, size = 0, response.length
         right = response.status == 200
@@ -198,6 +200,6 @@ def _digest(path: Path, file: RemoteFile) -> str:
     """Checksum of a file on disk, by the algorithm of its record."""
     algorithm = file.checksum.partition(":")[0]
     with path.open("rb") as stream:
-        # md5 is what Zenodo has; said to be no protection, it is allowed where it otherwise is not.
+        # Zenodo gives md5. Declared as no protection, it is allowed where it otherwise is not.
         digest = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return f"{algorithm}:{digest.hexdigest()}"

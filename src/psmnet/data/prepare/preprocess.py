@@ -22,7 +22,7 @@ from psmnet.volume import (
     signed_permutation,
 )
 
-LAS = np.diag([1.0, -1.0, 1.0])  # stored axes to the left, to the front, to the head (LPS counts to the back)
+LAS = np.diag([1.0, -1.0, 1.0])  # stored axes point left, anterior, superior (LPS: posterior)
 CT_RANGE = 255.0  # windowed CT is stored as 0..255
 BORDER_OF_PX = 512  # slice size that a border is given for
 
@@ -32,14 +32,14 @@ class PreprocessConstants:
     """Constants of one data set's pre-processing, in the order in which they are used.
 
     Attributes:
-        direction: 3 x 3, along which the stored axes are laid; None keeps them.
-        window_hu: CT is clipped to it and brought to 0..255; None for no window.
+        direction: 3 x 3, the direction of the stored axes; None keeps them.
+        window_hu: CT is clipped to it and scaled to 0..255; None for no window.
         clip_percentile: intensities above it are clipped to it; None for no clipping.
-        border_px: cut from each side of 512 pixel slices, in proportion on others.
-        spacing_mm: (x, y, z) to resample to, None in it for as stored; None for no resampling.
-        size_px: rows and columns in the end: by cropping and padding where `spacing_mm` says the scale, else by
-            resampling in the plane; None for as they are.
-        faults: names of the catalog's faults that are wanted.
+        border_px: pixels cut from each side of 512 pixel slices, in proportion for other sizes.
+        spacing_mm: (x, y, z) to resample to, z None for as stored; None for no resampling.
+        size_px: rows and columns of the result: by cropping and padding if `spacing_mm` is given, else by resampling
+            in-plane; None for as stored.
+        faults: known bugs of the catalog to reproduce, by name.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -54,7 +54,7 @@ class PreprocessConstants:
 
     @staticmethod
     def of(facts: DataSet, faults: Collection[str] = ()) -> "PreprocessConstants":
-        """The catalog's constants of a data set."""
+        """The catalog's constants for a data set."""
         return PreprocessConstants(
             direction=tuple(map(tuple, LAS.tolist())) if facts.las_order else None,
             window_hu=facts.window_hu,
@@ -67,10 +67,10 @@ class PreprocessConstants:
 
     @staticmethod
     def of_constants(constants: dict[str, Any]) -> "PreprocessConstants":
-        """Back from JSON, where tuples have become lists.
+        """Back from JSON, where tuples are lists.
 
         Raises:
-            InputError: they are of another version.
+            InputError: they were written by another version.
         """
         try:
             return _STORED.validate_python(constants)
@@ -98,7 +98,7 @@ def preprocess(image: Volume, labels: Volume | None, recipe: PreprocessConstants
 
     Args:
         image: as read.
-        labels: on the image's grid; None for none.
+        labels: on the image's grid, or None.
         recipe: constants.
 
     Returns:
@@ -127,13 +127,13 @@ def lay_axes(volume: Volume, recipe: PreprocessConstants) -> Volume:
 
 
 def window(array: Array, window_hu: tuple[float, float], *, by_its_own_range: bool = False) -> Array:
-    """CT intensities clipped to a window and brought to 0..255.
+    """CT intensities clipped to a window and scaled to 0..255.
 
     Args:
         array: Hounsfield units, any shape.
-        window_hu: lowest and highest that are kept.
-        by_its_own_range: bring what the clipped array itself spans to 0..255, as the field's notebooks do (a fault:
-            a scan without dense bone or air comes out with another scale).
+        window_hu: min and max.
+        by_its_own_range: scale by the clipped array's own min and max, as published notebooks do. A known bug: a
+            scan without dense bone or air gets another scale.
     """
     low, high = window_hu
     clipped = np.clip(array.astype(np.float32), low, high)

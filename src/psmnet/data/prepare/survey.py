@@ -1,4 +1,4 @@
-"""Constants for anybody's scans, from the scans themselves."""
+"""Constants for a user's own scans, from the scans themselves."""
 
 from collections.abc import Collection
 from functools import partial
@@ -26,16 +26,16 @@ def recipe_for(
     size_px: int | None = None,
     jobs: int = 1,
 ) -> PreprocessConstants:
-    """Axes as the first case has them, the median spacing, and slices that hold the largest one.
+    """The first case's axes, the median spacing, and the largest slice's size.
 
-    Every case's axes are laid along the first's as `segment` lays a query's along its support's. Nothing is cut off
-    and nothing squeezed: smaller slices are padded.
+    Axes are turned to the first case's as `segment` turns a query's to its support's. Nothing is cut off or squeezed:
+    smaller slices are padded.
 
     Args:
-        cases: those that will be prepared.
+        cases: cases to prepare.
         raw: their files.
-        scratch: for what has to be unpacked.
-        spacing_mm: instead of the median; None in it for as stored.
+        scratch: folder for unpacked files.
+        spacing_mm: instead of the median; z None for as stored.
         size_px: instead of the largest; larger slices are cropped.
         jobs: processes.
 
@@ -46,7 +46,7 @@ def recipe_for(
     error: PsmnetError | None = None
     for case, grid in map_cases(partial(_grid, raw=raw, scratch=scratch), [c for c in cases if c.images], jobs):
         if isinstance(grid, PsmnetError):
-            error = grid  # it is told with its name when the case is prepared
+            error = grid  # reported with its name when the case is prepared
         else:
             size, spacing, direction = grid
             like = Volume(np.zeros((1, 1, 1), np.uint8), direction=np.array(direction))
@@ -56,7 +56,7 @@ def recipe_for(
     first = found[next(case.id for case in cases if case.id in found)]
     first = slice_first(first).apply(first)
     recipe = PreprocessConstants(direction=tuple(map(tuple, first.direction.tolist())))
-    # One after the other: turning a lattice gives it voxels.
+    # One after another: turning a lattice allocates voxels.
     turned = (lay_axes(volume, recipe) for volume in found.values())
     laid = [lattice(volume.size_xyz, volume.spacing_mm, volume, np.zeros(3)) for volume in turned]
     x, y, z = (float(np.median([volume.spacing_mm[axis] for volume in laid])) for axis in range(3))

@@ -1,4 +1,4 @@
-"""What a Zenodo record lists of a free data set, and where: names, sizes and checksums."""
+"""Names, sizes, checksums and addresses of a free data set's files, from its Zenodo record."""
 
 import json
 import re
@@ -11,10 +11,10 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.system import Lost, Refused, blocks, checked
 
 ZENODO_API = "https://zenodo.org/api/records"
-RECORD_LIMIT = 1 << 24  # a record is some kilobytes; more is something else
+RECORD_LIMIT = 1 << 24  # a record is a few kilobytes; more is something else
 LINKS = ("content", "download", "self")  # by Zenodo's age; where `content` is, `self` is a description
 DIGITS = {"md5": 32, "sha256": 64, "sha512": 128}
-GONE = (403, 404, 410)  # this record is not to be had, but another may be
+GONE = (403, 404, 410)  # this record is not available, but another may be
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RemoteFile:
 
 
 def refusal(refused: Refused, kept: str = "") -> InputError:
-    """The error of a record or file that is refused; `kept` ends its line."""
+    """The error for a refused record or file; `kept` ends its line."""
     later = refused.status == 429 or refused.status >= 500
     if later:
         return InputError(f"{refused}{kept}", "wait some minutes and run the command again")
@@ -36,11 +36,11 @@ def refusal(refused: Refused, kept: str = "") -> InputError:
 
 
 def find_files(name: str, mirror: str | None = None) -> list[RemoteFile]:
-    """Ask Zenodo for the files of a free data set: the first record that lists what is wanted.
+    """The files of a free data set, from the first Zenodo record that lists them.
 
     Args:
         name: of the data set.
-        mirror: address of a folder to take the files from; sizes and checksums stay those of the record.
+        mirror: address of a folder with the files; sizes and checksums are still those of the record.
 
     Returns:
         The files, with their addresses.
@@ -125,7 +125,7 @@ def _remote_file(entry: dict[str, Any], url: str, mirror: str | None) -> RemoteF
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name from elsewhere is that of a visible file in the folder itself, on every system."""
+    """Whether a name from outside is that of a visible file in the folder itself, on every system."""
     return (
         name.isprintable()  # no control characters, none that turn the line around
         and not re.search(r'[/\\:*?"<>|]|\.\.', name)
