@@ -279,7 +279,7 @@ def test_a_folder_with_data_of_others_is_left_alone(pelves, tmp_path, name):
 def test_one_writer_at_a_time(pelves, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / ".psmnet.lock").write_text(json.dumps({"pid": os.getpid(), "host": os.uname().nodename}))
+    (out / ".psmnet.lock").write_text(f"{os.getpid()}\n{os.uname().nodename}\n")
     with pytest.raises(InputError, match="is being written by process"):
         run("pelvic", pelves, out)
 
