@@ -3,7 +3,7 @@
 A variant is settings changed after training, after `METHOD:` where slices are to be compared as another method does,
 and `margin=M` where M is to be added to every background logit: it tells a better ranking from a better threshold.
 
-python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19 --out results/ablation.json
+python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19 --out runs/ablation.json
 python benchmarks/ablation.py DATA --weights RUN --supports 8,10,13,15,19 --variants "margin=0.5;alpnet:margin=0.5" ...
 """
 

@@ -1,6 +1,6 @@
 """A large CT (512 x 512 x 600, 4 organs): peak memory, and time against the bare encoder on the same slices.
 
-    python benchmarks/large_ct.py --threads 1 --out results/large_ct.json
+    python benchmarks/large_ct.py --threads 1 --out runs/large_ct.json
 
 The patients are drawn, in Hounsfield units. Times are from arrays in memory to the label array, the bare encoder's
 from slices at its own size; both alternate. Reading and writing are timed apart. The peak is the process's resident

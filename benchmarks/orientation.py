@@ -1,6 +1,6 @@
 """Whether a scan's orientation matters: 48 ways to store it, and oblique resamplings of it.
 
-    python benchmarks/orientation.py DATA --support 8 --query 1 --out results/orientation.json
+    python benchmarks/orientation.py DATA --support 8 --query 1 --out runs/orientation.json
 
 Stored otherwise, a query must get the same voxels. Acquired at an angle (about the slice axis of the labelled scan and
 about random axes) it shows other slices: its mask is brought back to the query's own grid and compared with the mask

@@ -3,7 +3,7 @@
 The raw downloads are drawn (tests/raw_layouts.py), three patients of each, repeated under the other ids. Memory is
 the proportional set size of the command and all its processes, sampled twenty times a second.
 
-python benchmarks/prepare.py --dataset sabs --work /tmp/prepare --out results/prepare_sabs.json
+python benchmarks/prepare.py --dataset sabs --work /tmp/prepare --out runs/prepare_sabs.json
 """
 
 import argparse

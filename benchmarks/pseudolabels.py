@@ -1,6 +1,6 @@
 """Superpixels and supervoxels of a labelled data set: how many, how much of the scan, and what they leave out.
 
-python benchmarks/pseudolabels.py DATA --dataset chaos-t2 --out results/pseudolabels_chaos.json
+python benchmarks/pseudolabels.py DATA --dataset chaos-t2 --out runs/pseudolabels_chaos.json
 """
 
 import argparse

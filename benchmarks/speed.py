@@ -2,7 +2,7 @@
 
 Ratios of medians of calls in turns, in one run; the bare encoder has the same images, batches, precision and threads.
 
-python benchmarks/speed.py --threads 1 --out results/speed.json
+python benchmarks/speed.py --threads 1 --out runs/speed.json
 """
 
 import argparse

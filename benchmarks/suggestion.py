@@ -1,7 +1,7 @@
 """Is the scan that `psmnet suggest` names worth labelling? Against every other choice.
 
     python benchmarks/whole_scan.py DATA --pairs all --out pairs.json
-    python benchmarks/suggestion.py DATA pairs.json --sets 8 --out results/suggestion.json
+    python benchmarks/suggestion.py DATA pairs.json --sets 8 --out runs/suggestion.json
 
 Of a choice counts the mean Dice of all other scans, segmented from it. The gap is that between the mean of all choices
 and the best one. As twenty scans allow one choice only, the same is reckoned for random subsets of them, too. Sets of

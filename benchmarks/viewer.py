@@ -3,7 +3,7 @@
 A drawn scan of CHAOS's size, one labelled scan, 4 organs. The server is warm: it has segmented one scan from that
 labelled one. The command line does all in one go, its imports included, and draws no page. In turns, medians.
 
-python benchmarks/viewer.py --threads 1 --out results/viewer.json
+python benchmarks/viewer.py --threads 1 --out runs/viewer.json
 """
 
 import argparse

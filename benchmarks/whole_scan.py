@@ -1,7 +1,7 @@
 """Whole-scan segmentation (what `psmnet segment` does), beside registration, and whether it knows where it errs.
 
-    python benchmarks/whole_scan.py DATA --registration --out results/whole_scan.json       each fold's own support
-    python benchmarks/whole_scan.py DATA --pairs all --out results/whole_scan_pairs.json    each case by each other
+    python benchmarks/whole_scan.py DATA --registration --out runs/whole_scan.json       each fold's own support
+    python benchmarks/whole_scan.py DATA --pairs all --out runs/whole_scan_pairs.json    each case by each other
     python benchmarks/whole_scan.py DATA --bfloat16 --out FILE                               half precision beside it
 
 Nothing of the query is known but its image. `--weights 'runs/fold{fold}'` takes each fold's own. Times are of one scan,

@@ -15,4 +15,4 @@ def test_it_can_be_asked_what_it_takes(script, monkeypatch, capsys):
     monkeypatch.syspath_prepend(script.parent)  # as for a script that is run
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(script), run_name="__main__")
-    assert "--out" in capsys.readouterr().out
+    assert "usage:" in capsys.readouterr().out

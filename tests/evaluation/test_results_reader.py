@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from psmnet.evaluation.results_records import Training
 from psmnet.evaluation.results_schema import PLAN_NAME
 from psmnet.training.run import RUN_NAME
 
+EARLIER = Path(__file__).parent / "earlier"
 DICE = {"3": {"liver": 0.5, "spleen": None}}
 
 
@@ -152,3 +154,13 @@ def test_nothing_to_report(tmp_path):
         find_results([tmp_path])
     with pytest.raises(InputError, match=r"no results .*nowhere"):
         find_results([tmp_path / "nowhere"])
+
+
+def test_files_of_version_0_1_are_still_read():
+    early, late = find_results([EARLIER / "early_fold0_seed0.json", EARLIER / "fold0_seed0_support13.json"])[0]
+    assert (early.training, early.legacy, early.own_support) == (Training("chaos-t2", None, 1600), (), True)
+    assert len(early.records) == len(late.records) == 16
+    assert late.variant == "position_at_inference=0.5,refine_at_inference=2"  # was ..._in_use
+    assert (late.model["position_at_inference"], late.model["refine_at_inference"]) == (0.5, 2)
+    assert (late.protocol, late.supports, late.own_support) == ("blind", ("13",), False)
+    assert late.training.start_weights.startswith("1c9b1987")

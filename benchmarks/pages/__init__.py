@@ -1,0 +1,1 @@
+"""What the pages of results/ show, from the records there."""
