@@ -2,26 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from psmnet.errors import InputError
 from psmnet.evaluation import PLAN_NAME
-from psmnet.system import read_json, write_json
+from psmnet.system import StoredFile
 
 
-class Plan(BaseModel):
+class Plan(StoredFile):
     """What a folder of results is to hold.
 
     Attributes:
-        version: of the file's form.
         results: paths of results files, relative to the folder.
     """
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    SCHEMA = "psmnet-bench-1"
 
-    version: Literal["psmnet-bench-1"] = Field("psmnet-bench-1", alias="schema")
     results: list[str] = Field(default_factory=list)
 
 
@@ -33,7 +29,7 @@ def add_to_plan(out: Path, results: Iterable[Path]) -> None:
     """
     plan = _plan(out)
     plan.results = sorted({path.relative_to(out).as_posix() for path in results} | set(plan.results))
-    write_json(out / PLAN_NAME, plan.model_dump(by_alias=True))
+    plan.write(out / PLAN_NAME)
 
 
 def unfinished(folders: Sequence[Path]) -> list[str]:
@@ -54,7 +50,4 @@ def results_done(folder: Path) -> tuple[int, int]:
 
 def _plan(folder: Path) -> Plan:
     """The plan of a folder; an empty one where there is none, or none that can be read."""
-    try:
-        return Plan.model_validate(read_json(folder / PLAN_NAME))
-    except (InputError, ValidationError):
-        return Plan(schema="psmnet-bench-1")
+    return Plan.find(folder / PLAN_NAME) or Plan()
