@@ -28,10 +28,10 @@ VARIANTS = (
     "split_rounds=5",
     "split_foreground=false",
     "minimal_area=1",
-    "weigh_area_in_use=true",
-    "grid_in_use=0",
-    "grid_in_use=4",
-    "grid_in_use=0 split_rounds=0",
+    "weigh_area_at_inference=true",
+    "grid_at_inference=0",
+    "grid_at_inference=4",
+    "grid_at_inference=0 split_rounds=0",
 )
 
 

@@ -1,6 +1,6 @@
-"""Settings of models and training as typed, validated dataclasses, and the two presets.
+"""Settings of networks and training as typed, validated dataclasses, and the two presets.
 
-Numbers live here; classes meet them in `models.build` alone.
+`models.build` makes networks of them. The settings of a method are in the method's own file.
 """
 
 from collections.abc import Mapping
@@ -10,23 +10,21 @@ from typing import Literal, get_args
 from psmnet.errors import require
 
 NormalisationRule = Literal["zscore", "clip-zscore", "ct-fold"]
-
-
 Setting = bool | int | float | str
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a network is made of.
+    """The parts of a network.
 
     Attributes:
-        method: name in the registry of `models.build`.
+        method: name in `models.METHODS`.
         encoder: `compact`, or `resnet18`, `resnet34`, `resnet50`, `resnet101`.
-        channels: width C of the features that are matched.
+        channels: number C of channels of the features that are matched.
         output_stride: image pixels per feature position (ResNets: 4 or 8; compact: 4).
-        input_size: image height and width in pixels that slices are brought to.
-        smooth_mm: standard deviation of the Gaussian that smooths logits across slices in use; 0 for none.
-        settings: the method's own, by name; see its file. Those left out are as published there.
+        input_size: height and width in pixels to which slices are resized.
+        smooth_mm: standard deviation of the Gaussian that smooths logits across slices at inference; 0 for none.
+        settings: of the method, by name; see its file. Missing ones have their default there.
     """
 
     method: str = "psmnet"
@@ -53,9 +51,9 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far two augmentations of one slice differ [ALPNet, unless the preset says otherwise].
+    """How much two augmentations of one slice may differ [ALPNet, unless the preset says otherwise].
 
-    No flips: left and right matter.
+    Slices are never flipped: left and right organs differ.
 
     Attributes:
         rotation_deg, shear_deg: drawn within plus or minus this.
@@ -93,16 +91,14 @@ class TrainConfig:
     Attributes:
         steps: optimiser steps.
         pairs: image pairs in a batch.
-        targets: superpixels a pair shares.
+        targets: superpixels per pair.
         optimiser: `sgd` or `adamw`.
         learning_rate, weight_decay, momentum: of the optimiser (momentum: SGD's).
         schedule: `step` (x 0.95 every 1,000 steps, as published) or `cosine` (after a linear warm-up).
         warmup: steps of that warm-up.
         clip_norm: gradients are scaled down to this norm; 0 leaves them.
-        class_weights: of background and foreground in the cross-entropy.
-        alignment: weight of the prototype alignment loss [PANet]; a loss weighted 0 is not computed. The method's
-            own settings decide it in a run.
-        precision: of the encoder: `float32`, or `bfloat16`, about twice as fast where the processor has it.
+        class_weights: of background and foreground in the cross-entropy loss.
+        precision: of the encoder: `float32`, or `bfloat16`, which is about twice as fast on processors that support it.
         augment: see AugmentConfig.
         checkpoint_every: steps between checkpoints.
     """
@@ -118,7 +114,6 @@ class TrainConfig:
     warmup: int = 100
     clip_norm: float = 1.0
     class_weights: tuple[float, float] = (0.05, 1.0)
-    alignment: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     checkpoint_every: int = 100
@@ -126,7 +121,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "pairs", "targets", "checkpoint_every"):
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
-        for name in ("weight_decay", "momentum", "warmup", "clip_norm", "alignment"):
+        for name in ("weight_decay", "momentum", "warmup", "clip_norm"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}", "give 0 or more")
         require(min(self.class_weights) > 0, f"class_weights are {self.class_weights}", "give positive numbers")
         require(self.learning_rate > 0, f"learning_rate is {self.learning_rate}", "give a positive number")
@@ -139,11 +134,11 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe by name: network, training and the rule that normalises intensities.
+    """Network, training and intensity normalisation under one name.
 
     Attributes:
-        model: network of PSMNet; its settings are PSMNet's, other methods keep those their papers published.
-        train: how it is trained, whatever the method.
+        model: network of PSMNet. Its method settings are for PSMNet only; other methods use their own defaults.
+        train: how any method is trained.
         normalisation: of intensities.
     """
 
@@ -160,9 +155,8 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # Trains from scratch on a laptop. Every choice and what it measured: docs/decisions.md.
+    # Can be trained from scratch on a laptop. Reasons and measurements: docs/decisions.md.
     "compact": Preset(
-        model=ModelConfig(settings={"alignment": 1.0, "minimal_area": 30, "attention": "off"}),
         train=TrainConfig(
             steps=1600,
             learning_rate=5e-4,
@@ -178,14 +172,21 @@ PRESETS: dict[str, Preset] = {
             ),
         ),
     ),
-    # The paper's recipe, with the parts taken from ALPNet where the release is silent.
+    # The paper's recipe; what its released code leaves open is taken from ALPNet.
     "paper": Preset(
         model=ModelConfig(
             encoder="resnet101",
             channels=256,
             output_stride=8,
             input_size=256,
-            settings={"grid": 0, "grid_in_use": 0, "weigh_area": False},
+            settings={
+                "alignment": 0.0,
+                "minimal_area": 1,
+                "grid": 0,
+                "grid_at_inference": 0,
+                "weigh_area": False,
+                "attention": "text",
+            },
         ),
         train=TrainConfig(
             steps=50_100,

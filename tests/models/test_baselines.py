@@ -300,7 +300,7 @@ def test_scans_join_in_any_order(method):
     [
         ("panet", {"grid": -1}, "grid is -1; give 0 or more"),
         ("alpnet", {"grid": 0}, "grid is 0; give 1 or more"),
-        ("alpnet", {"grid_in_use": 0}, "grid_in_use is 0; give 1 or more"),
+        ("alpnet", {"grid_at_inference": 0}, "grid_at_inference is 0; give 1 or more"),
         ("qnet", {"refinement": -1}, "refinement is -1; give 0 or more"),
         ("adnet", {"alignment": -1.0}, "alignment is -1.0; give 0 or more"),
         ("adnet", {"grid": 2}, "unknown settings grid of adnet; give any of alignment"),

@@ -30,7 +30,7 @@ def network(form: str = "text", **options: Any) -> PSMNet:
         for block in attention.w:
             nn.init.normal_(block.weight, std=0.3)
             nn.init.normal_(block.bias, std=0.3)
-    return PSMNet(Encoder(), attention, **({"split_rounds": 2, "grid": 4, "grid_in_use": 2} | options)).eval()
+    return PSMNet(Encoder(), attention, **({"split_rounds": 2, "grid": 4, "grid_at_inference": 2} | options)).eval()
 
 
 def images(count: int, seed: int = 1) -> Tensor:
@@ -53,7 +53,7 @@ def logits(model: PSMNet, support: Support, queries: Tensor) -> Tensor:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weigh_area", [False, True])
 def test_shapes(form: str, weigh_area: bool):
-    model = network(form, weigh_area_in_use=weigh_area)
+    model = network(form, weigh_area_at_inference=weigh_area)
     features = model.encode(images(3))
     assert [m.shape for m in features.maps] == [(3, C, SIZE // 4, SIZE // 4)]
     support = model.describe(features, squares(3, 2))
@@ -71,12 +71,12 @@ def test_windows_and_areas_count_otherwise_while_training():
     model = network("off", weigh_area=True).train()
     trained = model.describe(model.encode(images(3)), squares(3, 2))
     assert trained.background[1].vectors.shape == (3, 1, (SIZE // 4 // 4) ** 2, C)
-    expected = logits(network("off", grid_in_use=4, weigh_area_in_use=True), trained, images(3, seed=2))
+    expected = logits(network("off", grid_at_inference=4, weigh_area_at_inference=True), trained, images(3, seed=2))
     torch.testing.assert_close(logits(model, trained, images(3, seed=2)), expected)
 
 
 def test_without_grid_and_splitting_there_is_one_background_prototype():
-    model = network("off", grid_in_use=0, split_rounds=0)
+    model = network("off", grid_at_inference=0, split_rounds=0)
     support = model.describe(model.encode(images(1)), squares(1, 1))
     assert support.background[0].vectors.shape == (1, 1, 1, C)
 
@@ -161,7 +161,7 @@ def test_select_gives_each_query_its_own_support():
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("weigh_area", [False, True])
 def test_degenerate_masks_give_finite_logits_and_gradients(form: str, weigh_area: bool):
-    model = network(form, weigh_area_in_use=weigh_area)
+    model = network(form, weigh_area_at_inference=weigh_area)
     masks = torch.zeros(1, 3, SIZE, SIZE)
     masks[:, 1] = 1  # the first stays empty
     masks[:, 2, 9, 9] = 1  # one pixel, less than half of any feature position
@@ -197,13 +197,13 @@ def test_the_released_form_serves_one_shot_in_evaluation():
 
 
 def test_what_is_for_use_alone_leaves_training_as_it_is():
-    plain, changed = network("off").train(), network("off", refine_in_use=2, position_in_use=0.5).train()
+    plain, changed = network("off").train(), network("off", refine_at_inference=2, position_at_inference=0.5).train()
     support = plain.describe(plain.encode(images(2)), squares(2, 2))
     again = changed.describe(changed.encode(images(2)), squares(2, 2))
     assert torch.equal(logits(plain, support, images(2, seed=2)), logits(changed, again, images(2, seed=2)))
 
 
-@pytest.mark.parametrize("options", [{"refine_in_use": 2}, {"position_in_use": 0.5}])
+@pytest.mark.parametrize("options", [{"refine_at_inference": 2}, {"position_at_inference": 0.5}])
 def test_what_is_for_use_changes_it_and_takes_slices_and_targets_one_by_one(options: dict[str, Any]):
     model, masks, queries = network("off", **options), squares(2, 2), images(2, seed=2)
     described = model.describe(model.encode(images(2)), masks)

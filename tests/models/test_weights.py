@@ -120,7 +120,7 @@ def test_changed_settings_change_what_is_predicted(run: Path):
 
     plain = logits()
     assert torch.equal(plain, logits("split_rounds=2"))
-    for change in ("split_rounds=0", "attention=off", "grid_in_use=0", "weigh_area_in_use=true"):
+    for change in ("split_rounds=0", "attention=off", "grid_at_inference=0", "weigh_area_at_inference=true"):
         assert not torch.equal(plain, logits(change))
 
 

@@ -1,8 +1,8 @@
 """ADNet: one foreground prototype and a learned threshold on the anomaly score; the background is not modelled.
 
 Source: Hansen et al., Medical Image Analysis 78 (2022) 102385, equations 1 (prototype), 2 (anomaly score), 3 (the
-sigmoid of its distance from T) and the loss T / 20 that keeps the foreground's scores low. Where PSMNet holds many
-prototypes of the background against the foreground's, ADNet asks only whether a pixel is like the foreground.
+sigmoid of its distance from T) and the loss T / 20, which keeps the scores of the foreground low. PSMNet compares with
+many prototypes of both classes; ADNet only measures how similar a pixel is to the foreground.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from psmnet.models.prototypes import TEMPERATURE, image_logits, masked_average, masks_under_upsampling, similarities
-from psmnet.models.settings import MethodSettings
+from psmnet.models.pooling import masked_average, masks_under_upsampling
+from psmnet.models.scoring import TEMPERATURE, image_logits, similarities
+from psmnet.models.settings import SliceSettings
 from psmnet.models.tensors import Features, Prediction, Prototypes, Support
 
-START = -10.0  # of T: half of the lowest anomaly score
+START = -10.0  # first value of T: half of the lowest anomaly score
 SLOPE = 0.5  # of the sigmoid
 
 
 @dataclass(frozen=True)
-class ADNetSettings(MethodSettings):
-    """What ADNet can be set to: nothing of its own."""
+class ADNetSettings(SliceSettings):
+    """Settings of ADNet: only those of every slice-wise method."""
 
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
         """ADNet over an encoder."""
@@ -37,7 +38,7 @@ class ADNet(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        # T in units of the temperature, a cosine: Adam's steps are then as large against its range as for weights.
+        # T divided by the temperature, a cosine, so that Adam's steps relative to its range are as large as for weights.
         self.threshold = nn.Parameter(torch.tensor(START / TEMPERATURE))
 
     def encode(self, images: Tensor) -> Features:
@@ -45,13 +46,13 @@ class ADNet(nn.Module):
         return Features((self.encoder(images),))
 
     def describe(self, features: Features, masks: Tensor) -> Support:
-        """The foreground's prototype of N slices under masks (N, K, H, W)."""
+        """The foreground prototype of N slices under masks (N, K, H, W)."""
         (maps,) = features.maps
         weights = masks_under_upsampling(masks, (maps.shape[-2], maps.shape[-1]))
         return Support((masked_average(maps, weights[:, :, None]),))
 
     def match(self, features: Features, support: Support) -> Prediction:
-        """Hold N queries' anomaly scores against T; several shots' prototypes are averaged, as published."""
+        """Compare the anomaly scores of N queries with T; the prototypes of several shots are averaged, as published."""
         (maps,) = features.maps
         score = anomaly(maps, mean_prototype(support.foreground[0]))
         logits = threshold_logits(score, TEMPERATURE * self.threshold)
@@ -59,13 +60,13 @@ class ADNet(nn.Module):
 
 
 def mean_prototype(prototypes: Prototypes) -> Tensor:
-    """The mean (N, K, C) over a class' prototypes that exist; zero where none does."""
-    there = prototypes.valid.to(prototypes.vectors.dtype)[..., None]
-    return (prototypes.vectors * there).sum(2) / there.sum(2).clamp(min=1)
+    """The mean (N, K, C) of a class's existing prototypes; zero where none exists."""
+    exists = prototypes.valid.to(prototypes.vectors.dtype)[..., None]
+    return (prototypes.vectors * exists).sum(2) / exists.sum(2).clamp(min=1)
 
 
 def anomaly(maps: Tensor, vectors: Tensor) -> Tensor:
-    """-20 cos between maps (N, C, h, w) and a prototype a target (N or 1, K, C): (N, K, h, w)."""
+    """-20 cos between maps (N, C, h, w) and one prototype per target (N or 1, K, C): (N, K, h, w)."""
     scores = similarities(maps.flatten(2)[:, None], vectors[:, :, None])[:, :, 0]
     height, width = maps.shape[-2:]
     score: Tensor = -scores.unflatten(-1, (height, width))

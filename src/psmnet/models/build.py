@@ -1,4 +1,4 @@
-"""The composition root: the only place where numbers (`config`) meet classes, and the registry of methods."""
+"""From configurations to networks: the only place where numbers (`config`) meet classes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,15 @@ from torch import Tensor, nn
 
 from psmnet.config import ModelConfig, Setting
 from psmnet.errors import ConfigError, require
-from psmnet.models.adnet import ADNetSettings
-from psmnet.models.alpnet import ALPNetSettings
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
-from psmnet.models.panet import PANetSettings
-from psmnet.models.psm_net import PSMNetSettings
-from psmnet.models.qnet import QNetSettings
-from psmnet.models.settings import MethodSettings
+from psmnet.models.old_names import current_names, current_texts
+from psmnet.models.registry import METHODS
+from psmnet.models.settings import MethodSettings, SliceSettings
 from psmnet.models.tensors import Features, Prediction, Support
 
 
 class Method(Protocol):
-    """The three verbs every slice-wise method has, and no others."""
+    """The three verbs that every slice-wise method has."""
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features."""
@@ -29,15 +26,6 @@ class Method(Protocol):
 
     def match(self, features: Features, support: Support) -> Prediction:
         """Query features and supports (as many, or one) to logits (B, K, 2, H, W)."""
-
-
-METHODS: dict[str, type[MethodSettings]] = {
-    "psmnet": PSMNetSettings,
-    "panet": PANetSettings,
-    "alpnet": ALPNetSettings,
-    "adnet": ADNetSettings,
-    "qnet": QNetSettings,
-}
 
 
 def build_encoder(config: ModelConfig) -> nn.Module:
@@ -55,27 +43,39 @@ def build_encoder(config: ModelConfig) -> nn.Module:
 
 
 def build_model(config: ModelConfig) -> nn.Module:
-    """A network with fresh weights (drawn from torch's generator: seed it first).
+    """A network with fresh weights, drawn from torch's global generator.
 
     Raises:
-        ConfigError: no such method or encoder, or a setting that the method can't take.
+        ConfigError: no such method or encoder, a method without a network, or a setting that the method can't take.
     """
     settings = settings_of(config)
     return settings.network(build_encoder(config), config.channels)
 
 
-def settings_of(config: ModelConfig) -> MethodSettings:
+def settings_of(config: ModelConfig) -> SliceSettings:
     """The settings of a configuration's method, defaults filled in.
+
+    Raises:
+        ConfigError: no such method, a method without a network, or a setting that it can't take.
+    """
+    settings = method_settings(config.method, config.settings)
+    if not isinstance(settings, SliceSettings):
+        trained = [name for name, method in METHODS.items() if method.trained]
+        raise ConfigError(f"{config.method} is not trained and has no network", f"give one of {', '.join(trained)}")
+    return settings
+
+
+def method_settings(method: str, values: Mapping[str, Setting]) -> MethodSettings:
+    """The settings of a method, with some values in place of the defaults.
 
     Raises:
         ConfigError: no such method, or a setting that it can't take.
     """
-    require(config.method in METHODS, f"unknown method {config.method!r}", f"give one of {', '.join(METHODS)}")
-    kind = METHODS[config.method]
+    kind = METHODS[method].settings_class()
     known = [f.name for f in dataclasses.fields(kind)]
-    unknown = sorted(set(config.settings) - set(known))
-    require(not unknown, f"unknown settings {', '.join(unknown)} of {config.method}", f"give any of {', '.join(known)}")
-    return kind(**config.settings)  # type: ignore[arg-type]  # each class checks its own
+    unknown = sorted(set(values) - set(known))
+    require(not unknown, f"unknown settings {', '.join(unknown)} of {method}", f"give any of {', '.join(known)}")
+    return kind(**values)  # each class checks its own
 
 
 def model_record(config: ModelConfig) -> dict[str, Setting]:
@@ -85,11 +85,12 @@ def model_record(config: ModelConfig) -> dict[str, Setting]:
 
 
 def model_from_record(record: Mapping[str, Setting]) -> ModelConfig:
-    """What `model_record` gave, as a configuration.
+    """The configuration of a record that this version or an earlier one made with `model_record`.
 
     Raises:
         ConfigError: a name that this version does not know, or a value it can't take.
     """
+    record = current_names(record)
     common: dict[str, Any] = {name: value for name, value in record.items() if name in _common()}
     config = ModelConfig(**common, settings={k: v for k, v in record.items() if k not in common})
     return dataclasses.replace(config, settings=dataclasses.asdict(settings_of(config)))
@@ -98,7 +99,7 @@ def model_from_record(record: Mapping[str, Setting]) -> ModelConfig:
 def changed(config: ModelConfig, method: str | None = None, texts: Sequence[str] = ()) -> ModelConfig:
     """A configuration with another method or with `NAME=VALUE` texts applied, every setting filled in.
 
-    Settings are a method's own: another method has those its paper published.
+    Settings belong to one method: another method begins with its own defaults.
 
     Raises:
         ConfigError: no such method or setting, or a value that it can't take.
@@ -112,11 +113,13 @@ def changed(config: ModelConfig, method: str | None = None, texts: Sequence[str]
 def parse_changes(texts: Sequence[str], known: Mapping[str, Setting]) -> dict[str, Setting]:
     """`NAME=VALUE` texts as values of the types that the known settings have.
 
+    Names of earlier versions are read with a FutureWarning.
+
     Raises:
         ConfigError: no such setting, or a value that it can't take.
     """
     changes: dict[str, Setting] = {}
-    for text in texts:
+    for text in current_texts(texts):
         name, _, value = text.partition("=")
         require(
             name in known and name != "method" and value != "",
@@ -140,6 +143,12 @@ def _parsed(text: str, value: str, like: Setting) -> Setting:
         except ValueError:
             raise ConfigError(text, "give a number") from None
     return value
+
+
+def differences(settings: Mapping[str, Setting], usual: Mapping[str, Setting]) -> list[str]:
+    """Settings that differ from the usual ones, as `NAME=VALUE` texts in the order of their names."""
+    differs = sorted((name, value) for name, value in settings.items() if value != usual[name])
+    return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in differs]
 
 
 def _common() -> tuple[str, ...]:

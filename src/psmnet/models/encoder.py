@@ -1,7 +1,7 @@
 """Encoders: grey slices to feature maps.
 
-`CompactEncoder` [ours] trains from scratch on a laptop; `ResNetEncoder` [published] is the paper's, with parameter
-names equal to torchvision's so that its published weights load where a user has them.
+`CompactEncoder` [ours] can be trained from scratch on a laptop; `ResNetEncoder` [published] is the paper's. Its
+parameters have torchvision's names, so that torchvision's published weights can be loaded.
 """
 
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class ConvBlock(nn.Module):
 class CompactEncoder(nn.Module):
     """A U-shaped encoder: down to 1/16, back up to 1/4 with skip connections.
 
-    GroupNorm, so that neither the batch nor the number of processes matters.
+    GroupNorm, so that results do not depend on the batch or the number of processes.
 
     Args:
         channels: C of the output.
@@ -76,7 +76,7 @@ def _twice(x: Tensor) -> Tensor:
 class ResNetEncoder(nn.Module):
     """A dilated ResNet of 18, 34, 50 or 101 layers and a 1x1 convolution to C channels, without bias.
 
-    BatchNorm, as published: encode support and query in one call while training.
+    BatchNorm, as published: in training, support and query must be encoded in one call.
 
     Args:
         layers: 18, 34, 50 or 101.
@@ -115,7 +115,7 @@ class ResNetEncoder(nn.Module):
         return nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, C, H / stride, W / stride); the grey slice is repeated to three channels here."""
+        """(B, 1, H, W) -> (B, C, H / stride, W / stride); the grey slice is repeated as three channels."""
         features: Tensor = self.projection(self._stages(images)[1])
         return features
 

@@ -21,7 +21,8 @@ def segmentation_loss(
         masks: (B, K, H, W), 0 background, 1 foreground, 255 ignored.
         valid: (B, K) bool.
         class_weights: of background and foreground.
-        targets: scalar, how many the mean is over, where these are a share of a batch; those valid here by default.
+        targets: scalar, number of targets that the mean is over, where this is a share of a batch (default: the valid
+            targets here).
     """
     # Two classes: the cross-entropy is a softplus of the logit difference, without a class axis.
     background, foreground = logits.unbind(2)

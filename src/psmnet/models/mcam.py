@@ -4,8 +4,8 @@ Source: Teng et al., Neurocomputing 597 (2024) 127990. [published] three blocks 
 prototypes, single pixels), each with 1x1 convolutions theta, phi, g and a W that starts at zero, no softmax.
 
 [ours] Without softmax a block is linear in the query: F_q + W(A theta(F_q)), with
-A = sum over support foreground positions of g(y) phi(y)^T / total foreground weight. The three A are made once for a
-support slice, and no map of positions x positions is ever built.
+A = sum over support foreground positions of g(y) phi(y)^T / total foreground weight. The three A are computed once per
+support slice, and no matrix of positions x positions is ever built.
 """
 
 from typing import Literal
@@ -14,7 +14,7 @@ import torch
 from einops import einsum
 from torch import Tensor, nn
 
-from psmnet.models.prototypes import similarities
+from psmnet.models.scoring import similarities
 from psmnet.models.tensors import Guidance, Prototypes
 
 Form = Literal["text", "release"]
@@ -43,11 +43,11 @@ class MultiLevelCrossAttention(nn.Module):
             nn.init.zeros_(block.bias)  # type: ignore[arg-type]
 
     def describe(self, features: Tensor, weights: Tensor, whole: Tensor, local: Prototypes) -> Guidance:
-        """What the three blocks need of support slices.
+        """Compute what the three blocks need of support slices.
 
         Args:
             features: (N, C, h, w).
-            weights: (N, K, h, w), the foreground's soft mask over its members, 0 elsewhere.
+            weights: (N, K, h, w), the foreground's soft mask over its own positions, 0 elsewhere.
             whole: (N, K, C), the global foreground prototypes.
             local: the local foreground prototypes.
         """
@@ -82,7 +82,7 @@ class MultiLevelCrossAttention(nn.Module):
         flat = features.flatten(2)[:, None]
         if self.form == "release":
             return self._enhance_released(flat, guidance.maps.flatten(-2), guidance.present)
-        # The blocks are affine in the query: compose the three C x C maps first, touch the big tensor once.
+        # The blocks are affine in the query: the three C x C matrices are multiplied first, the large tensor only once.
         channels = flat.shape[2]
         matrix = torch.eye(channels, device=flat.device, dtype=flat.dtype).expand(*guidance.present.shape, -1, -1)
         offset = torch.zeros_like(matrix[..., :1])

@@ -1,8 +1,8 @@
-"""PANet: one masked-average prototype a class, cosine x 20.
+"""PANet: one masked-average prototype per class, cosine x 20.
 
-Source: Wang et al., ICCV 2019, equations 1 and 2 (prototypes), 3 (scores), and the prototype alignment loss of section
-3.4, which training computes for every method. The foreground and the background are one average each, where PSMNet
-splits them; nothing guides the query's features.
+Source: Wang et al., ICCV 2019, equations 1 and 2 (prototypes), 3 (scores). The prototype alignment loss of its section
+3.4 is part of training for every method. Foreground and background are one average each, where PSMNet splits them; no
+cross attention guides the query's features.
 """
 
 from dataclasses import dataclass
@@ -10,24 +10,20 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from psmnet.errors import require
-from psmnet.models.prototypes import (
-    grid_prototypes,
-    masked_average,
-    masks_at_features,
-    masks_under_upsampling,
-    match_prototypes,
-)
-from psmnet.models.settings import MethodSettings
+from psmnet.models.pooling import grid_prototypes, masked_average, masks_at_features, masks_under_upsampling
+from psmnet.models.scoring import match_prototypes
+from psmnet.models.settings import SliceSettings
 from psmnet.models.tensors import Features, Prediction, Support
 
 
 @dataclass(frozen=True)
-class PANetSettings(MethodSettings):
-    """What PANet can be set to.
+class PANetSettings(SliceSettings):
+    """Settings of PANet.
 
     Attributes:
-        grid: [extra] side in feature positions of average-pooled windows beside the background's prototype; 0 for none.
-        weigh_area: [extra] raise each prototype's part in the softmax by the log of its area.
+        grid: [extra] side in feature positions of average-pooled background windows, which are added to the
+            background's prototype; 0 for none.
+        weigh_area: [extra] increase each prototype's part in the softmax by the logarithm of its area.
     """
 
     grid: int = 0
@@ -39,7 +35,7 @@ class PANetSettings(MethodSettings):
 
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
         """PANet over an encoder."""
-        return PANet(encoder, grid=self.grid, weigh_area=self.weigh_area)
+        return PANet(encoder, self)
 
 
 class PANet(nn.Module):
@@ -47,27 +43,27 @@ class PANet(nn.Module):
 
     Args:
         encoder: (B, 1, H, W) -> (B, C, h, w), with `stride`, image pixels per feature position.
-        grid, weigh_area: see PANetSettings.
+        settings: of the method.
     """
 
-    def __init__(self, encoder: nn.Module, *, grid: int = 0, weigh_area: bool = False) -> None:
+    def __init__(self, encoder: nn.Module, settings: PANetSettings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.grid = grid
-        self.weigh_area = weigh_area
+        self.settings = settings
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features: one map (B, C, h, w)."""
         return Features((self.encoder(images),))
 
     def describe(self, features: Features, masks: Tensor) -> Support:
-        """One prototype a class of N slices under masks (N, K, H, W)."""
+        """One prototype per class of N slices under masks (N, K, H, W)."""
         (maps,) = features.maps
         size = (maps.shape[-2], maps.shape[-1])
         foreground, background = (
             masked_average(maps, masks_under_upsampling(part, size)[:, :, None]) for part in (masks, 1 - masks)
         )
-        windows = (grid_prototypes(maps, 1 - masks_at_features(masks, size), self.grid),) if self.grid else ()
+        grid = self.settings.grid
+        windows = (grid_prototypes(maps, 1 - masks_at_features(masks, size), grid),) if grid else ()
         return Support((foreground,), (background, *windows))
 
     def match(self, features: Features, support: Support) -> Prediction:
@@ -76,5 +72,10 @@ class PANet(nn.Module):
         size = (maps.shape[-2], maps.shape[-1])
         stride: int = self.encoder.stride  # type: ignore[assignment]  # nn.Module types its attributes as modules
         return match_prototypes(
-            maps.flatten(2)[:, None], support, size, stride, weigh_area=self.weigh_area, asked=features.asked
+            maps.flatten(2)[:, None],
+            support,
+            size,
+            stride,
+            weigh_area=self.settings.weigh_area,
+            needed=features.needed,
         )

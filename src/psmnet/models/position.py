@@ -1,9 +1,9 @@
-"""A weak code of where in the body a feature lies, beside what it looks like.
+"""A weak code of a feature's position in the body, appended to the feature.
 
-[ours] Organs that look alike (kidney and spleen, vessel and bowel) lie apart, and people lie alike in scanners. The
-code is added in use, after training: trained in, it stands in for looks and makes them worse. It is a sine and a
-cosine along each axis, so that its cosine falls with distance, over the extent of the body in that slice: scans with
-different fields of view agree.
+[ours] Organs that look alike (kidney and spleen, vessel and bowel) lie in different places, and patients lie alike in
+scanners. The code is added at inference only: in training it replaces part of the appearance features and makes them
+worse. It is a sine and a cosine along each axis, so that the similarity of two codes falls with their distance. The
+coordinates are relative to the body in that slice, so that scans with different fields of view agree.
 """
 
 import math
@@ -16,12 +16,12 @@ CHANNELS = 4
 
 
 def with_position(maps: Tensor, images: Tensor, weight: float) -> Tensor:
-    """Features at unit length, and the code beside them.
+    """Features at unit length with the code appended.
 
     Args:
         maps: (B, C, h, w).
-        images: (B, 1, H, W), those they are of.
-        weight: of the code, whose length is sqrt(2) before; 0 gives the maps as they are.
+        images: (B, 1, H, W), the images they were computed from.
+        weight: factor of the code, whose own length is sqrt(2); 0 returns the maps unchanged.
 
     Returns:
         (B, C + 4, h, w), or the maps.
@@ -35,24 +35,25 @@ def with_position(maps: Tensor, images: Tensor, weight: float) -> Tensor:
 def position_code(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Sine and cosine of the height, then of the width, in the body of each image: (B, 4, h, w).
 
-    A quarter of a turn leads from the body's centre to its border; what lies farther out counts as there.
+    The angle grows from 0 in the body's centre to 90 degrees at its border, and stays there outside.
     """
     body = (images > (images.amin(dim=(-2, -1), keepdim=True) + images.mean(dim=(-2, -1), keepdim=True)) / 2).float()
-    height, width = _places(body.sum(dim=-1)[:, 0], size[0]), _places(body.sum(dim=-2)[:, 0], size[1])
+    height, width = _within_body(body.sum(dim=-1)[:, 0], size[0]), _within_body(body.sum(dim=-2)[:, 0], size[1])
     angles = torch.stack([height[:, :, None].expand(-1, -1, size[1]), width[:, None].expand(-1, size[0], -1)], dim=1)
     angles = angles.clamp(-1, 1) * (math.pi / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1, 2)
 
 
-def _places(profile: Tensor, count: int) -> Tensor:
-    """Where `count` positions lie in a body with this profile (B, n) along an axis: (B, count), -1..1 within it.
+def _within_body(profile: Tensor, count: int) -> Tensor:
+    """Coordinates of `count` positions along an axis, relative to the body: (B, count), -1..1 inside it.
 
-    Twice the standard deviation is half the axis of an ellipse. An image without a body is all body.
+    The body's half width is twice the standard deviation of its profile (B, n), as for an ellipse. In an image
+    without a body everything counts as body.
     """
     profile = torch.where(profile.sum(dim=-1, keepdim=True) > 0, profile, 1.0)
     profile = profile / profile.sum(dim=-1, keepdim=True)
     pixels = (torch.arange(profile.shape[-1], device=profile.device) + 0.5) / profile.shape[-1]
     middle = profile @ pixels
     half = 2 * (profile * (pixels - middle[:, None]) ** 2).sum(dim=-1).sqrt()
-    places = (torch.arange(count, device=profile.device) + 0.5) / count
-    return (places - middle[:, None]) / half.clamp(min=1 / profile.shape[-1])[:, None]
+    positions = (torch.arange(count, device=profile.device) + 0.5) / count
+    return (positions - middle[:, None]) / half.clamp(min=1 / profile.shape[-1])[:, None]

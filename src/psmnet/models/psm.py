@@ -1,7 +1,7 @@
-"""Prototype Splitting Module (PSM): sub-masks of what prototypes already segment and what they miss.
+"""Prototype Splitting Module (PSM): splits masks into what their prototypes segment and what they miss.
 
 Source: Teng et al., Neurocomputing 597 (2024) 127990. [published] the masks are split iteratively into segmented and
-unsegmented regions, guided by the support's own segmentation. [inferred] the exact rule below; see
+unsegmented regions, guided by the segmentation of the support itself. [inferred] the exact rule below; see
 docs/decisions.md.
 """
 
@@ -9,13 +9,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from psmnet.models.prototypes import (
-    class_weights,
-    cosine_score,
-    foreground_members,
-    masked_average,
-    unit_features,
-)
+from psmnet.models.pooling import class_weights, foreground_members, masked_average
+from psmnet.models.scoring import cosine_score, unit_features
 
 
 @torch.no_grad()
@@ -29,7 +24,7 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         minimal_area: a part of fewer feature positions than this stays with its sibling.
 
     Returns:
-        (N, K, h, w) long: the number of each position's sub-mask within its own class, 0 .. 2 ** T - 1. The
+        (N, K, h, w) long: the number of each position's sub-mask within its class, 0 .. 2 ** T - 1. The
         sub-masks of a class are disjoint and their union is the class.
     """
     units = unit_features(features)
@@ -44,7 +39,7 @@ def split(features: Tensor, masks: Tensor, rounds: int, minimal_area: int = 1) -
         missed = (rearrange(predicted, "n k (h w) -> n k h w", h=masks.shape[-2]) != foreground).long()
         if not missed.any():
             break
-        # Each position looks up whether its own parent, in its own class, divides.
+        # A parent divides if both of its parts are large enough; every position looks that up for its own class.
         proposal = 2 * part + missed
         divided = torch.zeros_like(foreground)
         for members in (foreground, ~foreground):

@@ -2,8 +2,8 @@
 
 Source: Shen et al., Q-Net: Query-Informed Few-Shot Medical Image Segmentation (IntelliSys 2023, arXiv 2208.11451):
 the query-informed threshold module (T from the query's pooled features), dual-path prototypes, and query-informed
-prototype rectification (the query's features, with the foreground replaced by the prototype, are to look like
-themselves). Where PSMNet holds prototypes of the background against the foreground's, Q-Net thresholds, as ADNet does.
+prototype rectification (the query's features with the foreground replaced by the prototype should reconstruct the
+query's features). PSMNet compares prototypes of both classes; Q-Net, as ADNet, compares the foreground's with a threshold.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from psmnet.errors import require
 from psmnet.models.adnet import START, anomaly, mean_prototype, threshold_logits
-from psmnet.models.prototypes import TEMPERATURE, image_logits, masked_average, masks_under_upsampling
-from psmnet.models.settings import MethodSettings
+from psmnet.models.pooling import masked_average, masks_under_upsampling
+from psmnet.models.scoring import TEMPERATURE, image_logits
+from psmnet.models.settings import SliceSettings
 from psmnet.models.tensors import Features, Prediction, Support
 
 MIX = (0.9, 0.1)  # of the probabilities at 1/4 and 1/8
@@ -23,11 +24,11 @@ REFINEMENT_RATE = 0.01
 
 
 @dataclass(frozen=True)
-class QNetSettings(MethodSettings):
-    """What Q-Net can be set to.
+class QNetSettings(SliceSettings):
+    """Settings of Q-Net.
 
     Attributes:
-        refinement: Adam steps on the prototype, a query slice and target, outside training; 0 for none.
+        refinement: Adam steps on the prototype of each query slice and target at inference; 0 for none.
     """
 
     refinement: int = 7
@@ -38,7 +39,7 @@ class QNetSettings(MethodSettings):
 
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
         """Q-Net over an encoder with two levels and a code."""
-        return QNet(encoder, refinement=self.refinement)
+        return QNet(encoder, self)
 
 
 class QNet(nn.Module):
@@ -46,15 +47,15 @@ class QNet(nn.Module):
 
     Args:
         encoder: with `levels`, (B, 1, H, W) -> maps at 1/4 and 1/8 and a code (B, D), and `code_size`, D.
-        refinement: see QNetSettings.
+        settings: of the method.
     """
 
-    def __init__(self, encoder: nn.Module, *, refinement: int = 7) -> None:
+    def __init__(self, encoder: nn.Module, settings: QNetSettings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.refinement = refinement
+        self.settings = settings
         self.threshold = nn.Linear(encoder.code_size, 1)  # type: ignore[arg-type]  # a Module's attribute
-        nn.init.constant_(self.threshold.bias, START / TEMPERATURE)  # [ours] ADNet's start, where cosines are spread
+        nn.init.constant_(self.threshold.bias, START / TEMPERATURE)  # [ours] ADNet's first value, within the range of cosines
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features: maps at 1/4 and 1/8, and the pooled deepest map as code."""
@@ -70,14 +71,14 @@ class QNet(nn.Module):
         return Support(tuple(sets))
 
     def match(self, features: Features, support: Support) -> Prediction:
-        """Hold N queries' anomaly scores against each one's own threshold, and mix the scales."""
+        """Compare the anomaly scores of N queries with each query's own threshold, and mix the scales."""
         assert features.code is not None
         threshold = TEMPERATURE * self.threshold(features.code)[:, :, None, None]  # N 1 1 1
         mixed = torch.zeros(())
         for share, stride, maps, prototypes in zip(MIX, (4, 8), features.maps, support.foreground, strict=True):
             vectors = mean_prototype(prototypes)
-            if self.refinement and not self.training:
-                vectors = _refine(maps, vectors, threshold, self.refinement)
+            if self.settings.refinement and not self.training:
+                vectors = _refine(maps, vectors, threshold, self.settings.refinement)
             logits = image_logits(threshold_logits(anomaly(maps, vectors), threshold), stride)
             mixed = mixed + share * logits[:, :, 1].sigmoid()
         margin = torch.logit(mixed, eps=1e-6)
@@ -85,10 +86,10 @@ class QNet(nn.Module):
 
 
 def _refine(maps: Tensor, vectors: Tensor, threshold: Tensor, steps: int) -> Tensor:
-    """Prototypes (N, K, C), a query slice and target each, by Adam steps on their own reconstruction loss.
+    """Refine prototypes (N, K, C), one per query slice and target, by Adam steps on their reconstruction loss.
 
-    Each loss depends on its own prototype alone, and Adam on each number alone: what else is in the batch is no
-    matter.
+    Each loss depends only on its own prototype, and Adam treats each number by itself, so that the result does not
+    depend on the rest of the batch.
     """
     maps, threshold = maps.detach(), threshold.detach()
     flat = maps.flatten(2)[:, None]  # N 1 C s
@@ -108,6 +109,6 @@ def _refine(maps: Tensor, vectors: Tensor, threshold: Tensor, steps: int) -> Ten
 
 
 def _squashed(features: Tensor) -> Tensor:
-    """The sigmoid of features (N, K, C, s) brought to 0..1 over each target."""
+    """The sigmoid of features (N, K, C, s) that were scaled to 0..1 over each target."""
     low, high = features.amin(dim=(-2, -1), keepdim=True), features.amax(dim=(-2, -1), keepdim=True)
     return ((features - low) / (high - low).clamp(min=1e-6)).sigmoid()

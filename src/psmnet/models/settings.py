@@ -1,6 +1,6 @@
-"""What every slice-wise method's settings have in common.
+"""Bases of the methods' settings: each setting is one field, with its only default.
 
-A method's file holds its settings, which build its network; `models.build` lists them by name.
+A method's file holds its settings, which build it; `registry.METHODS` names the class.
 """
 
 from abc import ABC, abstractmethod
@@ -12,11 +12,16 @@ from psmnet.errors import require
 
 
 @dataclass(frozen=True)
-class MethodSettings(ABC):
-    """Base of the methods' settings; each states its own defaults, which are those its paper published.
+class MethodSettings:
+    """Base of all methods' settings; fields are bool, int, float or str."""
+
+
+@dataclass(frozen=True)
+class SliceSettings(MethodSettings, ABC):
+    """Base of the settings of slice-wise methods, which are networks with the three verbs (`models.Method`).
 
     Attributes:
-        alignment: weight of the prototype alignment loss [PANet] in training; a loss weighted 0 is not computed.
+        alignment: weight of the prototype alignment loss [PANet] in training; 0 means that it is not computed.
     """
 
     alignment: float = 1.0
@@ -26,4 +31,9 @@ class MethodSettings(ABC):
 
     @abstractmethod
     def network(self, encoder: nn.Module, channels: int) -> nn.Module:
-        """The method over an encoder whose matched map has `channels`."""
+        """The method over an encoder.
+
+        Args:
+            encoder: (B, 1, H, W) -> (B, C, h, w), with `stride`, image pixels per feature position.
+            channels: C.
+        """

@@ -1,7 +1,7 @@
-"""The tensors that data, models and training hand to each other.
+"""The tensors that training, models and segmentation pass to each other.
 
 Letters in shapes: B images in a batch, S support slices (shots), K targets that share an image (superpixels in
-training, organs in use), P prototypes, C channels, H x W image, h x w features. Classes are 0 background,
+training, organs at inference), P prototypes, C channels, H x W image, h x w features. Classes are 0 background,
 1 foreground: every target is binary.
 """
 
@@ -25,7 +25,7 @@ class Episode:
         support_masks: (B, S, K, H, W), 0..1.
         query_images: (B, 1, H, W).
         query_masks: (B, K, H, W), 0 or 1; 255 is ignored.
-        valid: (B, K) bool; targets that exist. The others are padding and count nowhere.
+        valid: (B, K) bool; targets that exist. The others are padding and are ignored everywhere.
     """
 
     support_images: Tensor
@@ -41,33 +41,33 @@ class Episode:
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says of images; each method fills what it needs.
+    """The encoder's output for a batch of images; each method fills what it needs.
 
     Attributes:
-        maps: one or more (B, C, h, w) maps, the one that is matched first.
-        code: (B, D), one vector an image, where a method needs it.
-        asked: (h, w) bool, positions of the first map whose scores are asked for, all by default; a method may leave
-            others out.
+        maps: one or more (B, C, h, w) maps, first the one that is matched.
+        code: (B, D), one vector per image, where a method needs it.
+        needed: (h, w) bool, positions of the first map whose scores are needed (default: all); a method may leave out
+            the others.
     """
 
     maps: tuple[Tensor, ...]
     code: Tensor | None = None
-    asked: Tensor | None = None
+    needed: Tensor | None = None
 
     def __getitem__(self, index: slice | Tensor) -> "Features":
         """The features of some of the images."""
         code = None if self.code is None else self.code[index]
-        return Features(tuple(m[index] for m in self.maps), code, self.asked)
+        return Features(tuple(m[index] for m in self.maps), code, self.needed)
 
     def divided(self, first: int) -> tuple["Features", "Features"]:
-        """The features of the first images and of the others; split, since the gradient of an index is mostly zeros."""
+        """The features of the first images and of the others (split: the gradient of an index is mostly zeros)."""
         pairs = [m.split([first, len(m) - first]) for m in self.maps]
         codes = (None, None) if self.code is None else self.code.split([first, len(self.code) - first])
-        one, other = (Features(tuple(pair[half] for pair in pairs), codes[half], self.asked) for half in (0, 1))
+        one, other = (Features(tuple(pair[half] for pair in pairs), codes[half], self.needed) for half in (0, 1))
         return one, other
 
     def window(self, rows: slice, columns: slice, size: tuple[int, int]) -> "Features":
-        """The features of a part of the images.
+        """The features of a window of the images.
 
         Args:
             rows, columns: in pixels; every map's stride divides both ends.
@@ -81,15 +81,15 @@ class Features:
         return Features(tuple(part(m) for m in self.maps), self.code)
 
     def within(self, pixels: Tensor) -> "Features":
-        """The same, asked for at these pixels (H, W) bool, which the first map's positions divide."""
+        """The same features, where scores are needed only at these pixels (H, W) bool."""
         height, width = self.maps[0].shape[-2:]
         side = (pixels.shape[0] // height, pixels.shape[1] // width)
         shown = functional.max_pool2d(pixels[None].to(self.maps[0].dtype), side)
-        # Logits are enlarged bilinearly: a pixel takes from the positions next to its own, too.
-        return replace(self, asked=functional.max_pool2d(shown, 3, stride=1, padding=1)[0] > 0)
+        # Logits are enlarged bilinearly, so that a pixel also depends on the neighbouring positions.
+        return replace(self, needed=functional.max_pool2d(shown, 3, stride=1, padding=1)[0] > 0)
 
     def room_for(self, images: int) -> "Features":
-        """Room for the features of so many images, like these."""
+        """Uninitialised features of the same kind for a number of images."""
 
         def room(known: Tensor) -> Tensor:
             return known.new_empty(images, *known.shape[1:])
@@ -97,18 +97,18 @@ class Features:
         return Features(tuple(room(m) for m in self.maps), None if self.code is None else room(self.code))
 
     def put(self, batch: slice, features: "Features") -> None:
-        """Write the features of some images into their room, in its precision."""
+        """Write the features of some images into this tensor, in its precision."""
         for mine, theirs in zip(self.maps, features.maps, strict=True):
             mine[batch] = theirs
         if self.code is not None and features.code is not None:
             self.code[batch] = features.code
 
     def float(self) -> "Features":
-        """In single precision, which matching needs after an encoder in half."""
+        """In single precision, which matching needs after an encoder in half precision."""
         return Features(tuple(m.float() for m in self.maps), None if self.code is None else self.code.float())
 
     def half(self) -> "Features":
-        """In half precision, as long scans are kept."""
+        """In half precision, which saves memory for long scans."""
         return Features(tuple(m.half() for m in self.maps), None if self.code is None else self.code.half())
 
 
@@ -118,7 +118,7 @@ class Prototypes:
 
     Attributes:
         vectors: (B, K, P, C), or (B, 1, P, C) where the targets share them.
-        weights: (B, K, P), each prototype's area in feature positions; 0 where there is no prototype.
+        weights: (B, K, P), each prototype's area in feature positions; 0 where no prototype exists.
     """
 
     vectors: Tensor
@@ -130,17 +130,16 @@ class Prototypes:
         return self.weights > 0
 
     def select(self, index: Tensor) -> "Prototypes":
-        """Those of some slices."""
+        """The prototypes of some slices."""
         return Prototypes(self.vectors[index], self.weights[index])
 
     def union(self, *others: "Prototypes") -> "Prototypes":
-        """These and others of equal B and K."""
+        """These prototypes and others of equal B and K."""
         sets = (self, *others)
         return Prototypes(torch.cat([s.vectors for s in sets], dim=2), torch.cat([s.weights for s in sets], dim=2))
 
     def join(self, shots: int) -> "Prototypes":
         """The union over groups of `shots` consecutive slices."""
-
         return Prototypes(
             rearrange(self.vectors, "(b s) k p c -> b k (s p) c", s=shots),
             rearrange(self.weights, "(b s) k p -> b k (s p)", s=shots),
@@ -149,25 +148,25 @@ class Prototypes:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What cross attention takes from labelled slices.
+    """What cross attention needs of labelled slices.
 
     Attributes:
         maps: (B, K, L, C, C) matrices of L blocks, or (B, K, L, C, h, w) guide maps of the released form.
-        present: (B, K), 1 where the slice has foreground to guide with.
+        present: (B, K), 1 where the slice has foreground, else 0.
     """
 
     maps: Tensor
     present: Tensor
 
     def select(self, index: Tensor) -> "Guidance":
-        """That of some slices."""
+        """The guidance of some slices."""
         return Guidance(self.maps[index], self.present[index])
 
     def join(self, shots: int) -> "Guidance":
-        """The mean over those of each group of slices that have foreground.
+        """The mean over the slices with foreground of each group of `shots` consecutive slices.
 
         Raises:
-            ConfigError: guide maps of the released form, which has one shot.
+            ConfigError: guide maps of the released form, which takes one shot.
         """
         if shots == 1:
             return self
@@ -185,15 +184,15 @@ class Guidance:
 class Support:
     """All that matching needs of labelled slices.
 
-    The leading axes of every tensor are (B, K): slice (or query, after `select`) and target. Slices lead, and
-    not targets, because a batch of query slices may each have a support of its own (EP1: three parts, three
-    support slices); a support of B = 1 serves every query.
+    The leading axes of every tensor are (B, K): slice (or query, after `select`) and target. Slices come first because
+    each query slice of a batch may have its own support (EP1: three parts, three support slices); a support of B = 1
+    serves every query.
 
-    A class may have several sets of prototypes: they are not merged, since a set whose vectors the targets share is
-    compared with a query only once, and sets of different feature maps differ in width.
+    A class may have several sets of prototypes. They are not merged: a set whose vectors the targets share is compared
+    with a query only once, and sets of different feature maps differ in width.
 
     Attributes:
-        foreground, background: sets of prototypes of the two classes; a method without a background class has none.
+        foreground, background: sets of prototypes of the two classes; no background for methods that do not model it.
         guidance: for cross attention.
     """
 
@@ -210,7 +209,7 @@ class Support:
         )
 
     def join(self, shots: int) -> "Support":
-        """Merge groups of `shots` consecutive slices into one support each; their order does not matter."""
+        """Merge each group of `shots` consecutive slices into one support; their order does not matter."""
         if shots == 1:
             return self
         return Support(
@@ -221,14 +220,14 @@ class Support:
 
 
 def concatenate(supports: Sequence[Support]) -> Support:
-    """One support from several with equal B and K, as of several scans: all prototypes, guidance averaged."""
+    """Merge supports of several scans with equal B and K: all their prototypes, and the mean of their guidance."""
     first, *others = supports
     foreground = tuple(mine.union(*(s.foreground[i] for s in others)) for i, mine in enumerate(first.foreground))
     background = tuple(mine.union(*(s.background[i] for s in others)) for i, mine in enumerate(first.background))
     parts = [s.guidance for s in supports if s.guidance is not None]
     if not parts:
         return Support(foreground, background)
-    # Interleaved as (B S), what `join` takes.
+    # Interleaved as (B S), as `join` expects it.
     maps = torch.stack([g.maps for g in parts], dim=1).flatten(0, 1)
     present = torch.stack([g.present for g in parts], dim=1).flatten(0, 1)
     return Support(foreground, background, Guidance(maps, present).join(len(parts)))
@@ -236,11 +235,11 @@ def concatenate(supports: Sequence[Support]) -> Support:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What matching says of a batch of queries.
+    """The result of matching a batch of queries.
 
     Attributes:
         logits: (B, K, 2, H, W) at the query images' size; index 1 is foreground.
-        extra_losses: losses of a method's own, by name, each a scalar.
+        extra_losses: additional losses of the method by name, each a scalar.
     """
 
     logits: Tensor
@@ -248,5 +247,5 @@ class Prediction:
 
     @property
     def foreground(self) -> Tensor:
-        """(B, K, H, W), probability of foreground."""
+        """Probability of foreground, (B, K, H, W)."""
         return (self.logits[:, :, 1] - self.logits[:, :, 0]).sigmoid()

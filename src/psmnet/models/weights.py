@@ -1,4 +1,4 @@
-"""Weights and checkpoints: safetensors with a JSON record. No pickle."""
+"""Weights files: safetensors with a JSON record. No pickle."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.errors import InputError
-from psmnet.models.build import build_model, changed, model_from_record, model_record
+from psmnet.models.build import build_model, changed, differences, model_from_record, model_record
 from psmnet.system import atomic_path, sha256_of
 from psmnet.volume import Normalisation
 
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "bundled" / "bundled.safetensors"
+BUNDLED_SHA256 = "1c9b198733545c8bafd6cb4c39fe20622508e6f5a2e8ca0235b8faa6d0d04746"
 _RECORD = "psmnet"
 
 
@@ -30,15 +30,16 @@ class TrainingRecord:
         dataset: name in the catalog, or `synthetic`.
         cases: id to SHA-256 of the image file, of every case that training saw.
         fold: fold left out, None for none.
-        setting, group: of the field's protocols; None where they do not apply.
+        setting, group: of the published protocols; None where they do not apply.
         setting2: the rule by which Setting 2 drops slices, None in Setting 1.
-        folds, institution: scheme of the folds, and what Li's hold out.
+        folds, institution: scheme of the folds, and the institution that Li's folds hold out.
         pseudolabels: superpixels or supervoxels; None for synthetic images.
-        legacy: names of the catalog's faults in the data and in training.
+        legacy: known bugs in published preprocessing that the data or the training reproduces, by their names in the
+            catalog.
         method: that was trained.
-        preset, steps, pairs, seed, precision: the recipe; pairs 0 where it is not known.
+        preset, steps, pairs, seed, precision: of the training; pairs 0 where it is not known.
         version: of psmnet.
-        licence: what the training images ask for.
+        licence: of the training images.
         init: SHA-256 of the weights that training began with, None from scratch.
         encoder_weights: checksum of the published weights that the encoder began with, None for none.
     """
@@ -67,12 +68,12 @@ class TrainingRecord:
 
 @dataclass(frozen=True)
 class Weights:
-    """A network ready for use, with all that its use needs.
+    """A trained network with all that inference needs.
 
     Attributes:
         model: in evaluation mode, on the CPU.
-        config: what it is made of.
-        normalisation: how intensities reach it.
+        config: the parts of the network.
+        normalisation: of intensities.
         trained_on: what training saw.
         sha256: of the weights file.
         variant: "bundled" for the package's own file, and settings that differ from the preset's (or that file's), in
@@ -104,7 +105,7 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
 
     Args:
         source: which.
-        method: another than the one they were trained with, over the same encoder.
+        method: another method over the same encoder (default: the one that was trained).
         changes: `NAME=VALUE` texts, settings to change after training, for ablations (split_rounds=0, ...).
 
     Raises:
@@ -112,6 +113,9 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         ConfigError: no such method, or a change that it does not have.
     """
     path = find_weights(source)
+    sha256 = sha256_of(path)
+    if path == BUNDLED and sha256 != BUNDLED_SHA256:
+        raise InputError(f"the bundled weights file {path} is damaged: its checksum is wrong", "install psmnet again")
     tensors, record = load_tensors(path)
     try:
         trained = model_from_record(record["model"])
@@ -120,10 +124,10 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         trained_on = TrainingRecord(**record["trained_on"])
         model = build_model(config)
         if config != trained:  # parts may have been switched off
-            lacking = [name for name in model.state_dict() if name not in tensors]
-            if lacking and config.method != trained.method:
+            missing = [name for name in model.state_dict() if name not in tensors]
+            if missing and config.method != trained.method:
                 raise InputError(
-                    f"{path} was trained with {trained.method} and lacks what {config.method} trains ({lacking[0]})",
+                    f"{path} was trained with {trained.method} and lacks what {config.method} trains ({missing[0]})",
                     f"train {config.method}",
                     code="weights-method",
                     method=config.method,
@@ -133,19 +137,12 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path} does not fit this version of psmnet or these settings ({type(error).__name__})",
-            "train again, or use its version",
+            "train again, or use the version that wrote it",
         ) from error
     bundled = path == BUNDLED
     usual = changed(trained if bundled else PRESETS[trained_on.preset].model, config.method)
-    variant = ["bundled"] * bundled + _differences(config, usual)
-    return Weights(model.eval(), config, normalisation, trained_on, sha256_of(path), ",".join(variant) or None)
-
-
-def _differences(config: ModelConfig, usual: ModelConfig) -> list[str]:
-    """What sets a network apart from another of its method."""
-    known = model_record(usual)
-    differs = [(k, v) for k, v in model_record(config).items() if v != known[k]]
-    return [f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in sorted(differs)]
+    variant = ["bundled"] * bundled + differences(model_record(config), model_record(usual))
+    return Weights(model.eval(), config, normalisation, trained_on, sha256, ",".join(variant) or None)
 
 
 def find_weights(source: str | Path) -> Path:
@@ -157,7 +154,7 @@ def find_weights(source: str | Path) -> Path:
     path = BUNDLED if str(source) == "bundled" else Path(source)
     if path.is_dir():
         if not (path / WEIGHTS_NAME).exists():
-            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
+            raise InputError(f"{path} has no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
         path = path / WEIGHTS_NAME
     if not path.is_file():
         raise InputError(f"no weights {source}", "give a run's folder, a .safetensors file, or bundled")
@@ -172,37 +169,21 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: dict[str, An
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote.
+    """Read a file that `save_tensors` wrote.
 
     Raises:
-        InputError: the file is damaged or not psmnet's.
+        InputError: the file is damaged or not psmnet's, or holds values that are not finite.
     """
     try:
         with safe_open(path, framework="pt") as stream:
             record = json.loads((stream.metadata() or {})[_RECORD])
-            return {name: stream.get_tensor(name) for name in stream.keys()}, record  # noqa: SIM118  # not a mapping
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise InputError(f"{path} is not a psmnet safetensors file ({error})", "copy or train it again") from error
-
-
-def optimiser_tensors(optimiser: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors: `optimiser/<parameter>/<entry>`."""
-    state = optimiser.state_dict()["state"]
-    return {
-        f"optimiser/{names[index]}/{entry}": value
-        for index, entries in state.items()
-        for entry, value in entries.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `optimiser_tensors` gave."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser/"):
-            _, name, entry = key.split("/")
-            state.setdefault(names.index(name), {})[entry] = value
-    content = optimiser.state_dict()
-    content["state"] = state
-    optimiser.load_state_dict(content)
+    bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if bad:
+        raise InputError(
+            f"{path} holds values that are not finite ({bad[0]}): it is damaged, or its training diverged",
+            "copy or train it again",
+        )
+    return tensors, record
