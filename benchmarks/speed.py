@@ -159,9 +159,8 @@ class _Drawn:
 def training(device: torch.device, precision: str) -> dict[str, Any]:
     """A step against the encoder's forward and backward pass on its images, and what drawing episodes costs."""
     preset = PRESETS["compact"]
-    recipe: TrainConfig = replace(
-        preset.train, steps=STEPS, precision=precision, alignment=settings_of(preset.model).alignment
-    )
+    recipe: TrainConfig = replace(preset.train, steps=STEPS, precision=precision)
+    usual = settings_of(preset.model).alignment
     image, _ = patient(1)
     ids = PseudolabelRule("supervoxels", 50.0).make(image)
     normalised = Normalisation("clip-zscore").apply(image.array_zyx)
@@ -179,10 +178,9 @@ def training(device: torch.device, precision: str) -> dict[str, Any]:
         model.zero_grad(set_to_none=True)
 
     def step(alignment: float) -> Callable[[], None]:
-        config = replace(recipe, alignment=alignment)
-
         def run() -> None:
-            torch.stack(list(episode_losses(model, episode, config).values())).sum().backward()
+            losses = episode_losses(model, episode, recipe, alignment=alignment)
+            torch.stack(list(losses.values())).sum().backward()
             model.zero_grad(set_to_none=True)
 
         return run
@@ -190,11 +188,11 @@ def training(device: torch.device, precision: str) -> dict[str, Any]:
     def whole(from_: Any) -> Callable[[], None]:
         def run() -> None:
             with tempfile.TemporaryDirectory() as folder:
-                train(build_model(preset.model), from_, recipe, Path(folder), device=device)
+                train(build_model(preset.model), from_, recipe, Path(folder), device=device, alignment=usual)
 
         return run
 
-    encoder, aligned, plain = in_turns(bare, step(recipe.alignment), step(0.0))
+    encoder, aligned, plain = in_turns(bare, step(usual), step(0.0))
     drawn, waited = in_turns(whole(_Drawn(source.batch(0))), whole(source), repeats=2)
     return {
         "precision": precision,

@@ -23,7 +23,7 @@ from psmnet.catalog import DataSet, dataset
 from psmnet.data import Case, choose, split_cases
 from psmnet.models import load_weights
 from psmnet.runtime import machine, versions
-from psmnet.segmentation import Registration, Segmentation
+from psmnet.segmentation import Registration, RegistrationSettings, Segmentation
 from psmnet.system import write_json
 from psmnet.volume import Array
 
@@ -52,7 +52,7 @@ def main() -> None:
             weights = load_weights(options.weights.format(fold=fold))
             methods["bfloat16"] = Segmenter(weights, torch.device("cpu"), "bfloat16")
         if options.registration:
-            methods |= {"affine": Registration(spline=False), "affine + B-spline": Registration()}
+            methods |= {"affine": Registration(RegistrationSettings(spline=False)), "affine + B-spline": Registration()}
         for method in methods.values():
             method.set_support([(support.image(), support.labels())], [facts.labels[n] for n in facts.tested])
         for query in queries:

@@ -270,53 +270,6 @@ FAULTS: dict[str, str] = {
 """Known bugs of published preprocessing that can be reproduced, by name."""
 
 
-@dataclass(frozen=True)
-class MethodFacts:
-    """What is known of a method.
-
-    Attributes:
-        title: its name as written.
-        idea: what it does, in a line.
-        citation: where it comes from.
-        trained: whether it needs trained weights.
-    """
-
-    title: str
-    idea: str
-    citation: str
-    trained: bool = True
-
-
-METHODS: dict[str, MethodFacts] = {
-    "psmnet": MethodFacts(
-        "PSMNet",
-        "prototype splitting, multi-level cross attention",
-        "Teng et al., Neurocomputing 597 (2024) 127990",
-    ),
-    "panet": MethodFacts("PANet", "one prototype a class, alignment loss", "Wang et al., ICCV 2019"),
-    "alpnet": MethodFacts(
-        "ALPNet",
-        "adaptive local prototypes on a grid",
-        "Ouyang et al., ECCV 2020; IEEE Transactions on Medical Imaging 41 (2022) 1837",
-    ),
-    "adnet": MethodFacts(
-        "ADNet",
-        "a foreground prototype, a learned threshold on the anomaly score",
-        "Hansen et al., Medical Image Analysis 78 (2022) 102385",
-    ),
-    "qnet": MethodFacts(
-        "Q-Net",
-        "ADNet with the query's own threshold, two scales, a prototype refined on the query",
-        "Shen et al., IntelliSys 2023, arXiv 2208.11451",
-    ),
-    "registration": MethodFacts(
-        "Registration",
-        "the support warped onto the query: affine, then B-spline",
-        "Mattes et al., IEEE Transactions on Medical Imaging 22 (2003) 120; Rueckert et al., ibid. 18 (1999) 712",
-        trained=False,
-    ),
-}
-
 PROTOCOLS: dict[str, str] = {
     "ep1": "EP1 is told where each organ begins and ends in the query.",
     "ep1-labelled": "EP1 on labelled slices is told which slices of the query show each organ.",

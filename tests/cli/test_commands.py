@@ -18,10 +18,10 @@ from psmnet.cli import demo
 from psmnet.cli.main import COMMANDS
 from psmnet.config import PRESETS, TrainConfig
 from psmnet.io import read_labels, read_volume, write_volume
-from psmnet.models.build import METHODS
+from psmnet.models.registry import METHODS
 from psmnet.system.files import read_json
 from psmnet.system.locks import LOCK_NAME, locked
-from psmnet.training import loop as training
+from psmnet.training import log as training_log
 
 HEAVY = {"torch", "numpy", "SimpleITK", "scipy", "skimage"}
 
@@ -42,7 +42,7 @@ def tiny_preset(monkeypatch):
 
     recipe = TrainConfig(steps=3, pairs=2, targets=2, warmup=1, checkpoint_every=2)
     monkeypatch.setitem(PRESETS, "compact", dataclasses.replace(PRESETS["compact"], model=TINY, train=recipe))
-    monkeypatch.setattr(training, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
+    monkeypatch.setattr(training_log, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_info_for_programs(cli):
     facts = json.loads(outcome.out)
     assert set(facts["datasets"]) == {"chaos-t2", "sabs", "cmr", "pelvic", "phantom", "folder"}
     assert set(facts["presets"]) == {"compact", "paper"}
-    assert set(facts["methods"]) == {*METHODS, "registration"}
+    assert set(facts["methods"]) == set(METHODS)
     assert facts["methods"]["panet"]["citation"] == "Wang et al., ICCV 2019"
     assert "ep1" in facts["protocols"]
     assert {"python", "psmnet", "torch", "numpy"} <= set(facts["versions"])

@@ -12,7 +12,7 @@ from psmnet.data.dataset_file import DatasetFile
 from psmnet.data.pseudolabels.rule import KINDS
 from psmnet.models.weights import load_weights
 from psmnet.system.files import read_json
-from psmnet.training import loop as training
+from psmnet.training import log as training_log
 
 PREFIX = {"superpixels": "superpix-MIDDLE_", "supervoxels": "supervox_"}
 
@@ -37,7 +37,7 @@ def tiny_preset(monkeypatch):
     """`compact` with the tests' network and one step; pseudo-labels of a run are made in this process."""
     recipe = TrainConfig(steps=1, pairs=1, targets=2, warmup=0)
     monkeypatch.setitem(PRESETS, "compact", dataclasses.replace(PRESETS["compact"], model=TINY, train=recipe))
-    monkeypatch.setattr(training, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
+    monkeypatch.setattr(training_log, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
     monkeypatch.setattr("os.cpu_count", lambda: 1)
 
 

@@ -14,7 +14,7 @@ from psmnet.cohort.summary import Cohort, write_summary
 from psmnet.errors import InputError
 from psmnet.io.organ_names import OrganName
 from psmnet.io.scan_files import Query, Skipped
-from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.methods import load_method
 from psmnet.segmentation.supports import Supports
 
 
@@ -34,7 +34,9 @@ def entry(folder: Path, name: str, volume_ml: float, confidence: float):
 def told(tmp_path: Path):
     """Three scans, of which the second has no liver and the third is in doubt, and one that failed."""
     job = CohortJob(supports=((Path("/data/a.nii.gz"), Path("/data/b.nii.gz")),), out=tmp_path, key="k")
-    loaded = Loaded(Supports((), {3: OrganName("liver")}), (3,), Registration(), ("/data/a.nii.gz: odd",))
+    loaded = Loaded(
+        Supports((), {3: OrganName("liver")}), (3,), load_method("registration", None), ("/data/a.nii.gz: odd",)
+    )
     entries = [
         entry(tmp_path, "good", 1500.0, 0.9),
         entry(tmp_path, "none", 0.0, 0.0),
@@ -98,7 +100,7 @@ def test_the_page_begins_with_what_to_look_at(told):
 
 def test_none_at_all(tmp_path):
     job = CohortJob(supports=(), out=tmp_path)
-    loaded = Loaded(Supports((), {}), (), Registration(), ())
+    loaded = Loaded(Supports((), {}), (), load_method("registration", None), ())
     failed = [(Query(Path("/scans/x.nii.gz"), "x"), InputError("it is empty", "copy it"))]
     write_summary(job, loaded, Cohort([], failed, [], 0, 0.0))
     assert "<h1>0 scans, 0 to look at, 1 failed</h1>" in (tmp_path / "contact_sheet.html").read_text()

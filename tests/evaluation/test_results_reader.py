@@ -12,7 +12,7 @@ from psmnet.evaluation.metrics import METRICS
 from psmnet.evaluation.results_reader import KNOWN_NAMES, find_results, parse_results
 from psmnet.evaluation.results_records import Training
 from psmnet.evaluation.results_schema import PLAN_NAME
-from psmnet.training.run import RUN_NAME
+from psmnet.training.run_folder import RUN_NAME
 
 EARLIER = Path(__file__).parent / "earlier"
 DICE = {"3": {"liver": 0.5, "spleen": None}}

@@ -11,7 +11,7 @@ from psmnet.errors import InputError
 from psmnet.training.distributed import joined
 from psmnet.training.loop import train
 
-CONFIG_ALIGNED = dataclasses.replace(CONFIG, pairs=5, alignment=1.0)
+FIVE_PAIRS = dataclasses.replace(CONFIG, pairs=5)
 UNTIL = 6  # a run that is cut short ends here; its last checkpoint is of step 4
 
 
@@ -36,8 +36,14 @@ def work(what: str, run: Path, accumulate: int) -> None:
                     raise InputError("disk full", "make room")
 
             model = network()
-            options = {"device": CPU, "accumulate": accumulate, "ranks": ranks, "resume": what == "resume"}
-            train(model, episodes(CONFIG_ALIGNED), CONFIG_ALIGNED, run, report=report, **options)
+            options = {
+                "device": CPU,
+                "alignment": 1.0,
+                "accumulate": accumulate,
+                "ranks": ranks,
+                "resume": what == "resume",
+            }
+            train(model, episodes(FIVE_PAIRS), FIVE_PAIRS, run, report=report, **options)
             torch.save(model.state_dict(), run / f"weights_{ranks.rank}.pt")
 
 

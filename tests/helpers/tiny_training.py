@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from psmnet.config import AugmentConfig, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.data.pseudolabels.rule import PseudolabelRule
-from psmnet.models.mcam import MultiLevelCrossAttention
-from psmnet.models.psm_net import PSMNet
+from psmnet.models.psm_net import PSMNet, PSMNetSettings
 from psmnet.models.tensors import Features, Support
 from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank
 from psmnet.volume.normalisation import Normalisation
@@ -50,7 +49,10 @@ class Network(PSMNet):
 
 def network(*, batchnorm: bool = False) -> Network:
     torch.manual_seed(0)
-    return Network(Encoder(batchnorm=batchnorm), MultiLevelCrossAttention(16), split_rounds=2, weigh_area=True)
+    settings = PSMNetSettings(
+        attention="text", split_rounds=2, minimal_area=1, grid=0, grid_at_inference=0, weigh_area=True
+    )
+    return Network(Encoder(batchnorm=batchnorm), 16, settings)
 
 
 @cache

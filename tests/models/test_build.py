@@ -4,24 +4,22 @@ import json
 import pytest
 import torch
 
-from psmnet import catalog
 from psmnet.config import PRESETS, ModelConfig
 from psmnet.errors import ConfigError
-from psmnet.models.build import METHODS, build_model, changed, model_from_record, model_record
+from psmnet.models.build import build_model, changed, model_from_record, model_record
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
+from psmnet.models.registry import METHODS
+
+TRAINED = [name for name, method in METHODS.items() if method.trained]
 
 
-def test_the_catalog_names_every_method():
-    assert list(METHODS) == [name for name, facts in catalog.METHODS.items() if facts.trained]
-
-
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRAINED)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_configuration_comes_back_from_its_record(method, preset):
     config = changed(PRESETS[preset].model, method)
     record = json.loads(json.dumps(model_record(config)))
     assert model_from_record(record) == config
-    assert set(config.settings) == {f.name for f in dataclasses.fields(METHODS[method])}
+    assert set(config.settings) == {f.name for f in dataclasses.fields(METHODS[method].settings_class())}
 
 
 def test_settings_of_an_older_version_take_their_defaults():
@@ -49,9 +47,9 @@ def test_changes_have_the_types_of_what_they_change():
     assert config.channels == 8
 
 
-def test_another_method_begins_with_its_published_settings():
+def test_another_method_begins_with_its_own_defaults():
     config = changed(changed(ModelConfig(), None, ["grid=2"]), "alpnet")
-    assert config.settings == dataclasses.asdict(METHODS["alpnet"]())
+    assert config.settings == dataclasses.asdict(METHODS["alpnet"].settings_class()())
     assert changed(config, "alpnet", ["grid=8"]).settings["grid"] == 8
 
 
@@ -101,5 +99,7 @@ def test_attention_is_of_the_form_that_is_asked_for(attention):
 def test_unknown_names_are_refused_with_those_that_are_known():
     with pytest.raises(ConfigError, match="unknown method 'unet'; give one of psmnet"):
         build_model(ModelConfig(method="unet"))
+    with pytest.raises(ConfigError, match="registration is not trained and has no network; give one of psmnet"):
+        build_model(ModelConfig(method="registration"))
     with pytest.raises(ConfigError, match="unknown encoder 'vit'"):
         build_model(ModelConfig(encoder="vit"))

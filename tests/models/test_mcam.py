@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from psmnet.errors import ConfigError
 from psmnet.models.mcam import LEVELS, MultiLevelCrossAttention
-from psmnet.models.prototypes import masked_average
+from psmnet.models.pooling import masked_average
 from psmnet.models.tensors import Guidance, Prototypes
 
 C, HEIGHT, WIDTH = 4, 3, 5

@@ -8,7 +8,8 @@ import torch
 from psmnet.data.phantom.patient import write_patients
 from psmnet.models.build import model_record
 from psmnet.models.weights import load_weights
-from psmnet.training.run import RunSpec, run_training
+from psmnet.training.run import run_training
+from psmnet.training.run_spec import RunSpec
 
 
 @pytest.mark.slow

@@ -13,14 +13,14 @@ from helpers.web_server import Page, Site, closed_port, serve
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.pretrained import load_torchvision
-from psmnet.models.psm_net import PSMNet
+from psmnet.models.psm_net import PSMNet, PSMNetSettings
 
 NAME = "resnet18-f37072fd.pth"
 URL = f"https://download.example/{NAME}"
 
 
 def resnet18() -> PSMNet:
-    return PSMNet(ResNetEncoder(18, 8), None)
+    return PSMNet(ResNetEncoder(18, 8), 8, PSMNetSettings())
 
 
 def published(seed: int = 5) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ def test_a_missing_file(tmp_path: Path):
 
 
 def test_an_encoder_that_is_no_resnet(weights: Path, tmp_path: Path):
-    model = PSMNet(CompactEncoder(8, (8, 8, 8, 8)), None)
+    model = PSMNet(CompactEncoder(8, (8, 8, 8, 8)), 8, PSMNetSettings())
     check_refused(ConfigError, "no ResNet", model, str(weights), None, tmp_path)
 
 

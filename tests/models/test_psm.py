@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from psmnet.models.prototypes import class_weights, foreground_members, masked_average
+from psmnet.models.pooling import class_weights, foreground_members, masked_average
 from psmnet.models.psm import split, sub_masks
 
 FOREGROUND = (1.0, 0.0)

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from psmnet.models.mcam import MultiLevelCrossAttention
-from psmnet.models.psm_net import PSMNet
+from psmnet.models.psm_net import PSMNet, PSMNetSettings
 from psmnet.models.tensors import Prototypes, Support, concatenate
 
 C, SIZE = 8, 32
@@ -25,12 +24,13 @@ class Encoder(nn.Module):
 
 def network(form: str = "text", **options: Any) -> PSMNet:
     torch.manual_seed(0)
-    attention = None if form == "off" else MultiLevelCrossAttention(C, form)  # type: ignore[arg-type]
-    if attention is not None:
-        for block in attention.w:
+    usual = {"split_rounds": 2, "minimal_area": 1, "grid": 4, "grid_at_inference": 2, "weigh_area": False}
+    model = PSMNet(Encoder(), C, PSMNetSettings(attention=form, **(usual | options)))  # type: ignore[arg-type]
+    if model.attention is not None:
+        for block in model.attention.w:
             nn.init.normal_(block.weight, std=0.3)
             nn.init.normal_(block.bias, std=0.3)
-    return PSMNet(Encoder(), attention, **({"split_rounds": 2, "grid": 4, "grid_at_inference": 2} | options)).eval()
+    return model.eval()
 
 
 def images(count: int, seed: int = 1) -> Tensor:

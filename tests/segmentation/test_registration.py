@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.segmentation import registration
-from psmnet.segmentation.registration import Registration
+from psmnet.segmentation.methods import load_method, segmenter_of
+from psmnet.segmentation.registration import Registration, RegistrationSettings
 from psmnet.volume.geometry import Reorientation, slice_axis
 from psmnet.volume.volume import Volume
 
@@ -57,7 +59,7 @@ def dice(found: Volume, truth: Volume) -> float:
 
 
 def ready(*supports: tuple[Volume, Volume], spline: bool = False) -> Registration:
-    made = Registration(spline=spline)
+    made = Registration(RegistrationSettings(spline=spline))
     made.set_support(supports)
     return made
 
@@ -160,7 +162,7 @@ def test_one_support_is_unanimous_and_a_label_that_is_not_found_has_no_confidenc
 
 def test_only_the_labels_asked_for_and_other_labels_in_each_support(patient):
     image, labels = patient
-    made = Registration(spline=False)
+    made = Registration(RegistrationSettings(spline=False))
     parts = [labels.with_array(np.where(labels.array_zyx == value, 300 + value, 0)) for value in (1, 2, 3)]
     made.set_support([(image, part) for part in parts], [301, 303])
     assert made.label_values == (301, 303)
@@ -259,5 +261,11 @@ def test_scans_in_hounsfield_units_are_windowed(patient):
 
 
 def test_settings_by_name():
-    assert Registration.of([]).settings == {"spline": True}
-    assert Registration.of(["spline=false"]).settings == {"spline": False}
+    usual, affine = load_method("registration", None), load_method("registration", None, ["spline=false"])
+    assert (usual.settings, usual.variant) == (RegistrationSettings(spline=True), None)
+    assert (affine.settings, affine.variant) == (RegistrationSettings(spline=False), "spline=false")
+    assert not segmenter_of(affine, torch.device("cpu")).settings.spline
+    with pytest.raises(ConfigError, match="setting 'bend=true'; give NAME=VALUE with one of spline"):
+        load_method("registration", None, ["bend=true"])
+    with pytest.raises(ConfigError, match="weights bundled with registration, which is not trained"):
+        load_method("registration", "bundled")

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from helpers import distributed_worker
-from helpers.distributed_worker import CONFIG_ALIGNED, UNTIL
+from helpers.distributed_worker import FIVE_PAIRS, UNTIL
 from helpers.tiny_training import CPU, episodes, network
 from psmnet.errors import ConfigError
 from psmnet.training.distributed import ALONE
-from psmnet.training.loop import METRICS_NAME, train
+from psmnet.training.log import METRICS_NAME
+from psmnet.training.loop import train
 
 WORKER = Path(distributed_worker.__file__)
 PSMNET = Path(sys.executable).with_name("psmnet")
@@ -37,7 +38,7 @@ def curve(run: Path) -> list[list[float]]:
 def alone(run: Path, accumulate: int = 1) -> dict[str, Tensor]:
     run.mkdir()
     model = network()
-    train(model, episodes(CONFIG_ALIGNED), CONFIG_ALIGNED, run, device=CPU, accumulate=accumulate)
+    train(model, episodes(FIVE_PAIRS), FIVE_PAIRS, run, device=CPU, alignment=1.0, accumulate=accumulate)
     return model.state_dict()
 
 
@@ -54,7 +55,7 @@ def assert_equals(run: Path, weights: dict[str, Tensor], expected: tuple[Path, d
 
 
 def test_a_share_of_a_batch_holds_its_episodes():
-    source = episodes(CONFIG_ALIGNED)
+    source = episodes(FIVE_PAIRS)
     whole = source.batch(3)
     shares = [source.batch(3, share, 3) for share in range(3)]
     assert [len(share.query_images) for share in shares] == [1, 2, 2]
@@ -85,7 +86,7 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path, expected
     assert [line for line in ran.stderr.splitlines() if line.startswith("psmnet: ")] == ["psmnet: disk full; make room"]
     assert len(curve(tmp_path)) == UNTIL
     model = network()
-    train(model, episodes(CONFIG_ALIGNED), CONFIG_ALIGNED, tmp_path, device=CPU, ranks=ALONE, resume=True)
+    train(model, episodes(FIVE_PAIRS), FIVE_PAIRS, tmp_path, device=CPU, alignment=1.0, ranks=ALONE, resume=True)
     assert_equals(tmp_path, model.state_dict(), expected)
 
 

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from psmnet.config import AugmentConfig
 from psmnet.errors import InputError
+from psmnet.models.resize import resize_images
 from psmnet.models.tensors import Episode
-from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids, resize_images
+from psmnet.training.episodes import SelfSupervisedEpisodes, SliceBank, resize_ids
 
 SIZE = 32
 # At least 100 / 256^2 of 32 x 32 pixels: 1.56, so two pixels.

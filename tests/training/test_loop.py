@@ -19,13 +19,18 @@ from psmnet.config import AugmentConfig, TrainConfig
 from psmnet.errors import ConfigError
 from psmnet.models.tensors import Episode
 from psmnet.models.weights import load_tensors
-from psmnet.training.loop import CHECKPOINT_NAME, METRICS_NAME, episode_losses, learning_rate, train
+from psmnet.training.checkpoint import CHECKPOINT_NAME
+from psmnet.training.log import METRICS_NAME
+from psmnet.training.loop import learning_rate, train
+from psmnet.training.losses import episode_losses
 
 
-def trained(run: Path, config: TrainConfig = CONFIG, *, seed: int = 0, batchnorm: bool = False) -> dict[str, Tensor]:
+def trained(
+    run: Path, config: TrainConfig = CONFIG, *, seed: int = 0, batchnorm: bool = False, alignment: float = 0.0
+) -> dict[str, Tensor]:
     run.mkdir(exist_ok=True)
     model = network(batchnorm=batchnorm)
-    train(model, episodes(config, seed), config, run, device=CPU)
+    train(model, episodes(config, seed), config, run, device=CPU, alignment=alignment)
     return model.state_dict()
 
 
@@ -50,7 +55,9 @@ def killed_at(run: Path, at: int, config: TrainConfig = CONFIG, *, resume: bool 
 
     run.mkdir(exist_ok=True)
     with pytest.raises(KilledError):
-        train(network(**options), episodes(config), config, run, device=CPU, resume=resume, report=report)
+        train(
+            network(**options), episodes(config), config, run, device=CPU, alignment=0.0, resume=resume, report=report
+        )
 
 
 # ---- schedules -------------------------------------------------------------------------------------------------
@@ -84,25 +91,24 @@ def test_a_short_training_has_a_short_warm_up():
 
 def test_a_loss_weighted_zero_is_not_computed():
     model = network()
-    losses = episode_losses(model, episodes().batch(0), CONFIG)
+    losses = episode_losses(model, episodes().batch(0), CONFIG, alignment=0.0)
     assert list(losses) == ["segmentation"]
     assert model.described == 1
-    losses = episode_losses(model, episodes().batch(0), dataclasses.replace(CONFIG, alignment=1.0))
+    losses = episode_losses(model, episodes().batch(0), CONFIG, alignment=1.0)
     assert list(losses) == ["segmentation", "alignment"]
     assert model.described == 1 + 2
 
 
 def test_the_alignment_loss_is_proportional_to_its_weight():
     one, three = (
-        episode_losses(network(), episodes().batch(0), dataclasses.replace(CONFIG, alignment=weight))["alignment"]
-        for weight in (1.0, 3.0)
+        episode_losses(network(), episodes().batch(0), CONFIG, alignment=weight)["alignment"] for weight in (1.0, 3.0)
     )
     assert one > 0
     torch.testing.assert_close(three, 3 * one)
 
 
 def test_alignment_is_the_loss_of_the_support_under_the_predicted_query():
-    config = dataclasses.replace(CONFIG, alignment=1.0, pairs=1, targets=1)
+    config = dataclasses.replace(CONFIG, pairs=1, targets=1)
     episode, model = episodes(config).batch(0), network()
     with torch.no_grad():
         query, support = model.encode(episode.query_images), model.encode(episode.support_images[:, 0])
@@ -113,7 +119,7 @@ def test_alignment_is_the_loss_of_the_support_under_the_predicted_query():
         expected = torch.nn.functional.cross_entropy(
             back[:, 0], episode.support_masks[:, 0, 0].long(), weight=torch.tensor([0.05, 1.0])
         )
-        found = episode_losses(model, episode, config)["alignment"]
+        found = episode_losses(model, episode, config, alignment=1.0)["alignment"]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -126,9 +132,8 @@ def test_several_shots_share_one_loss():
         episode.query_masks,
         episode.valid,
     )
-    config = dataclasses.replace(CONFIG, alignment=1.0)
     # The same slice twice: each prototype's area counts twice, in both classes alike.
-    once, twice = (episode_losses(network(), e, config) for e in (episode, doubled))
+    once, twice = (episode_losses(network(), e, CONFIG, alignment=1.0) for e in (episode, doubled))
     for name in once:
         torch.testing.assert_close(once[name], twice[name], rtol=1e-3, atol=1e-4)
 
@@ -138,7 +143,7 @@ def test_an_episode_without_valid_targets_has_a_finite_gradient():
     values = {field.name: getattr(episode, field.name) for field in fields(episode)}
     nothing = Episode(**values | {"valid": torch.zeros_like(episode.valid)})
     model = network()
-    losses = episode_losses(model, nothing, dataclasses.replace(CONFIG, alignment=1.0))
+    losses = episode_losses(model, nothing, CONFIG, alignment=1.0)
     assert [loss.item() for loss in losses.values()] == [0, 0]
     torch.stack(list(losses.values())).sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
@@ -159,7 +164,7 @@ def test_training_does_not_depend_on_torchs_generator(tmp_path: Path):
     model = network()
     torch.manual_seed(99)
     (tmp_path / "b").mkdir()
-    train(model, episodes(), CONFIG, tmp_path / "b", device=CPU)
+    train(model, episodes(), CONFIG, tmp_path / "b", device=CPU, alignment=0.0)
     assert same(model.state_dict(), expected)
 
 
@@ -167,7 +172,7 @@ def test_batches_drawn_by_other_processes_train_to_the_same_bits(tmp_path: Path)
     expected = trained(tmp_path / "a")
     killed_at(tmp_path / "b", 6)  # whose last checkpoint is of step 4
     model = network()
-    train(model, episodes(), CONFIG, tmp_path / "b", device=CPU, workers=2, resume=True)
+    train(model, episodes(), CONFIG, tmp_path / "b", device=CPU, alignment=0.0, workers=2, resume=True)
     assert same(model.state_dict(), expected)
     assert metrics(tmp_path / "b") == metrics(tmp_path / "a")
 
@@ -184,7 +189,7 @@ def test_twenty_steps_lower_the_loss_on_a_phantom(tmp_path: Path):
 def test_alignment_changes_the_weights_and_stays_finite(tmp_path: Path, optimiser: str):
     config = dataclasses.replace(CONFIG, optimiser=optimiser)
     without = trained(tmp_path / "without", config)
-    aligned = trained(tmp_path / "with", dataclasses.replace(config, alignment=1.0))
+    aligned = trained(tmp_path / "with", config, alignment=1.0)
     assert not same(without, aligned)
     assert all(value.isfinite().all() for value in aligned.values())
     assert all(line["alignment"] > 0 for line in metrics(tmp_path / "with"))
@@ -197,7 +202,15 @@ def test_every_parameter_moves(tmp_path: Path):
 
 def test_a_model_comes_out_in_evaluation_mode_and_losses_are_reported(tmp_path: Path):
     model, told = network(), []
-    train(model, episodes(), CONFIG, tmp_path, device=CPU, report=lambda step, losses: told.append((step, losses)))
+    train(
+        model,
+        episodes(),
+        CONFIG,
+        tmp_path,
+        device=CPU,
+        alignment=0.0,
+        report=lambda step, losses: told.append((step, losses)),
+    )
     assert not model.training
     assert [step for step, _ in told] == list(range(1, STEPS + 1))
     for (step, losses), line in zip(told, metrics(tmp_path), strict=True):
@@ -227,7 +240,16 @@ def test_a_killed_and_resumed_run_ends_with_the_same_bits(tmp_path: Path, optimi
     torch.manual_seed(123)  # a new process starts from elsewhere
     model = network()
     told: list[int] = []
-    train(model, episodes(config), config, run, device=CPU, resume=True, report=lambda step, _: told.append(step))
+    train(
+        model,
+        episodes(config),
+        config,
+        run,
+        device=CPU,
+        alignment=0.0,
+        resume=True,
+        report=lambda step, _: told.append(step),
+    )
     assert same(model.state_dict(), expected)
     assert metrics(run) == metrics(tmp_path / "whole")
     done = at if at == STEPS else at // 4 * 4  # a checkpoint every 4 steps and at the end
@@ -238,7 +260,7 @@ def test_batchnorms_statistics_are_resumed(tmp_path: Path):
     expected = trained(tmp_path / "whole", batchnorm=True)
     killed_at(tmp_path / "cut", 6, batchnorm=True)
     model = network(batchnorm=True)
-    train(model, episodes(), CONFIG, tmp_path / "cut", device=CPU, resume=True)
+    train(model, episodes(), CONFIG, tmp_path / "cut", device=CPU, alignment=0.0, resume=True)
     assert same(model.state_dict(), expected)
 
 
@@ -248,7 +270,7 @@ def test_a_run_may_be_killed_twice(tmp_path: Path):
     killed_at(run, 5)
     killed_at(run, 7, resume=True)
     model = network()
-    train(model, episodes(), CONFIG, run, device=CPU, resume=True)
+    train(model, episodes(), CONFIG, run, device=CPU, alignment=0.0, resume=True)
     assert same(model.state_dict(), expected)
     assert [line["step"] for line in metrics(run)] == list(range(1, STEPS + 1))
 
@@ -257,7 +279,7 @@ def test_half_a_line_of_metrics_does_not_survive(tmp_path: Path):
     killed_at(tmp_path, 6)
     with (tmp_path / METRICS_NAME).open("a", encoding="utf-8") as stream:
         stream.write('{"step": 7, "segm')
-    train(network(), episodes(), CONFIG, tmp_path, device=CPU, resume=True)
+    train(network(), episodes(), CONFIG, tmp_path, device=CPU, alignment=0.0, resume=True)
     assert [line["step"] for line in metrics(tmp_path)] == list(range(1, STEPS + 1))
 
 
@@ -267,7 +289,7 @@ def test_resuming_nothing_begins_anew_and_a_finished_run_stays(tmp_path: Path):
     run.mkdir()
     for _ in range(2):
         model = network()
-        train(model, episodes(), CONFIG, run, device=CPU, resume=True)
+        train(model, episodes(), CONFIG, run, device=CPU, alignment=0.0, resume=True)
         assert same(model.state_dict(), expected)
         assert len(metrics(run)) == STEPS
 
@@ -280,14 +302,20 @@ def test_a_new_run_in_the_same_folder_begins_at_the_first_step(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"steps": 12}, {"learning_rate": 5e-4}, {"pairs": 3}, {"alignment": 1.0}, {"augment": AugmentConfig(noise=0.5)}],
+    [{"steps": 12}, {"learning_rate": 5e-4}, {"pairs": 3}, {"augment": AugmentConfig(noise=0.5)}],
 )
 def test_resuming_with_another_recipe_is_refused(tmp_path: Path, change: dict[str, object]):
     killed_at(tmp_path, 5)
     other = dataclasses.replace(CONFIG, **change)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="other training settings"):
-        train(network(), episodes(other), other, tmp_path, device=CPU, resume=True)
+        train(network(), episodes(other), other, tmp_path, device=CPU, alignment=0.0, resume=True)
     assert load_tensors(tmp_path / CHECKPOINT_NAME)[1]["step"] == 4
+
+
+def test_resuming_with_another_alignment_loss_is_refused(tmp_path: Path):
+    killed_at(tmp_path, 5)
+    with pytest.raises(ConfigError, match="other training settings"):
+        train(network(), episodes(), CONFIG, tmp_path, device=CPU, alignment=1.0, resume=True)
 
 
 SCRIPT = """
@@ -306,8 +334,8 @@ def report(step, losses):
     print(step, flush=True)
     if len(sys.argv) > 2 and step == int(sys.argv[2]):
         time.sleep(60)
-train(model, SyntheticEpisodes(32, 2, 2, 0), config, Path(sys.argv[1]), device=torch.device("cpu"), resume=True,
-      report=report)
+train(model, SyntheticEpisodes(32, 2, 2, 0), config, Path(sys.argv[1]), device=torch.device("cpu"), alignment=0.0,
+      resume=True, report=report)
 """
 
 

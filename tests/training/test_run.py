@@ -23,7 +23,9 @@ from psmnet.models.build import changed
 from psmnet.models.weights import WEIGHTS_NAME, load_weights
 from psmnet.system.locks import LOCK_NAME, locked
 from psmnet.training.episodes import SelfSupervisedEpisodes
-from psmnet.training.run import RUN_NAME, RunSpec, run_training
+from psmnet.training.run import run_training
+from psmnet.training.run_folder import RUN_NAME
+from psmnet.training.run_spec import RunSpec
 from psmnet.volume.normalisation import Normalisation
 
 CPU = torch.device("cpu")

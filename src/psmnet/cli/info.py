@@ -7,9 +7,10 @@ from typing import Any
 import rich_click as click
 
 from psmnet import runtime
-from psmnet.catalog import DATASETS, METHODS, PROTOCOLS, SETTINGS
+from psmnet.catalog import DATASETS, PROTOCOLS, SETTINGS
 from psmnet.cli import console
 from psmnet.config import PRESETS
+from psmnet.models import METHODS
 
 
 @click.command("info")

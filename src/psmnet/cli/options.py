@@ -7,7 +7,8 @@ from typing import Any
 
 import rich_click as click
 
-from psmnet.catalog import DATASETS, FOLDS, METHODS
+from psmnet.catalog import DATASETS, FOLDS
+from psmnet.models import METHODS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -46,7 +47,7 @@ def run_options() -> Decorator:
     return together(
         click.option(
             "--method",
-            type=click.Choice([name for name, facts in METHODS.items() if facts.trained]),
+            type=click.Choice([name for name, method in METHODS.items() if method.trained]),
             default="psmnet",
             show_default=True,
             help="What is trained.",

@@ -3,14 +3,14 @@
 import glob
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from psmnet.errors import ConfigError
 from psmnet.io import OrganName, checksum, digest
 from psmnet.models import Weights
 from psmnet.runtime import package_version
-from psmnet.segmentation import Registration, Supports, load_method, method_name, read_supports, wanted_values
+from psmnet.segmentation import Supports, UntrainedMethod, load_method, method_name, read_supports, wanted_values
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty", "matches")
@@ -115,11 +115,11 @@ class CohortJob:
             PsmnetError: they can't be used.
         """
         method = load_method(self.method, self.weights)
-        if self.save and isinstance(method, Registration):
-            raise ConfigError("registration has no probabilities to save", "leave save out", code="registration-save")
-        if self.precision != "float32" and isinstance(method, Registration):
+        if self.save and isinstance(method, UntrainedMethod):
+            raise ConfigError(f"{method.name} has no probabilities to save", "leave save out", code="registration-save")
+        if self.precision != "float32" and isinstance(method, UntrainedMethod):
             raise ConfigError(
-                "registration has no network to set a precision for",
+                f"{method.name} has no network to set a precision for",
                 "leave precision out",
                 code="registration-precision",
             )
@@ -161,7 +161,7 @@ class Loaded:
 
     supports: Supports
     values: tuple[int, ...]
-    method: Weights | Registration
+    method: Weights | UntrainedMethod
     notes: tuple[str, ...]
 
     @property
@@ -177,4 +177,4 @@ class Loaded:
     @property
     def settings(self) -> dict[str, object]:
         """Of a method without weights."""
-        return dict(self.method.settings) if isinstance(self.method, Registration) else {}
+        return asdict(self.method.settings) if isinstance(self.method, UntrainedMethod) else {}

@@ -16,7 +16,7 @@ from psmnet.cohort.records import FailedScan, ScanRecord, SegmentedOrgan, Segmen
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Query, Scan, checksum, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
 from psmnet.report import draw_overlay
-from psmnet.segmentation import Segmentation, Segmenter, WholeScan, segmenter_of
+from psmnet.segmentation import Segmentation, Segmenter, WholeScanSegmenter, segmenter_of
 from psmnet.system import write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 
@@ -54,7 +54,7 @@ class Worker:
         return self._read or self.job.load()
 
     @cached_property
-    def _segmenter(self) -> WholeScan:
+    def _segmenter(self) -> WholeScanSegmenter:
         if self.job.threads is not None:
             torch.set_num_threads(self.job.threads)
         segmenter = segmenter_of(self._loaded.method, runtime.pick_device(self.job.device), self.job.precision)

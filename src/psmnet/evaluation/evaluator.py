@@ -20,12 +20,12 @@ from psmnet.evaluation.protocols import Counted
 from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
 from psmnet.models import TrainingRecord, Weights, model_record
-from psmnet.segmentation import Registration, method_name
+from psmnet.segmentation import UntrainedMethod, method_name
 from psmnet.volume import Volume
 
 
 def evaluate(
-    method: Weights | Registration,
+    method: Weights | UntrainedMethod,
     cases: Sequence[Case],
     *,
     dataset_name: str,
@@ -218,10 +218,10 @@ def _whole(mask: Mask, counted: Counted, image: Volume) -> Mask:
     return whole
 
 
-def _method_provenance(method: Weights | Registration) -> dict[str, Any]:
+def _method_provenance(method: Weights | UntrainedMethod) -> dict[str, Any]:
     """What the method is made of, and what it was trained on: nothing, of registration."""
-    if isinstance(method, Registration):
-        return {"weights_sha256": None, "trained_on": None, "model": method.settings}
+    if isinstance(method, UntrainedMethod):
+        return {"weights_sha256": None, "trained_on": None, "model": asdict(method.settings)}
     return {
         "weights_sha256": method.sha256,
         "trained_on": asdict(method.trained_on),

@@ -17,8 +17,8 @@ from psmnet.evaluation.protocols import Counted
 from psmnet.models import Features, Support, Weights, concatenate
 from psmnet.segmentation import (
     BATCH,
-    Registration,
-    WholeScan,
+    UntrainedMethod,
+    WholeScanSegmenter,
     encode_slices,
     mask_tensor,
     match_slices,
@@ -42,7 +42,7 @@ class Predictor(Protocol):
         """Each label value's mask (Q, Y, X) in the query slices that count for it, on the stored grid."""
 
 
-def predictor_of(method: Weights | Registration, protocol: str, device: torch.device) -> Predictor:
+def predictor_of(method: Weights | UntrainedMethod, protocol: str, device: torch.device) -> Predictor:
     """The predictor of a method under a protocol."""
     if isinstance(method, Weights) and protocol in protocols.SUPPORT_SLICES:
         return NamedSlices(method, protocol, device)
@@ -52,7 +52,7 @@ def predictor_of(method: Weights | Registration, protocol: str, device: torch.de
 class WholeScans:
     """A segmenter of whole scans, cut to the slices that count; organs compete."""
 
-    def __init__(self, segmenter: WholeScan) -> None:
+    def __init__(self, segmenter: WholeScanSegmenter) -> None:
         self.segmenter = segmenter
 
     def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from psmnet.io import Query, checksum, read_scan, write_volume
 from psmnet.models import WEIGHTS_NAME
 from psmnet.segmentation import require_contrast, windowed
 from psmnet.system import locked, read_json, write_json
-from psmnet.training import Report, RunSpec, require_room, run_training
+from psmnet.training import RunSpec, StepCallback, require_room, run_training
 from psmnet.volume import Array, PixelGrid, Volume, slice_first
 
 SCANS_NAME = "scans.json"
@@ -49,7 +49,7 @@ def adapt(
     jobs: int = 1,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
-    report: Report | None = None,
+    report: StepCallback | None = None,
 ) -> tuple[Path | None, dict[str, PsmnetError]]:
     """Train on scans from weights that are there.
 

@@ -5,6 +5,8 @@ from .build import (
     Method,
     build_model,
     changed,
+    differences,
+    method_settings,
     model_record,
     parse_changes,
     settings_of,
@@ -12,17 +14,32 @@ from .build import (
 from .losses import (
     segmentation_loss,
 )
+from .old_names import (
+    current_names,
+    current_texts,
+)
 from .panet import (
     PANet,
 )
 from .pretrained import (
     load_torchvision,
 )
-from .prototypes import (
-    match_prototypes,
-)
 from .psm_net import (
     PSMNet,
+)
+from .registry import (
+    METHODS,
+    MethodSpec,
+)
+from .resize import (
+    resize_images,
+)
+from .scoring import (
+    match_prototypes,
+)
+from .settings import (
+    MethodSettings,
+    SliceSettings,
 )
 from .tensors import (
     Episode,
@@ -39,37 +56,42 @@ from .weights import (
     find_weights,
     load_tensors,
     load_weights,
-    optimiser_tensors,
-    restore_optimiser,
     save_tensors,
     save_weights,
 )
 
 __all__ = [
+    "METHODS",
     "WEIGHTS_NAME",
     "ALPNet",
     "Episode",
     "Features",
     "Method",
+    "MethodSettings",
+    "MethodSpec",
     "PANet",
     "PSMNet",
     "Prediction",
     "Prototypes",
+    "SliceSettings",
     "Support",
     "TrainingRecord",
     "Weights",
     "build_model",
     "changed",
     "concatenate",
+    "current_names",
+    "current_texts",
+    "differences",
     "find_weights",
     "load_tensors",
     "load_torchvision",
     "load_weights",
     "match_prototypes",
+    "method_settings",
     "model_record",
-    "optimiser_tensors",
     "parse_changes",
-    "restore_optimiser",
+    "resize_images",
     "save_tensors",
     "save_weights",
     "segmentation_loss",

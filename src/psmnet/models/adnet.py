@@ -38,7 +38,7 @@ class ADNet(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
-        # T divided by the temperature, a cosine, so that Adam's steps relative to its range are as large as for weights.
+        # T divided by the temperature, a cosine: relative to its range, Adam's steps are then as large as for weights.
         self.threshold = nn.Parameter(torch.tensor(START / TEMPERATURE))
 
     def encode(self, images: Tensor) -> Features:
@@ -52,7 +52,7 @@ class ADNet(nn.Module):
         return Support((masked_average(maps, weights[:, :, None]),))
 
     def match(self, features: Features, support: Support) -> Prediction:
-        """Compare the anomaly scores of N queries with T; the prototypes of several shots are averaged, as published."""
+        """Compare the anomaly scores of N queries with T; prototypes of several shots are averaged, as published."""
         (maps,) = features.maps
         score = anomaly(maps, mean_prototype(support.foreground[0]))
         logits = threshold_logits(score, TEMPERATURE * self.threshold)

@@ -3,7 +3,8 @@
 Source: Shen et al., Q-Net: Query-Informed Few-Shot Medical Image Segmentation (IntelliSys 2023, arXiv 2208.11451):
 the query-informed threshold module (T from the query's pooled features), dual-path prototypes, and query-informed
 prototype rectification (the query's features with the foreground replaced by the prototype should reconstruct the
-query's features). PSMNet compares prototypes of both classes; Q-Net, as ADNet, compares the foreground's with a threshold.
+query's features). PSMNet compares prototypes of both classes; Q-Net and ADNet compare the foreground's with a
+threshold.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class QNet(nn.Module):
         self.encoder = encoder
         self.settings = settings
         self.threshold = nn.Linear(encoder.code_size, 1)  # type: ignore[arg-type]  # a Module's attribute
-        nn.init.constant_(self.threshold.bias, START / TEMPERATURE)  # [ours] ADNet's first value, within the range of cosines
+        nn.init.constant_(self.threshold.bias, START / TEMPERATURE)  # [ours] as in ADNet
 
     def encode(self, images: Tensor) -> Features:
         """Images (B, 1, H, W) to features: maps at 1/4 and 1/8, and the pooled deepest map as code."""

@@ -154,7 +154,7 @@ def find_weights(source: str | Path) -> Path:
     path = BUNDLED if str(source) == "bundled" else Path(source)
     if path.is_dir():
         if not (path / WEIGHTS_NAME).exists():
-            raise InputError(f"{path} has no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
+            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
         path = path / WEIGHTS_NAME
     if not path.is_file():
         raise InputError(f"no weights {source}", "give a run's folder, a .safetensors file, or bundled")

@@ -11,7 +11,7 @@ from .inference import (
     smoothed_across,
 )
 from .methods import (
-    WholeScan,
+    UntrainedMethod,
     load_method,
     method_name,
     segmenter_of,
@@ -22,6 +22,7 @@ from .modality import (
 )
 from .registration import (
     Registration,
+    RegistrationSettings,
 )
 from .result import (
     Segmentation,
@@ -47,18 +48,25 @@ from .supports import (
     read_labelled,
     read_supports,
 )
+from .whole_scan import (
+    WholeScanSegmenter,
+    WholeScanSettings,
+)
 
 __all__ = [
     "BATCH",
     "PRECISIONS",
     "Labelled",
     "Registration",
+    "RegistrationSettings",
     "ScanEncoder",
     "Segmentation",
     "Segmenter",
     "Suggestion",
     "Supports",
-    "WholeScan",
+    "UntrainedMethod",
+    "WholeScanSegmenter",
+    "WholeScanSettings",
     "agreed_on",
     "agreements",
     "choose",

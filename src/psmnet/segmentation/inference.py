@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from psmnet.models import Features, Method, Support
-from psmnet.training import resize_images
+from psmnet.models import Features, Method, Support, resize_images
 from psmnet.volume import Array, Normalisation
 
 BATCH = 16  # slices; larger batches are no faster on a CPU

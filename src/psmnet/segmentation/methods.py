@@ -1,43 +1,66 @@
-"""Methods by name: loaded, and as what segments whole scans."""
+"""Methods by name: loaded, and as segmenters of whole scans."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from psmnet.catalog import METHODS
-from psmnet.errors import require
-from psmnet.models import Weights, load_weights
-from psmnet.segmentation.registration import Registration
+from psmnet.errors import ConfigError, require
+from psmnet.models import METHODS, Weights, differences, load_weights, method_settings, parse_changes
 from psmnet.segmentation.segmenter import Segmenter
+from psmnet.segmentation.whole_scan import WholeScanSegmenter, WholeScanSettings
 
-WholeScan = Segmenter | Registration
+
+@dataclass(frozen=True)
+class UntrainedMethod:
+    """A method that needs no weights.
+
+    Attributes:
+        name: in `models.METHODS`.
+        settings: of the method.
+    """
+
+    name: str
+    settings: WholeScanSettings
+
+    @property
+    def variant(self) -> str | None:
+        """Settings that differ from the defaults, as `name=value,...`; None for none."""
+        return ",".join(differences(asdict(self.settings), asdict(type(self.settings)()))) or None
 
 
-def load_method(method: str | None, weights: str | Path | None, changes: Sequence[str] = ()) -> Weights | Registration:
-    """A method ready to be evaluated or used.
+def load_method(
+    method: str | None, weights: str | Path | None, changes: Sequence[str] = ()
+) -> Weights | UntrainedMethod:
+    """A method ready for inference.
 
     Args:
-        method: in the catalog; None for what the weights were trained with.
-        weights: of a slice-wise method, `bundled` if None; a training-free one takes none.
+        method: name in `models.METHODS`; None for the one that the weights were trained with.
+        weights: of a trained method (default: bundled); an untrained one takes none.
         changes: `NAME=VALUE` texts, settings to change.
 
     Raises:
         InputError: the weights can't be used.
-        ConfigError: no such method or setting, or weights of a method that is not trained.
+        ConfigError: no such method or setting, or weights for a method that is not trained.
     """
     if method is None or METHODS[method].trained:
         return load_weights(weights or "bundled", method, changes)
     what = f"weights {weights} with {method}, which is not trained"
     require(weights is None, what, "leave the weights out", code="untrained-weights")
-    return Registration.of(changes)
+    settings = method_settings(method, parse_changes(changes, asdict(method_settings(method, {}))))
+    if not isinstance(settings, WholeScanSettings):
+        raise ConfigError(f"settings of {method}, which is not trained, are no WholeScanSettings", "correct its class")
+    return UntrainedMethod(method, settings)
 
 
-def method_name(method: Weights | Registration) -> str:
-    """Its name in the catalog."""
+def method_name(method: Weights | UntrainedMethod) -> str:
+    """Its name in `models.METHODS`."""
     return method.config.method if isinstance(method, Weights) else method.name
 
 
-def segmenter_of(method: Weights | Registration, device: torch.device, precision: str = "float32") -> WholeScan:
-    """What segments whole scans by a method; precision is that of its encoder, if it has one."""
-    return Segmenter(method, device, precision) if isinstance(method, Weights) else method
+def segmenter_of(
+    method: Weights | UntrainedMethod, device: torch.device, precision: str = "float32"
+) -> WholeScanSegmenter:
+    """A segmenter of whole scans; device and precision are those of a trained method's network."""
+    return Segmenter(method, device, precision) if isinstance(method, Weights) else method.settings.segmenter()

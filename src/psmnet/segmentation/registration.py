@@ -1,4 +1,4 @@
-"""`Registration`: the training-free baseline. Labelled scans are laid over a query, and their labels come along.
+"""`Registration`: the baseline without training. Labelled scans are registered to a query and carry their labels.
 
 An affine transform maximises mutual information [Mattes et al., IEEE TMI 22 (2003) 120], from several starts; free-form
 deformations [B-splines; Rueckert et al., IEEE TMI 18 (1999) 712] refine it from coarse to fine. Everything happens in
@@ -7,19 +7,18 @@ physical space, so that spacings and orientations may differ.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from psmnet.config import Setting
 from psmnet.errors import ConfigError, InputError
-from psmnet.models import parse_changes
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes, windowed
 from psmnet.segmentation.result import Segmentation
 from psmnet.segmentation.voting import vote
+from psmnet.segmentation.whole_scan import WholeScanSettings
 from psmnet.volume import (
     Array,
     Volume,
@@ -46,11 +45,26 @@ FOLDLESS = 0.4  # of that distance: cubic B-splines whose control points move by
 SEED = 1
 
 
+@dataclass(frozen=True)
+class RegistrationSettings(WholeScanSettings):
+    """Settings of registration.
+
+    Attributes:
+        spline: refine the affine transform by B-splines.
+    """
+
+    spline: bool = True
+
+    def segmenter(self) -> "Registration":
+        """Registration with these settings."""
+        return Registration(self)
+
+
 class Registration:
-    """Segments scans by registration to labelled ones; the surface is the `Segmenter`'s.
+    """Segments scans by registration to labelled ones, with the methods of `Segmenter`.
 
     Args:
-        spline: refine the affine transform by B-splines.
+        settings: of the method.
 
     Example:
         >>> registration = Registration()
@@ -58,30 +72,12 @@ class Registration:
         >>> mask = registration.segment(query)                         # doctest: +SKIP
     """
 
-    name = "registration"
-
-    def __init__(self, *, spline: bool = True) -> None:
-        self.spline = spline
+    def __init__(self, settings: RegistrationSettings | None = None) -> None:
+        self.settings = settings or RegistrationSettings()
         self._values: list[int] = []
         self._supports: list[_Support] = []
         self._frame: Volume | None = None
         self._ct: frozenset[bool] = frozenset()
-
-    @classmethod
-    def of(cls, changes: Sequence[str]) -> Self:
-        """With `NAME=VALUE` texts applied to the settings."""
-        settings = cls().settings
-        return cls(spline=bool((settings | parse_changes(changes, settings))["spline"]))
-
-    @property
-    def settings(self) -> dict[str, Setting]:
-        """What can be changed."""
-        return {"spline": self.spline}
-
-    @property
-    def variant(self) -> str | None:
-        """Settings that differ from the defaults, as `name=value`; None for none."""
-        return None if self.spline else "spline=false"
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -132,7 +128,7 @@ class Registration:
         carried = []
         for number, support in enumerate(self._supports, 1):
             try:
-                carried.append(_carry(support.ranks, seen, _align(looks, support.looks, self.spline)))
+                carried.append(_carry(support.ranks, seen, _align(looks, support.looks, self.settings.spline)))
             except RuntimeError as error:
                 raise InputError(
                     f"support {number} can't be registered to the scan ({str(error).strip().splitlines()[-1]})",

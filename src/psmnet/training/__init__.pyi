@@ -4,32 +4,40 @@ from .distributed import (
 from .episodes import (
     SelfSupervisedEpisodes,
     SliceBank,
-    resize_images,
+)
+from .log import (
+    METRICS_NAME,
+    StepCallback,
 )
 from .loop import (
-    METRICS_NAME,
-    Report,
-    episode_losses,
     train,
 )
+from .losses import (
+    episode_losses,
+)
 from .run import (
-    FAULTS_OF_TRAINING,
-    RunSpec,
-    require_room,
     run_training,
+)
+from .run_folder import (
+    require_room,
+)
+from .run_source import (
+    FAULTS_OF_TRAINING,
+)
+from .run_spec import (
+    RunSpec,
 )
 
 __all__ = [
     "FAULTS_OF_TRAINING",
     "METRICS_NAME",
-    "Report",
     "RunSpec",
     "SelfSupervisedEpisodes",
     "SliceBank",
+    "StepCallback",
     "episode_losses",
     "joined",
     "require_room",
-    "resize_images",
     "run_training",
     "train",
 ]

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from psmnet.config import AugmentConfig
 from psmnet.errors import InputError
-from psmnet.models import Episode
+from psmnet.models import Episode, resize_images
 from psmnet.training.augment import generator_of, random_grids, random_intensities, warp
 
 SMALLEST_TARGET_SHARE = 100 / 256**2  # of a slice: smaller superpixels teach a 1/4 or 1/8 feature grid nothing
@@ -70,13 +70,6 @@ class SliceBank:
         if not kept:
             raise InputError("no training slice has a usable target", "check the scans, the setting and the group")
         return SliceBank(*(column[kept] for column in gathered))
-
-
-def resize_images(images: Tensor, size: int) -> Tensor:
-    """(N, 1, H, W) to (N, 1, size, size), antialiased when shrinking."""
-    if images.shape[-2:] == (size, size):
-        return images
-    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def resize_ids(ids: Tensor, size: int) -> Tensor:

@@ -19,7 +19,8 @@ from psmnet.io import write_volume
 from psmnet.models.weights import load_weights
 from psmnet.runtime import package_version
 from psmnet.system import parallel
-from psmnet.training.run import RunSpec, run_training
+from psmnet.training.run import run_training
+from psmnet.training.run_spec import RunSpec
 from psmnet.volume.geometry import axis_letters
 
 FIELD = {"chaos-t2": chaos_t2, "sabs": sabs, "cmr": cmr, "pelvic": pelvic}

@@ -18,7 +18,8 @@ from psmnet.evaluation.results_schema import PLAN_NAME, masks_folder
 from psmnet.io import write_volume
 from psmnet.models import build_model
 from psmnet.system.files import sha256_of
-from psmnet.training.run import RunSpec, run_training
+from psmnet.training.run import run_training
+from psmnet.training.run_spec import RunSpec
 
 TINY = Preset(
     ModelConfig(channels=16, input_size=64),

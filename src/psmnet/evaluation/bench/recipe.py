@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 
-from psmnet.catalog import FOLDS, METHODS, PROTOCOLS, SETTING2_RULES, dataset
+from psmnet.catalog import FOLDS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data import excluded_classes
 from psmnet.data.pseudolabels import KINDS
 from psmnet.errors import ConfigError, InputError, require
+from psmnet.models import METHODS
 from psmnet.training import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")
