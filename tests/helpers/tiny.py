@@ -9,7 +9,7 @@ from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.volume.normalisation import Normalisation
 
-TINY = ModelConfig(channels=16, input_size=64)
+TINY = ModelConfig(channels=16, input_size=64, settings={"alignment": 0.0, "minimal_area": 1, "attention": "text"})
 
 
 def save_tiny_weights(path: Path, trained_on: TrainingRecord | None = None) -> Path:

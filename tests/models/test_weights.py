@@ -10,6 +10,7 @@ from torch import nn
 
 from psmnet.config import PRESETS, ModelConfig, Preset
 from psmnet.errors import ConfigError, InputError
+from psmnet.models import weights as weights_files
 from psmnet.models.build import build_model, changed
 from psmnet.models.psm_net import PSMNet
 from psmnet.models.weights import (
@@ -231,3 +232,30 @@ def test_tensors_round_trip_and_a_failed_write_leaves_nothing(tmp_path: Path):
     with pytest.raises(ValueError, match="JSON"):
         save_tensors(tmp_path / "bad.safetensors", tensors, {"loss": float("nan")})
     assert [path.name for path in tmp_path.iterdir()] == ["t.safetensors"]
+
+
+# ---- damage ----------------------------------------------------------------------------------------------------
+
+
+def test_the_bundled_file_is_the_one_that_was_published():
+    assert hashlib.sha256(weights_files.BUNDLED.read_bytes()).hexdigest() == weights_files.BUNDLED_SHA256
+
+
+def test_flipped_bits_in_the_bundled_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    content = bytearray(weights_files.BUNDLED.read_bytes())
+    for position in range(len(content) // 2, len(content) // 2 + 125):
+        content[position] ^= 0b0000_0010  # every value stays finite
+    damaged = tmp_path / "bundled.safetensors"
+    damaged.write_bytes(content)
+    monkeypatch.setattr(weights_files, "BUNDLED", damaged)
+    with pytest.raises(InputError, match=r"the bundled weights file .* is damaged: .*; install psmnet again"):
+        load_weights("bundled")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(run: Path, tmp_path: Path, value: float):
+    tensors, record = load_tensors(run / WEIGHTS_NAME)
+    tensors["encoder.head.weight"][0, 0] = value
+    save_tensors(tmp_path / "bad.safetensors", tensors, record)
+    with pytest.raises(InputError, match=r"values that are not finite \(encoder.head.weight\)"):
+        load_weights(tmp_path / "bad.safetensors")

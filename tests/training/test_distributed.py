@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,8 @@ from torch import Tensor
 from helpers import distributed_worker
 from helpers.distributed_worker import FIVE_PAIRS, UNTIL
 from helpers.tiny_training import CPU, episodes, network
-from psmnet.errors import ConfigError
-from psmnet.training.distributed import ALONE
+from psmnet.errors import ConfigError, InputError
+from psmnet.training.distributed import ALONE, Ranks
 from psmnet.training.log import METRICS_NAME
 from psmnet.training.loop import train
 
@@ -24,7 +26,8 @@ PSMNET = Path(sys.executable).with_name("psmnet")
 
 def torchrun(processes: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    environment = {**os.environ, "PYTHONPATH": str(WORKER.parents[1])}  # for the worker's own helpers
+    paths = [str(WORKER.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]  # the worker imports helpers
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run(
         [*command, *arguments], capture_output=True, text=True, timeout=120, check=False, env=environment
     )
@@ -72,6 +75,7 @@ def test_more_parts_than_pairs_are_refused(tmp_path: Path):
         alone(tmp_path / "run", 6)
 
 
+@pytest.mark.slow
 def test_two_processes_train_alike_each_in_two_parts(tmp_path: Path, expected):
     ran = torchrun(2, WORKER, "train", tmp_path, "2")
     assert ran.returncode == 0, ran.stderr
@@ -81,7 +85,8 @@ def test_two_processes_train_alike_each_in_two_parts(tmp_path: Path, expected):
 
 
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path, expected):
-    ran = torchrun(2, WORKER, "cut", tmp_path)
+    """The one quick test of several processes: they train alike, fail in one line, and one process goes on."""
+    ran = torchrun(2, WORKER, "cut", tmp_path, "2")
     assert ran.returncode != 0
     assert [line for line in ran.stderr.splitlines() if line.startswith("psmnet: ")] == ["psmnet: disk full; make room"]
     assert len(curve(tmp_path)) == UNTIL
@@ -90,6 +95,7 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path, expected
     assert_equals(tmp_path, model.state_dict(), expected)
 
 
+@pytest.mark.slow
 def test_one_process_goes_on_as_two(tmp_path: Path, expected):
     assert torchrun(1, WORKER, "cut", tmp_path).returncode != 0
     ran = torchrun(2, WORKER, "resume", tmp_path)
@@ -97,6 +103,45 @@ def test_one_process_goes_on_as_two(tmp_path: Path, expected):
     assert_equals(tmp_path, torch.load(tmp_path / "weights_0.pt"), expected)
 
 
+@pytest.mark.parametrize("failing", [None, 0, 1])
+def test_ranks_take_turns_and_a_failure_of_one_ends_all(monkeypatch: pytest.MonkeyPatch, failing: int | None):
+    """Two threads in place of processes."""
+    barrier, sent = threading.Barrier(2), {}
+
+    def gather(into: list[bool], value: bool) -> None:
+        sent[threading.get_ident()] = value
+        barrier.wait()
+        into[:] = [sent[thread] for thread in threads]
+        barrier.wait()
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    done: list[int] = []
+    threads = [0, 0]
+
+    def work(rank: int) -> int:
+        threads[rank] = threading.get_ident()
+        barrier.wait()
+
+        def turn() -> int:
+            if rank == failing:
+                raise InputError("no disk", "give one")
+            done.append(rank)
+            return rank
+
+        try:
+            return Ranks(rank, 2, rank).in_turn(turn)
+        except InputError:
+            return 10
+        except SystemExit as error:
+            return 20 + int(error.code or 0)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(work, range(2)))
+    assert results == {None: [0, 1], 0: [10, 22], 1: [22, 10]}[failing]
+    assert done == {None: [0, 1], 0: [], 1: [0]}[failing]
+
+
+@pytest.mark.slow
 def test_others_find_what_the_first_made_and_a_failure_of_one_ends_all(tmp_path: Path):
     ran = torchrun(2, WORKER, "in-turn", tmp_path)
     assert ran.returncode != 0
@@ -106,6 +151,7 @@ def test_others_find_what_the_first_made_and_a_failure_of_one_ends_all(tmp_path:
     assert not (tmp_path / "went-on").exists()
 
 
+@pytest.mark.slow
 def test_the_command_trains_with_two_processes_and_speaks_once(tmp_path: Path, phantoms: Path):
     out = tmp_path / "run"
     small = ["--set", "input_size=32", "--set", "channels=16", "--steps", "2", "--threads", "1"]

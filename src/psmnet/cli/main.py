@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from typing import Any
 
 import rich_click as click
@@ -70,6 +71,7 @@ def main(args: list[str] | None = None) -> None:
         # Names of any script must not crash a pipe into ASCII or cp1252.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _one_line
     keep_memory()
     try:
         # Outside its standalone mode click returns the code of ctx.exit.
@@ -88,6 +90,11 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:  # a folder that may not be listed, a name that is too long
         what = f"use {error.filename}" if error.filename else "write the output"
         _fail(f"can't {what} ({error.strerror or error}); check paths, permissions and free space")
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning without the file and line of code that gave it."""
+    return f"psmnet: warning: {message}\n"
 
 
 def _fail(message: str) -> None:

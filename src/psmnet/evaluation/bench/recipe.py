@@ -13,7 +13,7 @@ from psmnet.catalog import FOLDS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data import excluded_classes
 from psmnet.data.pseudolabels import KINDS
 from psmnet.errors import ConfigError, InputError, require
-from psmnet.models import METHODS
+from psmnet.models import METHODS, current_texts
 from psmnet.training import RunSpec
 
 _STRICT = ConfigDict(extra="forbid")
@@ -41,6 +41,8 @@ class MethodEntry:
     weights: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("set", "after"):
+            object.__setattr__(self, name, current_texts(getattr(self, name)))
         require(self.method in METHODS, f"method {self.method!r}", f"give any of {', '.join(METHODS)}")
         require(self.kind in KINDS, f"kind {self.kind!r}", f"give {' or '.join(KINDS)}")
         require(
