@@ -24,6 +24,7 @@ from psmnet.evaluation.metrics import METRICS
 from psmnet.io import write_volume
 from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
+from psmnet.system.files import sha256_of
 from psmnet.system.worker_process import Isolated
 from psmnet.volume.normalisation import Normalisation
 
@@ -61,6 +62,7 @@ def workplace(tmp_path, monkeypatch):
     record = TrainingRecord("synthetic")
     save_weights(weights, build_model(SMALL.model), SMALL.model, Normalisation("clip-zscore"), record)
     monkeypatch.setattr("psmnet.models.weights.BUNDLED", weights)
+    monkeypatch.setattr("psmnet.models.weights.BUNDLED_SHA256", sha256_of(weights))
     monkeypatch.setattr("psmnet.data.phantom.patient.draw_patient", small_patient)
     for name, spacing_mm in (("chaos-t2", (5, 5, 7.7)), ("pelvic", (3, 3, 2.5))):
         coarse = dataclasses.replace(catalog.dataset(name), size_px=64, spacing_mm=spacing_mm)
