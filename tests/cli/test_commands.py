@@ -38,7 +38,7 @@ def modules_after(code: str) -> set[str]:
 @pytest.fixture
 def tiny_preset(monkeypatch):
     """`compact` with the tests' network and three steps."""
-    from tiny import TINY
+    from helpers.tiny import TINY
 
     recipe = TrainConfig(steps=3, pairs=2, targets=2, warmup=1, checkpoint_every=2)
     monkeypatch.setitem(PRESETS, "compact", dataclasses.replace(PRESETS["compact"], model=TINY, train=recipe))

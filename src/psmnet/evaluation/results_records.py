@@ -5,7 +5,6 @@ A table of records (`results_table`) has a column for each field of `ResultsFile
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from psmnet.catalog import PROTOCOLS
 from psmnet.config import PRESETS
 from psmnet.evaluation.metrics import METRICS
+from psmnet.models import current_names, current_texts
 
 _CONFIG = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -163,12 +163,12 @@ class ResultsFile(BaseModel):
     @field_validator("variant")
     @classmethod
     def _variant_in_present_words(cls, variant: str | None) -> str | None:
-        return None if variant is None else present_name(variant)
+        return None if variant is None else ",".join(current_texts(variant.split(","), warn=False))
 
     @field_validator("model")
     @classmethod
     def _model_in_present_words(cls, model: dict[str, Any]) -> dict[str, Any]:
-        return {present_name(name): value for name, value in model.items()}
+        return current_names(model)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -210,11 +210,6 @@ class ResultsFile(BaseModel):
         for name, value in self.model.items():
             found |= value if isinstance(value, dict) else {name: value}
         return {str(name): plain(value) for name, value in sorted(found.items()) if name != "method"}
-
-
-def present_name(text: str) -> str:
-    """A setting's name of today: those that hold after training used to end in `_in_use`."""
-    return re.sub(r"_in_use\b", "_at_inference", text)
 
 
 def plain(value: Any) -> str:
