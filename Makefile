@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint 
 PYTEST_ARGS ?=
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: env demo test test-slow check clean
+.PHONY: env demo test test-slow check check-js clean
 
 env: $(VENV)/all.stamp
 
@@ -35,11 +35,20 @@ test: $(VENV)/all.stamp
 test-slow: $(VENV)/all.stamp
 	$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)
 
-check: $(VENV)/all.stamp
+check: $(VENV)/all.stamp check-js
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# Types of the viewer's JavaScript, by the comments in it.
+check-js:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory node_modules/.stamp && npx --no-install tsc; \
+	else echo "check-js skipped: there is no Node.js (npm) on this machine"; fi
+
+node_modules/.stamp: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) node_modules demo build dist

@@ -262,7 +262,7 @@ def test_a_stroke_is_not_thrown_away_unasked(visit):
     stroke(page)
     page.click("#leave-correction")
     expect(page.locator("#brush")).to_be_visible()
-    assert asked == ["Throw this correction away?"]
+    assert asked == ["Discard this correction?"]
 
 
 def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, server):
@@ -278,7 +278,7 @@ def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, serv
         stroke(page, up)
         counts.append(drawn(page, 5))
     assert sorted(set(counts)) == counts
-    assert page.get_attribute("#undo", "title") == "Take back the last of 3 strokes"
+    assert page.get_attribute("#undo", "title") == "Undo the last of 3 strokes"
     for count in counts[2::-1]:
         page.click("#undo")
         assert drawn(page, 5) == count
@@ -298,7 +298,7 @@ def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, serv
     page.click("#undo")
     stroke(page, 90)  # what was undone can't be redone after another stroke
     expect(page.locator("#redo")).to_be_disabled()
-    assert page.get_attribute("#undo", "title") == "Take back the last of 3 strokes"
+    assert page.get_attribute("#undo", "title") == "Undo the last of 3 strokes"
 
 
 def test_undo_ends_at_what_is_still_known_of_many_strokes(visit, server):

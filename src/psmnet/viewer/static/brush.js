@@ -1,4 +1,4 @@
-/** Correct a result with a brush, and teach with what was corrected. */
+/** Correct a result with a brush, and use the corrected mask as labels. */
 
 import * as api from "./api.js";
 import { $, make, swatch } from "./dom.js";
@@ -8,7 +8,7 @@ import { attempt, complain, say } from "./notices.js";
 import { putScan, scanOf, set, shownJob, state, watch } from "./state.js";
 import { queryViewer } from "./viewers.js";
 
-/** @type {?import("./state.js").Job} */
+/** @type {(Pick<import("./state.js").Job, "id" | "query"> & {organs: import("./state.js").FoundOrgan[]}) | null} */
 let job = null;
 let pen = 1;
 
@@ -18,7 +18,7 @@ export function startBrush() {
   $("#undo").addEventListener("click", undo);
   $("#redo").addEventListener("click", redo);
   queryViewer().ondraw = renderStrokes;
-  $("#use-correction").addEventListener("click", (event) => attempt(use, event.currentTarget));
+  $("#use-correction").addEventListener("click", (/** @type {any} */ event) => attempt(use, event.currentTarget));
   $("#brush-size").addEventListener("input", hold);
   $("#brush-fill").addEventListener("change", hold);
   addEventListener("beforeunload", (event) => state.correcting && event.preventDefault());
@@ -32,27 +32,29 @@ function render() {
 }
 
 function start() {
-  job = shownJob();
-  const isInView = $("#query").dataset.shown === job.id;
-  if (!isInView) return complain("Lay the result over the query first: it is what is corrected.");
-  const hasRoom = job.result.organs.length <= MOST_ORGANS;
-  if (!hasRoom) return complain(`A drawing has room for ${MOST_ORGANS} organs; segment fewer.`);
-  // Whatever is hidden would be drawn over unseen.
+  const shown = shownJob();
+  if (!shown?.result) return;
+  const { organs } = shown.result;
+  if ($("#query").dataset.shown !== shown.id) return complain("Choose Result above the query first: it is what you correct.");
+  if (organs.length > MOST_ORGANS) return complain(`The brush works with up to ${MOST_ORGANS} organs; segment fewer.`);
+  job = { id: shown.id, query: shown.query, organs };
+  // Hidden organs could be drawn over unnoticed.
   set({ correcting: true, hidden: new Set() });
   queryViewer().openDrawing();
   pen = 1;
   renderPens();
   renderStrokes();
   hold();
-  say("Draw on the query's slices. Undo takes back a stroke.");
+  say("Draw on the query's slices.");
 }
 
 function renderPens() {
-  const organs = job.result.organs.map(({ colour, name }, place) => penOf(place + 1, swatch(colour), words(name)));
+  const organs = (job?.organs ?? []).map(({ colour, name }, place) => penOf(place + 1, swatch(colour), words(name)));
   const eraser = penOf(0, make("span", { className: "swatch rubber" }), "Eraser");
   $("#pens").replaceChildren(...organs, eraser);
 }
 
+/** @param {number} value @param {Node} mark @param {string} name */
 function penOf(value, mark, name) {
   const radio = make("input", {
     type: "radio",
@@ -72,12 +74,13 @@ export function choosePen(value) {
   hold();
 }
 
+/** @param {number} by pixels */
 export function resizeBrush(by) {
   $("#brush-size").valueAsNumber += by;
   hold();
 }
 
-/** Give NiiVue the pen as it is set. */
+/** Set NiiVue's pen to the choices on the page. */
 function hold() {
   const { nv } = queryViewer();
   const size = $("#brush-size").valueAsNumber;
@@ -92,15 +95,15 @@ export const redo = () => queryViewer().redo();
 function renderStrokes() {
   const { done, undone } = queryViewer().strokes;
   $("#undo").disabled = !done;
-  $("#undo").title = done ? `Take back the last of ${plural(done, "stroke")}` : "There is no stroke to take back";
+  $("#undo").title = done ? `Undo the last of ${plural(done, "stroke")}` : "No stroke to undo";
   $("#redo").disabled = !undone;
-  $("#redo").title = undone ? `Draw again the last of ${plural(undone, "undone stroke")}` : "There is no undone stroke";
+  $("#redo").title = undone ? `Redo 1 of ${plural(undone, "undone stroke")}` : "No stroke to redo";
 }
 
 function leave() {
-  if (queryViewer().isDrawnOn && !confirm("Throw this correction away?")) return;
+  if (queryViewer().isDrawnOn && !confirm("Discard this correction?")) return;
   close();
-  say("Left the correction; the result is as it was.");
+  say("Correction cancelled; the result is unchanged.");
 }
 
 function close() {
@@ -108,22 +111,23 @@ function close() {
   set({ correcting: false });
 }
 
-/** Make the corrected mask a labelled scan, and a support of what is segmented next. */
+/** Upload the corrected mask as labels of the query, and select them as a support. */
 async function use() {
-  const values = job.result.organs.map((organ) => organ.value);
-  const file = await drawing();
+  if (!job) return;
+  const values = job.organs.map((organ) => organ.value);
+  const file = await drawing(job.query);
   const labels = await api.addCorrection(job.query, file, job.id, values);
   close();
   putScan(await api.scan(job.query));
   set({ supports: [...state.supports, labels.id], supportsByHand: true, mask: labels.id });
-  const { name } = scanOf(job.query);
-  say(`The corrected ${name} is a support now: choose the next scan and press Segment. ↓ beside it in the list downloads it.`);
+  const name = scanOf(job.query)?.name;
+  say(`The corrected mask of ${name} is selected as labels. Choose the next scan and press Segment; ↓ downloads it.`);
 }
 
-/** The drawing as NIfTI, on the grid and in the order of the stored scan. */
-async function drawing() {
+/** The drawing as NIfTI, on the grid and in the order of the stored scan. @param {string} query */
+async function drawing(query) {
   const bytes = await queryViewer().nv.saveImage({ filename: "", isSaveDrawing: true, volumeByIndex: 0 });
-  const packed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
-  const earlier = scanOf(job.query).labels.filter(({ origin }) => origin === "corrected").length;
-  return new File([await new Response(packed).blob()], `correction ${earlier + 1}.nii.gz`);
+  const packed = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (bytes)]).stream().pipeThrough(new CompressionStream("gzip"));
+  const earlier = scanOf(query)?.labels.filter(({ origin }) => origin === "corrected") ?? [];
+  return new File([await new Response(packed).blob()], `correction ${earlier.length + 1}.nii.gz`);
 }

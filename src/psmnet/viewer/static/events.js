@@ -1,10 +1,10 @@
-/** The server's events, read with fetch: EventSource can't send the token. */
+/** The server's events, read with fetch because EventSource can't send the token. */
 
 import { request } from "./api.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
-/** The server says something at least every few seconds; a connection this silent is dead. */
+/** The server sends something every few seconds; a connection that is silent for longer is broken. */
 const LONGEST_SILENCE_MS = 60000;
 
 /**
@@ -19,7 +19,8 @@ export async function follow(listener) {
       const response = await request("/events");
       await listener.opened();
       wait = FIRST_WAIT_MS;
-      for await (const { name, data } of parse(response.body)) listener.event(name, JSON.parse(data));
+      const stream = response.body ?? new ReadableStream();
+      for await (const { name, data } of parse(stream)) listener.event(name, JSON.parse(data));
     } catch (error) {
       console.debug("events:", error);
     }
@@ -29,7 +30,11 @@ export async function follow(listener) {
   }
 }
 
-/** Events as https://html.spec.whatwg.org/multipage/server-sent-events.html writes them, without ids. */
+/**
+ * Events as https://html.spec.whatwg.org/multipage/server-sent-events.html writes them, without ids.
+ *
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
+ */
 async function* parse(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -39,9 +44,9 @@ async function* parse(stream) {
     if (done) return;
     text = (text + value).replaceAll("\r\n", "\n");
     const blocks = text.split("\n\n");
-    text = blocks.pop();
+    text = blocks.pop() ?? "";
     for (const block of blocks) {
-      const fields = block.split("\n").map((line) => line.match(/^(event|data): ?(.*)$/)).filter(Boolean);
+      const fields = block.split("\n").map((line) => line.match(/^(event|data): ?(.*)$/)).filter((field) => field !== null);
       const data = fields.filter(([, field]) => field === "data").map(([, , part]) => part);
       const name = fields.findLast(([, field]) => field === "event")?.[2] ?? "message";
       if (data.length) yield { name, data: data.join("\n") };

@@ -11,26 +11,34 @@ const VOLUME = /\.(nii|nii\.gz|nrrd|mha|zip)$/i;
  * @returns {Promise<File[]>}
  */
 export async function filesOf(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile()).filter(Boolean);
+  const entries = [...transfer.items].flatMap((item) => item.webkitGetAsEntry() ?? item.getAsFile() ?? []);
   return (await Promise.all(entries.map(opened))).flat();
 }
 
-/** @param {FileSystemEntry | File} entry a file where what is dropped comes from no file system */
+/**
+ * @param {FileSystemEntry | File} entry a file where what is dropped comes from no file system
+ * @returns {Promise<File[]>}
+ */
 async function opened(entry) {
   if (entry instanceof File) return [entry];
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
-  const reader = entry.createReader();
+  if (entry.isFile) return [await fileOf(/** @type {FileSystemFileEntry} */ (entry))];
+  const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
+  /** @type {File[]} */
   const files = [];
   for (;;) {
-    // A reader hands out a folder by the hundred.
+    // A reader returns at most a hundred entries at a time.
+    /** @type {FileSystemEntry[]} */
     const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!entries.length) return files;
     files.push(...(await Promise.all(entries.map(opened))).flat());
   }
 }
 
+/** @param {FileSystemFileEntry} entry @returns {Promise<File>} */
+const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
+
 /**
- * Several files that are no volumes by their endings are slices of one scan: they are put into a .zip.
+ * Several files without the ending of a volume are slices of one scan: they are put into a .zip.
  *
  * @param {File[]} files
  * @returns {Promise<File[]>}

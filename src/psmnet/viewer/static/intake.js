@@ -1,4 +1,10 @@
-/** Files that the user gives: which are scans, which are labels, and of which scan. */
+/**
+ * Files that the user adds: which are scans, which are labels, and of which scan.
+ *
+ * @typedef {{labels: boolean, of: number | string | null}} Kind whether a file holds labels, and of which file (its
+ *   place) or scan on the server (its id) they are; null where that is unknown
+ * @typedef {import("./state.js").LabelSet} LabelSet
+ */
 
 import * as api from "./api.js";
 import { bundled, filesOf } from "./folders.js";
@@ -13,16 +19,21 @@ const LABEL_WORD =
 const SCAN_WORD = /(^|[^a-z])(image|img|scan|volume|vol|ct|mri?)(?=[^a-z]|$)|_0000(?=\.|$)/gi;
 const ENDING = /\.(nii|nii\.gz|seg\.nrrd|nrrd|mha|zip|dcm)$/i;
 
-/** Whether `name` and a scan called as nnU-Net calls them belong together: case_0000.nii.gz and case.nii.gz. */
+/**
+ * Whether a scan named as nnU-Net names them belongs to `name`: case_0000.nii.gz to case.nii.gz.
+ *
+ * @param {string} name
+ * @param {string[]} names
+ */
 const isBesideChannel = (name, names) => names.includes(name.replace(ENDING, "_0000$&"));
 
-/** A lone DICOM file holds a segmentation: scans of many slices come zipped. */
+/** A single DICOM file holds a segmentation: scans of many slices come zipped. @param {string} name */
 const looksLikeLabels = (name) => name.search(LABEL_WORD) >= 0 || /\.dcm$/i.test(name);
 
-/** What a file's name says of the patient, once what it says of the file is gone. */
+/** What is left of a file's name without the words for its kind and format: the patient. @param {string} name */
 const patient = (name) =>
   [ENDING, LABEL_WORD, SCAN_WORD, /[^a-z0-9]+/gi]
-    .reduce((rest, told) => rest.replace(told, " "), name)
+    .reduce((rest, word) => rest.replace(word, " "), name)
     .trim()
     .toLowerCase();
 
@@ -31,12 +42,12 @@ const patient = (name) =>
  *
  * @param {string[]} names
  * @param {{id: string, name: string}[]} known scans that are there already
- * @returns {{labels: boolean, of: ?(number | string)}[]} of each file; labels are `of` a file (its place) or a known
- *   scan (its id), or null where that is anyone's guess
+ * @returns {Kind[]} of each file
  */
 export function guess(names, known) {
   const isLabels = names.map((name) => looksLikeLabels(name) || isBesideChannel(name, names));
-  const fresh = names.map((name, place) => ({ id: place, name })).filter(({ id }) => !isLabels[id]);
+  /** @type {{id: number | string, name: string}[]} */
+  const fresh = names.map((name, place) => ({ id: place, name })).filter((_, place) => !isLabels[place]);
   const candidates = fresh.length ? fresh : known;
   return names.map((name, place) => {
     if (!isLabels[place]) return { labels: false, of: null };
@@ -50,11 +61,15 @@ export function guess(names, known) {
 export async function takeIn(given) {
   const files = await bundled(given);
   if (!files.length) return;
+  /** @type {Kind[] | null} */
   let plan = guess(files.map((file) => file.name), state.scans);
   if (plan.some(({ labels, of }) => labels && of === null)) plan = await ask(files, plan);
   if (!plan) return;
+  /** @type {Map<number | string | null, string>} */
   const ids = new Map(state.scans.map((scan) => [scan.id, scan.id]));
+  /** @type {string[]} */
   const scans = [];
+  /** @type {LabelSet[]} */
   const labelSets = [];
   // Scans first: their labels need the ids that the server gives them.
   for (const [place, file] of files.entries()) {
@@ -69,28 +84,35 @@ export async function takeIn(given) {
   for (const [place, file] of files.entries()) {
     const { labels, of } = plan[place];
     if (!labels) continue;
-    const taken = ids.has(of) && (await uploadLabels(ids.get(of), file));
-    if (taken) labelSets.push(taken);
-    else if (!ids.has(of)) complain(`${file.name}: not added, because its scan is missing.`);
+    const scanId = ids.get(of);
+    const added = scanId && (await uploadLabels(scanId, file));
+    if (added) labelSets.push(added);
+    else if (!scanId) complain(`${file.name}: not added, because its scan is missing.`);
   }
   selectAdded(scans, labelSets);
   const count = scans.length + labelSets.length;
   const read = count === files.length ? plural(count, "file") : `${count} of ${plural(files.length, "file")}`;
-  const other = scans.length && !scans.includes(state.query) ? scanOf(state.query) : null;
+  const other = scans.length && !scans.includes(state.query ?? "") ? scanOf(state.query) : null;
   say(`${read} added.${other ? ` The scan to segment is still ${other.name}.` : ""}`);
 }
 
-/** What goes wrong with a file, said with its name: the server doesn't repeat it. */
+/**
+ * Put a file's name before an error: the server doesn't repeat it.
+ *
+ * @template T
+ * @param {File} file
+ * @param {Promise<T>} upload
+ */
 async function naming(file, upload) {
   try {
     return await upload;
   } catch (error) {
-    error.message = `${file.name}: ${error.message}`;
+    if (error instanceof Error) error.message = `${file.name}: ${error.message}`;
     throw error;
   }
 }
 
-/** Upload a label file of a scan that is there already. */
+/** Upload a label file of a scan that is on the server. @param {string} scanId @param {File} file */
 export async function takeInLabels(scanId, file) {
   const labels = await uploadLabels(scanId, file);
   if (!labels) return;
@@ -98,7 +120,11 @@ export async function takeInLabels(scanId, file) {
   say(`${labels.name} added.`);
 }
 
-/** @returns {Promise<import("./state.js").LabelSet | undefined>} undefined if it could not be read */
+/**
+ * @param {string} scanId
+ * @param {File} file
+ * @returns {Promise<LabelSet | undefined>} undefined if it could not be read
+ */
 async function uploadLabels(scanId, file) {
   say(`Reading ${file.name} …`);
   const labels = await attempt(() => naming(file, api.addLabels(scanId, file)));
@@ -108,13 +134,16 @@ async function uploadLabels(scanId, file) {
 
 /** Files dropped anywhere on the page. */
 export function acceptDrops() {
+  /** @param {DragEvent} event */
   const isFiles = (event) => event.dataTransfer?.types.includes("Files");
   let depth = 0;
+  /** @param {number} by 1 on entering an element, -1 on leaving one, 0 at the end */
   const mark = (by) => {
     depth = by === 0 ? 0 : depth + by;
     document.body.classList.toggle("dropping", depth > 0);
   };
   // In the capturing phase, before NiiVue's canvases stop the events.
+  /** @type {(type: "dragenter" | "dragleave" | "dragover" | "drop", act: (event: DragEvent) => void) => void} */
   const on = (type, act) => document.addEventListener(type, (event) => isFiles(event) && act(event), true);
   on("dragenter", () => mark(1));
   on("dragleave", () => mark(-1));
@@ -123,7 +152,7 @@ export function acceptDrops() {
     event.preventDefault();
     event.stopPropagation();
     mark(0);
-    const files = filesOf(event.dataTransfer);
+    const files = filesOf(event.dataTransfer ?? new DataTransfer());
     void attempt(async () => takeIn(await files));
   });
 }

@@ -1,10 +1,14 @@
-/** Jobs, the newest first: how far each is, and the way to its result. */
+/**
+ * Jobs, the newest first: their progress and their results.
+ *
+ * @typedef {import("./state.js").Job} Job
+ */
 
 import * as api from "./api.js";
 import { $, keepRows, make } from "./dom.js";
 import { clock, duration, plural } from "./format.js";
 import { attempt, complain, say } from "./notices.js";
-import { labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
+import { jobOf, labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
 
 const WORDS = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 const OPEN = new Set(["waiting", "running"]);
@@ -15,41 +19,45 @@ export function startJobs() {
   render();
 }
 
-/** A job as the server now has it. */
+/** Note a job as the server now has it. @param {Job} job */
 export function putJob(job) {
-  const before = state.jobs.get(job.id)?.state;
-  // An answer may arrive after the event that overtook it: what is over stays over.
-  if (before in WORDS && !OPEN.has(before) && OPEN.has(job.state)) return;
+  const before = jobOf(job.id)?.state;
+  // An answer may arrive after an event that is newer: a job that has ended stays so.
+  if (before && !OPEN.has(before) && OPEN.has(job.state)) return;
   set({ jobs: new Map(state.jobs).set(job.id, job) });
-  if (before === job.state || !(before in WORDS) || OPEN.has(job.state)) return;
+  if (!before || before === job.state || OPEN.has(job.state)) return;
   say(`${nameOf(job)}: ${WORDS[job.state].toLowerCase()}.`);
   if (job.state === "failed") complain(`${nameOf(job)}: ${job.error}`);
   if (job.state === "done" && state.awaited === job.id) showJob(job.id);
 }
 
+/** Forget a job. @param {string} id */
 export function dropJob(id) {
   const jobs = new Map(state.jobs);
   jobs.delete(id);
   set({ jobs, shownJob: state.shownJob === id ? null : state.shownJob });
 }
 
-/** All jobs there are; those that went while nobody listened are gone. */
+/** Load all jobs: some may have been deleted while the page was not connected. */
 export async function refreshJobs() {
   const jobs = new Map((await api.jobs()).map((job) => [job.id, job]));
-  set({ jobs, shownJob: jobs.has(state.shownJob) ? state.shownJob : null });
-  if (jobs.get(state.awaited)?.state === "done") showJob(state.awaited);
+  set({ jobs, shownJob: jobs.has(state.shownJob ?? "") ? state.shownJob : null });
+  if (state.awaited && jobs.get(state.awaited)?.state === "done") showJob(state.awaited);
 }
 
-/** Bring a job's result into view. */
+/** Show a job's result. @param {string} id */
 export function showJob(id) {
-  if (state.correcting) return say("Finish or leave the correction first.");
-  const { query, supports, reference } = state.jobs.get(id);
+  if (state.correcting) return say("Finish or cancel the correction first.");
+  const job = jobOf(id);
+  if (!job) return;
+  const { query, supports, reference } = job;
   set({ shownJob: id, mask: "result", awaited: null });
-  // The list and the next job are of what is in view, as far as it is still there.
+  // What is in view is selected for the next job, too, as far as it still exists.
   if (scanOf(query)) set({ query, supports: supports.filter(labelsOf), reference });
 }
 
-const nameOf = (job) => scanOf(job.query)?.name ?? "a removed scan";
+/** @param {Job} job */
+const nameOf = (job) => scanOf(job.query)?.name ?? "a deleted scan";
 
 function render() {
   const jobs = [...state.jobs.values()].sort((a, b) => b.created.localeCompare(a.created));
@@ -58,6 +66,7 @@ function render() {
   keepRows($("#jobs"), jobs, (job) => job.id, makeRow);
 }
 
+/** @param {Job} job */
 function makeRow({ id }) {
   const name = make("strong");
   const facts = make("small");
@@ -67,16 +76,17 @@ function makeRow({ id }) {
   const cancel = make("button", {
     type: "button",
     className: "quiet",
-    onclick: (event) => attempt(async () => putJob(await api.cancelJob(id)), event.currentTarget),
+    onclick: (/** @type {any} */ event) => attempt(async () => putJob(await api.cancelJob(id)), event.currentTarget),
   }, "Cancel");
   const remove = make("button", {
     type: "button",
     className: "quiet",
-    onclick: (event) => attempt(async () => (await api.removeJob(id), dropJob(id)), event.currentTarget),
-  }, "Remove");
+    onclick: (/** @type {any} */ event) => attempt(async () => (await api.removeJob(id), dropJob(id)), event.currentTarget),
+  }, "Delete");
   const line = make("div", { className: "job-line" }, show, cancel, remove);
   const node = make("li", { className: "job", "data-job": id }, line, bar, error);
 
+  /** @param {Job} job */
   function update(job) {
     const isOpen = OPEN.has(job.state);
     node.dataset.state = job.state;
@@ -93,17 +103,20 @@ function makeRow({ id }) {
     cancel.hidden = !isOpen;
     cancel.setAttribute("aria-label", `Cancel segmenting ${nameOf(job)}`);
     remove.hidden = isOpen;
-    remove.setAttribute("aria-label", `Remove the job of ${nameOf(job)}`);
+    remove.setAttribute("aria-label", `Delete the job of ${nameOf(job)}`);
   }
   return { node, update };
 }
 
+/** @param {Job} job */
 function factsOf(job) {
   const facts = [clock(job.created), WORDS[job.state]];
   if (job.state === "running") facts.push(`${Math.round(100 * job.progress)} %`, job.stage);
   if (job.started && job.state !== "cancelled") {
-    facts.push(duration((new Date(job.finished ?? Date.now()) - new Date(job.started)) / 1000));
+    const end = job.finished ? Date.parse(job.finished) : Date.now();
+    facts.push(duration((end - Date.parse(job.started)) / 1000));
   }
-  facts.push(`from ${job.supports.length < 3 ? job.supports.map((id) => titleOf(labelsOf(id))).join(" and ") : plural(job.supports.length, "scan")}`);
+  const titles = job.supports.map((id) => titleOf(labelsOf(id)));
+  facts.push(`from ${titles.length < 3 ? titles.join(" and ") : plural(titles.length, "scan")}`);
   return facts.filter(Boolean).join(" · ");
 }

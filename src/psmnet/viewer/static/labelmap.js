@@ -1,6 +1,10 @@
 /**
- * Label maps as they are drawn. Label values reach 65535, a drawing has room for 255 and a colour table grows with the
- * largest value: voxels hold the organ's rank 1..n in a list of organs instead.
+ * Label maps as they are drawn. Label values reach 65535, but a drawing has room for 255 and a colour table grows with
+ * the largest value: voxels hold the organ's rank 1..n in a list of organs instead.
+ *
+ * @typedef {import("./state.js").Organ} Organ
+ * @typedef {import("@niivue/niivue").NVImage} NVImage
+ * @typedef {NVImage & {ranks: Uint8Array, leftOut?: Set<number>, isOutlined?: boolean}} LabelImage
  */
 
 const NIFTI_UINT8 = 2;
@@ -8,23 +12,25 @@ const NIFTI_INTENT_LABEL = 1002;
 export const MOST_ORGANS = 255;
 
 /**
- * @param {object} image a NiiVue image whose voxels are label values; afterwards they are ranks, kept as `ranks`
- * @param {import("./state.js").Organ[]} organs those beyond MOST_ORGANS are left out
+ * @param {NVImage} image its voxels are label values; afterwards they are ranks, kept as `ranks`
+ * @param {Organ[]} organs those beyond MOST_ORGANS are left out
+ * @returns {LabelImage} the same image
  */
 export function toRanks(image, organs) {
   const ranks = new Uint8Array(65536);
   organs.slice(0, MOST_ORGANS).forEach((organ, place) => (ranks[organ.value] = place + 1));
-  image.ranks = translated(image.img, ranks);
-  image.img = image.ranks;
-  Object.assign(image.hdr, {
+  const mapped = translated(/** @type {ArrayLike<number>} */ (image.img), ranks);
+  Object.assign(image.hdr ?? {}, {
     datatypeCode: NIFTI_UINT8,
     numBitsPerVoxel: 8,
     scl_slope: 1,
     scl_inter: 0,
     intent_code: NIFTI_INTENT_LABEL,
   });
+  return Object.assign(image, { ranks: mapped, img: mapped });
 }
 
+/** @param {ArrayLike<number>} voxels @param {Uint8Array} table */
 function translated(voxels, table) {
   const others = new Uint8Array(voxels.length);
   for (let i = 0; i < others.length; i++) others[i] = table[voxels[i]];
@@ -34,8 +40,8 @@ function translated(voxels, table) {
 /**
  * Choose the voxels that are drawn: organs that are not hidden, whole or by their outlines.
  *
- * @param {object} image
- * @param {import("./state.js").Organ[]} organs
+ * @param {LabelImage} image
+ * @param {Organ[]} organs
  * @param {Set<number>} hidden values
  * @param {boolean} outline
  */
@@ -44,8 +50,14 @@ export function choose(image, organs, hidden, outline) {
   Object.assign(image, { leftOut: hidden, isOutlined: outline });
   const kept = Uint8Array.from({ length: 256 }, (_, rank) => (hidden.has(organs[rank - 1]?.value) ? 0 : rank));
   const shown = hidden.size ? translated(image.ranks, kept) : image.ranks;
-  const { dims, pixDims } = image.hdr;
+  const { dims, pixDims } = headerOf(image);
   image.img = outline ? outlined(shown, dims.slice(1, 4), pixDims.slice(1, 4)) : shown;
+}
+
+/** @param {NVImage} image that has been read */
+function headerOf({ hdr }) {
+  if (!hdr) throw new Error("an image without a header");
+  return hdr;
 }
 
 /**
@@ -75,11 +87,12 @@ export function outlined(voxels, size, steps) {
 /**
  * NiiVue's colour table of ranks.
  *
- * @param {import("./state.js").Organ[]} organs
+ * @param {Organ[]} organs
  * @param {Set<number>} hidden values that stay clear
  */
 export function colourTable(organs, hidden) {
   const shown = organs.slice(0, MOST_ORGANS);
+  /** @param {number} start */
   const channel = (start) => [0, ...shown.map((organ) => parseInt(organ.colour.slice(start, start + 2), 16))];
   return {
     R: channel(1),
@@ -92,12 +105,14 @@ export function colourTable(organs, hidden) {
 }
 
 /**
- * A voxel (x, y, z, stored order) well inside an organ: in the stored plane with most of it, nearest to its middle.
+ * A voxel (x, y, z, stored order) well inside an organ: in the stored plane with most of it, nearest to its centre.
  *
- * @returns {?number[]} null where the organ has no voxel
+ * @param {LabelImage} image
+ * @param {number} rank
+ * @returns {number[] | null} null where the organ has no voxel
  */
 export function placeOf(image, rank) {
-  const [, width, height, depth] = image.hdr.dims;
+  const [, width, height, depth] = headerOf(image).dims;
   const area = width * height;
   let best = { count: 0, plane: 0, x: 0, y: 0 };
   for (let plane = 0; plane < depth; plane++) {
@@ -112,7 +127,9 @@ export function placeOf(image, rank) {
   }
   if (!best.count) return null;
   const middle = [best.x / best.count, best.y / best.count];
-  let [nearest, place] = [Infinity, null];
+  let nearest = Infinity;
+  /** @type {number[] | null} */
+  let place = null;
   for (let i = 0; i < area; i++) {
     if (image.ranks[best.plane * area + i] !== rank) continue;
     const [x, y] = [i % width, Math.floor(i / width)];

@@ -1,11 +1,11 @@
-/** The page: every part is started, then the server is followed for as long as the page lives. */
+/** The page: starts every part, then follows the server's events for as long as the page is open. */
 
 import { health, onMissingToken, takeTokenFromAddress } from "./api.js";
 import { startBrush } from "./brush.js";
 import { $ } from "./dom.js";
 import { startDownloads } from "./downloads.js";
 import { follow } from "./events.js";
-import { room } from "./format.js";
+import { bytesText } from "./format.js";
 import { acceptDrops } from "./intake.js";
 import { dropJob, putJob, refreshJobs, startJobs } from "./jobs.js";
 import { startMatches } from "./matches.js";
@@ -50,16 +50,18 @@ async function opened() {
 
 async function showServer() {
   const { version, device, stored_bytes: stored, limit_bytes: limit } = await health();
-  $("#server").textContent = `psmnet ${version} on ${device}, ${room(stored)} of ${room(limit)} used`;
+  $("#server").textContent = `psmnet ${version} on ${device}, ${bytesText(stored)} of ${bytesText(limit)} used`;
 }
 
+/** @param {string} name @param {any} data */
 function event(name, data) {
   if (name === "job") putJob(data);
   if (name === "gone") dropJob(data.id);
-  // Another window of this page has brought in a scan.
+  // Another window of this page has added a scan.
   if (name === "job" && !scanOf(data.query)) void attempt(refreshScans);
 }
 
+/** @param {boolean} isThere */
 function showConnection(isThere) {
   $("#connection").dataset.state = isThere ? "there" : "lost";
   $("#connection").textContent = isThere ? "Connected" : "Server not reached; trying again …";

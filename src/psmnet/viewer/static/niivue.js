@@ -1,4 +1,4 @@
-/** NiiVue, which index.html loads as a plain script, and how this page wants it. */
+/** NiiVue, which index.html loads as a plain script, and its options on this page. */
 
 export const { Niivue, NVImage } = window.niivue;
 const { DRAG_MODE, MULTIPLANAR_TYPE, SHOW_RENDER, SLICE_TYPE } = window.niivue;
@@ -11,8 +11,9 @@ export const VIEWS = {
   render: SLICE_TYPE.RENDER,
 };
 
+/** @satisfies {ConstructorParameters<typeof Niivue>[0]} */
 export const OPTIONS = {
-  // The page takes files itself: NiiVue's way leads past the server.
+  // The page takes files itself: NiiVue would not send them to the server.
   dragAndDropEnabled: false,
   isRadiologicalConvention: true,
   multiplanarLayout: MULTIPLANAR_TYPE.GRID,
@@ -21,7 +22,7 @@ export const OPTIONS = {
   dragMode: DRAG_MODE.windowing,
   crosshairColor: [0.36, 0.78, 1, 0.8],
   crosshairWidth: 1,
-  crosshairWidthUnit: "mm",
+  crosshairWidthUnit: /** @type {const} */ ("mm"),
   crosshairGap: 8,
   fontColor: [0.8, 0.84, 0.88, 1],
   maxDrawUndoBitmaps: 32,

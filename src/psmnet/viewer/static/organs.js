@@ -1,12 +1,18 @@
 /** The organs in view: their colours, what was found of them, and whether they are drawn. */
 
 import * as api from "./api.js";
-import { $, make, refill, swatch } from "./dom.js";
+import { $, inputs, make, refill, swatch } from "./dom.js";
 import { millilitres, percent, words } from "./format.js";
 import { organsOf, set, shownJob, state, supportsInView, toggled, watch } from "./state.js";
 import { goToOrgan } from "./viewers.js";
 
-/** @type {{name: string, heading: string, meaning: string, digits: number}[]} in the order of their columns */
+/**
+ * @typedef {import("./state.js").Organ} Organ
+ * @typedef {import("./state.js").FoundOrgan} FoundOrgan
+ * @typedef {import("./state.js").Metric} Metric
+ */
+
+/** @type {Metric[]} in the order of their columns */
 let known = [];
 
 export function startOrgans() {
@@ -15,7 +21,7 @@ export function startOrgans() {
   render();
 }
 
-/** Learn from the server what results are measured by. */
+/** Ask the server for the metrics that results are measured by. */
 export async function refreshMetrics() {
   known = await api.metrics();
   refill($("#metric-terms"), known, () =>
@@ -25,21 +31,24 @@ export async function refreshMetrics() {
 
 function render() {
   const result = shownJob()?.result;
-  const organs = result?.organs ?? organsOf(supportsInView());
-  const metrics = known.filter(({ name }) => organs.some((organ) => typeof organ.metrics?.[name] === "number"));
+  const found = result?.organs ?? [];
+  const organs = result ? found : organsOf(supportsInView());
+  const metrics = known.filter(({ name }) => found.some((organ) => typeof organ.metrics?.[name] === "number"));
   $("#organs-card").hidden = !organs.length;
   $("#organs-title").textContent = result ? "Organs of the result" : "Organs";
   $("#all-organs").hidden = !state.hidden.size;
-  refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(result, metrics)]);
-  refill($("#organs tbody"), [Boolean(result), organs], () => organs.map((organ) => rowOf(organ, result, metrics)));
-  for (const box of document.querySelectorAll("#organs input")) box.checked = !state.hidden.has(Number(box.value));
+  refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(Boolean(result), metrics)]);
+  const rows = () => (result ? found.map((organ) => foundRow(organ, metrics)) : organs.map((organ) => rowOf(organ)));
+  refill($("#organs tbody"), [Boolean(result), organs, metrics], rows);
+  for (const box of inputs("#organs input")) box.checked = !state.hidden.has(Number(box.value));
   const notes = result?.notes ?? [];
   $("#notes").hidden = !notes.length;
   refill($("#notes"), notes, () => notes.map((note) => make("li", {}, note)));
 }
 
-function headOf(result, metrics) {
-  const numbers = result ? ["Volume, ml", "Confidence", ...metrics.map(({ heading }) => heading)] : [];
+/** @param {boolean} isResult @param {Metric[]} metrics */
+function headOf(isResult, metrics) {
+  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading)] : [];
   return make(
     "tr",
     {},
@@ -49,7 +58,15 @@ function headOf(result, metrics) {
   );
 }
 
-function rowOf(organ, result, metrics) {
+/** @param {FoundOrgan} organ @param {Metric[]} metrics */
+function foundRow(organ, metrics) {
+  const flags = organ.flags.map((flag) => make("span", { className: "flag" }, flag));
+  const cells = [millilitres(organ.volume_ml), confidenceOf(organ), ...metrics.map((metric) => metricOf(organ, metric))];
+  return rowOf(organ, flags, cells);
+}
+
+/** @param {Organ} organ @param {Node[]} flags @param {(Node | string)[]} cells */
+function rowOf(organ, flags = [], cells = []) {
   const name = words(organ.name);
   const box = make("input", {
     type: "checkbox",
@@ -61,12 +78,10 @@ function rowOf(organ, result, metrics) {
   const go = make("button", {
     type: "button",
     className: "link",
-    title: "Move the cross-hair there",
+    title: `Move the cross-hair into ${name}`,
     "data-focus": `go ${organ.value}`,
     onclick: () => goToOrgan(organ.value),
   }, swatch(organ.colour), name);
-  const flags = (organ.flags ?? []).map((flag) => make("span", { className: "flag" }, flag));
-  const cells = result ? [volumeOf(organ), confidenceOf(organ), ...metrics.map((metric) => metricOf(organ, metric))] : [];
   return make(
     "tr",
     { "data-organ": organ.value },
@@ -76,14 +91,14 @@ function rowOf(organ, result, metrics) {
   );
 }
 
-const volumeOf = (organ) => millilitres(organ.volume_ml);
-
+/** @param {FoundOrgan} organ */
 function confidenceOf({ confidence }) {
   const bar = make("span", { className: "bar", "aria-hidden": "true" });
   bar.style.setProperty("--share", confidence);
   return make("span", { className: "confidence" }, bar, percent(confidence));
 }
 
+/** @param {FoundOrgan} organ @param {Metric} metric */
 function metricOf({ metrics }, { name, digits }) {
   const value = metrics?.[name];
   return typeof value === "number" ? value.toFixed(digits) : "–";

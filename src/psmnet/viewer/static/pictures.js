@@ -5,23 +5,33 @@ import { toRanks } from "./labelmap.js";
 import { NVImage } from "./niivue.js";
 
 const MOST_KEPT = 8;
-/** What is less uncertain is not drawn: 0 is certain, 1 a toss-up. */
+/** Uncertainty below this is not drawn: 0 is certain, 1 undecided. */
 export const CLEARLY_UNCERTAIN = 0.2;
 // NiiVue's COLORMAP_TYPE calls this translucent, and its shader clears what lies below the minimum.
 const CLEAR_BELOW_MINIMUM = 2;
 
-/** @type {Map<string, Promise<object>>} */
+/** @type {Map<string, Promise<any>>} */
 const kept = new Map();
 
+/**
+ * @template T
+ * @param {string} key
+ * @param {() => Promise<T>} read
+ * @returns {Promise<T>}
+ */
 function keep(key, read) {
   const image = kept.get(key) ?? read();
   kept.delete(key);
   kept.set(key, image);
   image.catch(() => kept.delete(key));
-  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+  for (const oldest of kept.keys()) {
+    if (kept.size <= MOST_KEPT) break;
+    kept.delete(oldest);
+  }
   return image;
 }
 
+/** @param {string} id */
 export const scanImage = (id) =>
   keep(`scan ${id}`, async () => NVImage.loadFromUrl({ url: await api.scanVolume(id), name: "scan.nii" }));
 
@@ -32,9 +42,10 @@ export const labelsImage = (labels) =>
 /** @param {import("./state.js").Job} job */
 export const resultImage = (job) =>
   keep(`result ${job.id}`, async () =>
-    ranked(await api.jobFile(job.id, "mask.nii.gz"), "mask.nii.gz", job.result.organs),
+    ranked(await api.jobFile(job.id, "mask.nii.gz"), "mask.nii.gz", job.result?.organs ?? []),
   );
 
+/** @param {import("./state.js").Job} job */
 export const uncertaintyImage = (job) =>
   keep(`uncertainty ${job.id}`, async () => {
     const url = await api.jobFile(job.id, "uncertainty.nii.gz");
@@ -42,8 +53,7 @@ export const uncertaintyImage = (job) =>
     return Object.assign(image, { cal_min: CLEARLY_UNCERTAIN, cal_max: 1, colormapType: CLEAR_BELOW_MINIMUM });
   });
 
+/** @param {ArrayBuffer} url @param {string} name @param {import("./state.js").Organ[]} organs */
 async function ranked(url, name, organs) {
-  const image = await NVImage.loadFromUrl({ url, name });
-  toRanks(image, organs);
-  return image;
+  return toRanks(await NVImage.loadFromUrl({ url, name }), organs);
 }

@@ -1,15 +1,18 @@
-/** What the names of files leave open is asked: which are scans, and whose labels are the others. */
+/** Asks what files are when their names don't tell: which are scans, and whose labels the others are. */
 
 import { $, make } from "./dom.js";
 import { state } from "./state.js";
 
 /**
+ * @typedef {import("./intake.js").Kind} Kind
+ *
  * @param {File[]} files
- * @param {ReturnType<typeof import("./intake.js").guess>} plan as it is guessed
- * @returns {Promise<?typeof plan>} as the user wants it, null when they think better of it
+ * @param {Kind[]} plan as it is guessed
+ * @returns {Promise<Kind[] | null>} as the user chose, null after Cancel
  */
 export function ask(files, plan) {
   const dialog = $("#intake");
+  /** @type {string[][]} */
   const fresh = files.map((file, place) => [keyOf(place), file.name]).filter((_, place) => !plan[place].labels);
   const scans = [...fresh, ...state.scans.map(({ id, name }) => [id, name])];
   const selects = files.map((file, place) => {
@@ -21,19 +24,22 @@ export function ask(files, plan) {
     if (labels) select.value = typeof of === "number" ? keyOf(of) : (of ?? others[0]?.[0] ?? "");
     return select;
   });
+  /** @type {(file: File, place: number) => Node} */
   const rowOf = (file, place) =>
     make("tr", {}, make("th", { scope: "row" }, file.name), make("td", {}, selects[place]));
   $("tbody", dialog).replaceChildren(...files.map(rowOf));
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    const close = () => resolve(dialog.returnValue === "take" ? selects.map(chosen) : null);
+    const close = () => resolve(dialog.returnValue === "add" ? selects.map(chosen) : null);
     dialog.addEventListener("close", close, { once: true });
   });
 }
 
+/** @param {number} place */
 const keyOf = (place) => `new ${place}`;
 
+/** @param {HTMLSelectElement} select @returns {Kind} */
 function chosen({ value }) {
   return { labels: Boolean(value), of: value.startsWith("new ") ? Number(value.slice(4)) : value || null };
 }

@@ -1,4 +1,9 @@
-/** The list of scans: which is the query, and which label sets are supports. */
+/**
+ * The list of scans: which is the query, and which label sets are supports.
+ *
+ * @typedef {import("./state.js").Scan} Scan
+ * @typedef {import("./state.js").LabelSet} LabelSet
+ */
 
 import * as api from "./api.js";
 import { $, keepRows, make, refill, reveal, swatch } from "./dom.js";
@@ -8,7 +13,7 @@ import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
 import { dropLostChoices, putScan, set, state, watch } from "./state.js";
 
-/** The query and the newest scan that were last scrolled into view. */
+/** The query and the newest scan that were last scrolled into view. @type {Record<"query" | "newest", string | null>} */
 const revealed = { query: null, newest: null };
 
 const FILES = ".nii,.gz,.nrrd,.mha,.zip,.dcm";
@@ -19,7 +24,7 @@ export function startScans() {
     await takeIn([...files.files]);
     files.value = "";
   });
-  $("#sample").addEventListener("click", (event) => attempt(loadSamples, event.currentTarget));
+  $("#sample").addEventListener("click", (/** @type {any} */ event) => attempt(loadSamples, event.currentTarget));
   watch(["scans", "query", "supports", "newest"], render);
   render();
 }
@@ -31,29 +36,35 @@ export async function refreshScans() {
   if (!state.supports.length && !state.query) set(firstChoice(state.scans));
 }
 
-/** What there is to try first: the first labelled scan and the next scan. Only of a sample the labels are the truth. */
+/**
+ * The choices to begin with: the first labelled scan as support, the next scan as query. Only a sample's labels are
+ * known to be the truth, so only they become the reference.
+ *
+ * @param {Scan[]} scans
+ * @returns {Partial<import("./state.js").State>}
+ */
 function firstChoice(scans) {
   const support = scans.find((scan) => scan.labels.length);
   if (!support) return {};
   const query = scans.find((scan) => scan !== support);
-  const reference = query?.sample ? query.labels[0] : null;
+  const reference = query?.sample ? query.labels.at(0) : null;
   const byHand = { supportsByHand: false, queryByHand: false };
   return { supports: [support.labels[0].id], query: query?.id ?? null, reference: reference?.id ?? null, ...byHand };
 }
 
 async function loadSamples() {
-  say("Drawing three patients …");
+  say("Drawing three synthetic patients …");
   const samples = await api.addSamples();
   samples.forEach(putScan);
   set({ ...firstChoice(samples), shownJob: null, mask: "" });
-  say(`${samples[0].name} teaches, ${samples[1].name} is to be segmented: press Segment.`);
+  say(`Press Segment to segment ${samples[1].name} from the labels of ${samples[0].name}.`);
 }
 
 function render() {
   $("#no-scans").hidden = state.scans.length > 0;
   $("#scans-count").textContent = state.scans.length || "";
   keepRows($("#scans"), state.scans, (scan) => scan.id, makeRow);
-  for (const key of ["query", "newest"]) {
+  for (const key of /** @type {const} */ (["query", "newest"])) {
     if (state[key] === revealed[key]) continue;
     revealed[key] = state[key];
     const row = $(`[data-scan="${state[key]}"]`);
@@ -61,8 +72,10 @@ function render() {
   }
 }
 
+/** @param {Scan} scan */
 function makeRow({ id }) {
   const node = make("li", { className: "scan", "data-scan": id });
+  /** @param {Scan} scan */
   const update = (scan) => {
     refill(node, scan, () => partsOf(scan));
     node.classList.toggle("chosen", state.query === id);
@@ -72,15 +85,19 @@ function makeRow({ id }) {
   return { node, update };
 }
 
+/** @param {Scan} scan */
 function partsOf(scan) {
   const facts = [size(scan), spacing(scan), scan.modality].filter(Boolean).join(" · ");
   const head = make("div", { className: "scan-head" }, choiceOf(scan), toolsOf(scan));
   const notes = scan.notes.map((note) => make("small", { className: "note" }, note));
-  return [head, make("small", { className: "facts", title: keptUntil(scan) }, facts), ...notes, ...scan.labels.flatMap(labelSetOf)];
+  const line = make("small", { className: "facts", title: keptUntil(scan) }, facts);
+  return [head, line, ...notes, ...scan.labels.flatMap(labelSetOf)];
 }
 
-const keptUntil = ({ expires }) => (expires ? `Kept until ${new Date(expires).toLocaleString()}` : "");
+/** @param {Scan} scan */
+const keptUntil = ({ expires }) => (expires ? `Deleted on ${new Date(expires).toLocaleString()}` : "");
 
+/** @param {Scan} scan */
 function choiceOf(scan) {
   const radio = make("input", {
     type: "radio",
@@ -92,13 +109,14 @@ function choiceOf(scan) {
   return make("label", { className: "choice", title: "Segment this scan" }, radio, make("strong", {}, scan.name));
 }
 
+/** @param {LabelSet} labels */
 function labelSetOf(labels) {
   const box = make("input", {
     type: "checkbox",
     value: labels.id,
     "data-testid": `support-${labels.id}`,
     "data-focus": `support ${labels.id}`,
-    onchange: (event) => chooseSupport(labels.id, event.currentTarget.checked),
+    onchange: (/** @type {any} */ event) => chooseSupport(labels.id, event.currentTarget.checked),
   });
   const facts = [plural(labels.organs.length, "organ"), labels.origin === "corrected" && "corrected"].filter(Boolean);
   const colours = labels.organs.slice(0, 8).map((organ) => swatch(organ.colour));
@@ -117,31 +135,34 @@ function labelSetOf(labels) {
       title: `Download ${labels.name}`,
       "aria-label": `Download ${labels.name}`,
       "data-focus": `download ${labels.id}`,
-      onclick: (event) => attempt(() => downloadLabels(labels), event.currentTarget),
+      onclick: (/** @type {any} */ event) => attempt(() => downloadLabels(labels), event.currentTarget),
     }, "↓"),
-    removal(`Remove the labels ${labels.name}`, `remove ${labels.id}`, () => api.removeLabels(labels.id)),
+    removal(`Delete the labels ${labels.name}`, `remove ${labels.id}`, () => api.removeLabels(labels.id)),
   );
   return [row, ...labels.notes.map((note) => make("small", { className: "note" }, note))];
 }
 
+/** @param {Scan} scan */
 function toolsOf(scan) {
   const input = make("input", {
     type: "file",
     accept: FILES,
     className: "hidden-input",
     "data-focus": "labels",
-    "aria-label": `Add labels of ${scan.name}`,
+    "aria-label": `Add labels to ${scan.name}`,
     onchange: () => takeInLabels(scan.id, input.files[0]),
   });
   return make(
     "div",
     { className: "tools" },
-    make("label", { className: "button quiet", title: `Add labels of ${scan.name}` }, input, "+ labels"),
-    removal(`Remove the scan ${scan.name} and its labels`, "remove", () => api.removeScan(scan.id)),
+    make("label", { className: "button quiet", title: `Add labels to ${scan.name}` }, input, "+ labels"),
+    removal(`Delete the scan ${scan.name} and its labels`, "remove", () => api.removeScan(scan.id)),
   );
 }
 
+/** @param {string} label @param {string} focus @param {() => Promise<unknown>} act */
 function removal(label, focus, act) {
+  /** @param {any} event */
   const ask = async (event) => {
     if (!confirm(`${label}?`)) return;
     await attempt(act, event.currentTarget);
@@ -157,11 +178,12 @@ function removal(label, focus, act) {
   }, "×");
 }
 
-/** Take a scan as the query; what it was segmented into before can be looked at from the list of jobs. */
+/** Take a scan as the query. Its earlier results can be shown from the list of jobs. @param {string} id */
 function chooseQuery(id) {
   set({ query: id, queryByHand: true, reference: null, shownJob: null, mask: "" });
 }
 
+/** @param {string} id @param {boolean} chosen */
 function chooseSupport(id, chosen) {
   const supports = chosen ? [...state.supports, id] : state.supports.filter((other) => other !== id);
   set({ supports, supportsByHand: true, shownSupport: chosen ? id : state.shownSupport, shownJob: null });

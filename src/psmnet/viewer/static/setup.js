@@ -1,15 +1,19 @@
-/** What the next job is to do, and the button that starts it. */
+/**
+ * What the next job will do, and the button that starts it.
+ *
+ * @typedef {import("./state.js").Scan} Scan
+ */
 
 import * as api from "./api.js";
-import { $, make, offer, refill, swatch } from "./dom.js";
+import { $, inputs, make, offer, refill, swatch } from "./dom.js";
 import { plural, words } from "./format.js";
 import { putJob } from "./jobs.js";
 import { attempt, say } from "./notices.js";
 import { labelsOf, organsOf, scanOf, set, state, toggled, watch } from "./state.js";
 
 export function startSetup() {
-  $("#reference").addEventListener("change", (event) => set({ reference: event.currentTarget.value || null }));
-  $("#segment").addEventListener("click", (event) => attempt(segment, event.currentTarget).then(render));
+  $("#reference").addEventListener("change", (/** @type {any} */ event) => set({ reference: event.currentTarget.value || null }));
+  $("#segment").addEventListener("click", (/** @type {any} */ event) => attempt(segment, event.currentTarget).then(render));
   watch(["scans", "supports", "query", "reference", "leftOut"], render);
   render();
 }
@@ -18,28 +22,30 @@ function render() {
   const query = scanOf(state.query);
   const missing = whatIsMissing(query);
   $("#setup").hidden = !state.scans.length;
-  $("#setup-text").textContent = missing ?? whatWillBeDone(query);
+  $("#setup-text").textContent = missing ?? (query ? whatWillBeDone(query) : "");
   $("#segment").disabled = Boolean(missing);
   renderReference(query);
   renderOrgans();
 }
 
-/** @returns {?string} what the user has to do before a job can start */
+/** @param {Scan | undefined} query @returns {string | null} what the user has to do before a job can start */
 function whatIsMissing(query) {
-  const supports = state.supports.map(labelsOf).filter(Boolean);
-  if (!supports.length) return "Tick the labels to learn from.";
+  const supports = state.supports.flatMap((id) => labelsOf(id) ?? []);
+  if (!supports.length) return "Tick the labels to segment from.";
   if (!query) return "Choose the scan to segment.";
-  if (supports.every((labels) => labels.scan === query.id)) return "Choose another scan to segment: this one teaches.";
-  if (organsOf(state.supports).every((organ) => state.leftOut.has(organ.value))) return "Choose an organ to look for.";
+  if (supports.every((labels) => labels.scan === query.id)) return "Choose another scan to segment: these labels are its own.";
+  if (organsOf(state.supports).every((organ) => state.leftOut.has(organ.value))) return "Tick an organ to segment.";
   return null;
 }
 
+/** @param {Scan} query */
 function whatWillBeDone(query) {
   const what = `${plural(state.supports.length, "labelled scan")} → ${query.name}`;
-  const isTaught = state.supports.some((id) => labelsOf(id)?.scan === query.id);
-  return isTaught ? `${what}, whose own labels teach too: a new scan won't turn out as well.` : what;
+  const usesOwnLabels = state.supports.some((id) => labelsOf(id)?.scan === query.id);
+  return usesOwnLabels ? `${what}. Its own labels are among them: results on new scans will be worse.` : what;
 }
 
+/** @param {Scan | undefined} query */
 function renderReference(query) {
   const choices = [["", "none"], ...(query?.labels ?? []).map((labels) => [labels.id, labels.name])];
   $("#reference-choice").hidden = choices.length < 2;
@@ -50,12 +56,14 @@ function renderOrgans() {
   const organs = organsOf(state.supports);
   $("#organ-choice").hidden = organs.length < 2;
   refill($("#organ-boxes"), organs, () => organs.map(boxOf));
+  /** @param {number | string} value */
   const isWanted = (value) => !state.leftOut.has(Number(value));
-  for (const box of document.querySelectorAll("#organ-boxes input")) box.checked = isWanted(box.value);
+  for (const box of inputs("#organ-boxes input")) box.checked = isWanted(box.value);
   const wanted = organs.filter((organ) => isWanted(organ.value)).length;
-  $("#organ-choice summary").textContent = `Organs to look for: ${wanted === organs.length ? "all" : wanted}`;
+  $("#organ-choice summary").textContent = `Organs to segment: ${wanted === organs.length ? "all" : wanted}`;
 }
 
+/** @param {import("./state.js").Organ} organ */
 function boxOf(organ) {
   const box = make("input", {
     type: "checkbox",
@@ -66,14 +74,17 @@ function boxOf(organ) {
 }
 
 async function segment() {
-  const job = { supports: state.supports, query: state.query };
+  const query = scanOf(state.query);
+  if (!query) return;
+  /** @type {import("./api.js").JobRequest} */
+  const job = { supports: state.supports, query: query.id };
   if (state.reference) job.reference = state.reference;
   const organs = organsOf(state.supports).map((organ) => organ.value);
   const wanted = organs.filter((value) => !state.leftOut.has(value));
   if (wanted.length < organs.length) job.organs = wanted;
   const started = await api.addJob(job);
   putJob(started);
-  // Its result comes into view when it is done, unless another is looked at by then.
+  // Its result is shown when it is done, unless the user is looking at another by then.
   set({ awaited: started.id, queryByHand: false });
-  say(`Segmenting ${scanOf(state.query).name} …`);
+  say(`Segmenting ${query.name} …`);
 }

@@ -1,10 +1,15 @@
-/** Keys: single letters for what is often done, arrows on a viewer. */
+/**
+ * Keys: single letters for frequent actions, arrows on a viewer.
+ *
+ * @typedef {[number, number, number]} Step
+ */
 
 import { choosePen, redo, resizeBrush, undo } from "./brush.js";
 import { $ } from "./dom.js";
 import { set, state } from "./state.js";
 import { queryViewer, supportViewer } from "./viewers.js";
 
+/** @type {Record<string, () => unknown>} */
 const ANYWHERE = {
   1: () => set({ view: "axial" }),
   2: () => set({ view: "coronal" }),
@@ -18,6 +23,7 @@ const ANYWHERE = {
   c: () => $("#correct").hidden || $("#correct").click(),
   "?": () => $("#help-dialog").showModal(),
 };
+/** @type {Record<string, () => void>} */
 const CORRECTING = {
   e: () => choosePen(0),
   b: () => choosePen(1),
@@ -25,12 +31,17 @@ const CORRECTING = {
   "]": () => resizeBrush(1),
 };
 
-/** What is to the right, above and behind on the screen: in steps towards the patient's right, front and head. */
+/**
+ * What is to the right, above and behind on the screen: in steps towards the patient's right, front and head.
+ *
+ * @type {Record<string, {right: Step, up: Step, through: Step}>}
+ */
 const PLANES = {
   axial: { right: [-1, 0, 0], up: [0, 1, 0], through: [0, 0, 1] },
   coronal: { right: [-1, 0, 0], up: [0, 0, 1], through: [0, 1, 0] },
   sagittal: { right: [0, 1, 0], up: [0, 0, 1], through: [1, 0, 0] },
 };
+/** @type {Record<string, ["right" | "up" | "through", 1 | -1]>} */
 const ARROWS = {
   ArrowRight: ["right", 1],
   ArrowLeft: ["right", -1],
@@ -39,6 +50,7 @@ const ARROWS = {
   PageUp: ["through", 1],
   PageDown: ["through", -1],
 };
+/** @type {Record<string, number>} */
 const ZOOMS = { "+": 1.25, "=": 1.25, "-": 0.8, 0: 0 };
 
 export function startShortcuts() {
@@ -47,7 +59,7 @@ export function startShortcuts() {
   useKeys.checked = localStorage.getItem("psmnet-keys") !== "off";
   useKeys.addEventListener("change", () => localStorage.setItem("psmnet-keys", useKeys.checked ? "on" : "off"));
   // In the capturing phase: NiiVue's canvases have keys of their own, which are not these.
-  for (const type of ["keydown", "keyup"]) document.addEventListener(type, onKey, true);
+  for (const type of /** @type {const} */ (["keydown", "keyup"])) document.addEventListener(type, onKey, true);
 }
 
 /** @param {KeyboardEvent} event */
@@ -61,20 +73,24 @@ function onKey(event) {
   act();
 }
 
+/** @param {KeyboardEvent} event */
 function strokeAction({ key, shiftKey }) {
   if (key.toLowerCase() === "z") return shiftKey ? redo : undo;
   return key.toLowerCase() === "y" && !shiftKey ? redo : undefined;
 }
 
+/** @param {KeyboardEvent} event @param {import("./viewer.js").Viewer | undefined} viewer the one with the focus */
 function actionOf(event, viewer) {
-  const isTyping = event.target.matches?.("input:not([type=checkbox], [type=radio], [type=file], [type=range]), select");
+  const isTyping =
+    event.target instanceof Element &&
+    event.target.matches("input:not([type=checkbox], [type=radio], [type=file], [type=range]), select");
   if (isTyping) return undefined;
   // Command on macOS.
   if (event.ctrlKey || event.metaKey) return state.correcting ? strokeAction(event) : undefined;
   if (viewer && event.key in ARROWS) {
     const [direction, by] = ARROWS[event.key];
-    const step = (PLANES[state.view] ?? PLANES.axial)[direction];
-    return () => viewer.step(...step.map((part) => part * by));
+    const [right, front, head] = (PLANES[state.view] ?? PLANES.axial)[direction];
+    return () => viewer.step(by * right, by * front, by * head);
   }
   if (viewer && event.key in ZOOMS) return () => viewer.zoom(ZOOMS[event.key]);
   if (!$("#use-keys").checked) return undefined;

@@ -1,19 +1,24 @@
 /**
- * What the page knows and what is chosen. Values are replaced, never altered in place: whoever watches a key can rely
- * on being told.
+ * What the page knows and what is chosen. Values are replaced, never changed in place, so that every change is noticed.
  *
  * @typedef {{value: number, name: string, colour: string}} Organ
- * @typedef {{id: string, scan: string, name: string, origin: string, organs: Organ[], created: string}} LabelSet
+ * @typedef {{id: string, scan: string, name: string, origin: string, organs: Organ[], notes: string[],
+ *   created: string}} LabelSet
  * @typedef {{id: string, name: string, size: number[], spacing_mm: number[], modality: string, sample: boolean,
- *   created: string, expires: ?string, labels: LabelSet[]}} Scan
- * @typedef {Organ & {volume_ml: number, confidence: number, flags: string[], metrics: ?Object<string, number>}} Found
- * @typedef {{organs: Found[], notes: string[], seconds: number, files: string[]}} Result
- * @typedef {{id: string, state: string, supports: string[], query: string, reference: ?string, organs: ?number[],
- *   created: string, started: ?string, finished: ?string, progress: number, stage: string, error: ?string,
- *   result: ?Result}} Job
+ *   created: string, expires: string | null, notes: string[], labels: LabelSet[]}} Scan
+ * @typedef {{name: string, heading: string, meaning: string, digits: number}} Metric
+ * @typedef {Organ & {volume_ml: number, confidence: number, flags: string[],
+ *   metrics: Record<string, number | null> | null}} FoundOrgan
+ * @typedef {{organs: FoundOrgan[], notes: string[], seconds: number, files: string[]}} Result
+ * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled"} JobState
+ * @typedef {{id: string, state: JobState, supports: string[], query: string, reference: string | null,
+ *   organs: number[] | null, created: string, started: string | null, finished: string | null, progress: number,
+ *   stage: string, error: string | null, result: Result | null}} Job
+ * @typedef {typeof state} State
  */
 
 const KEPT = "psmnet-choice";
+/** @type {(keyof State)[]} */
 const CHOICES = [
   "supports",
   "supportsByHand",
@@ -31,44 +36,51 @@ export const state = {
   /** @type {Map<string, Job>} */ jobs: new Map(),
   /** Label sets to learn from, by id. @type {string[]} */ supports: [],
   /** Whether the user has ticked or unticked one; else files that are added take their place. */ supportsByHand: false,
-  /** @type {?string} */ query: null,
+  /** @type {string | null} */ query: null,
   /** Whether the user has chosen it for the next job; else a scan that is added takes its place. */ queryByHand: false,
-  /** @type {?string} */ reference: null,
-  /** The scan that was added last, to be scrolled into view. @type {?string} */ newest: null,
+  /** @type {string | null} */ reference: null,
+  /** The scan that was added last, to be scrolled into view. @type {string | null} */ newest: null,
   /** Label values left out of the next job. @type {Set<number>} */ leftOut: new Set(),
-  /** The job whose result is looked at. @type {?string} */ shownJob: null,
-  /** The label set looked at on the left. @type {?string} */ shownSupport: null,
-  /** What lies over the query: "result", "" or a label set. @type {string} */ mask: "result",
+  /** The job whose result is looked at. @type {string | null} */ shownJob: null,
+  /** The label set looked at on the left. @type {string | null} */ shownSupport: null,
+  /** What is drawn over the query: "result", "" or a label set. @type {string} */ mask: "result",
   /** Label values that are not drawn. @type {Set<number>} */ hidden: new Set(),
-  /** The job whose result is to be shown as soon as it is there. @type {?string} */ awaited: null,
+  /** The job whose result is to be shown as soon as it is there. @type {string | null} */ awaited: null,
   correcting: false,
-  view: "multi",
-  window: "auto",
+  /** @type {keyof typeof import("./niivue.js").VIEWS} */ view: "multi",
+  /** @type {keyof typeof import("./windows.js").WINDOWS} */ window: "auto",
   opacity: 0.5,
   outline: false,
   uncertainty: false,
   linked: true,
 };
 
+/** @type {{keys: (keyof State)[], react: () => void}[]} */
 const watchers = [];
+/** @type {Set<keyof State>} */
 let changed = new Set();
 
-/** Call `react` whenever one of the keys has changed: once for all changes of a moment. */
+/**
+ * Call `react` after changes of one of the keys, once for all changes of a moment.
+ *
+ * @param {(keyof State)[]} keys
+ * @param {() => void} react
+ */
 export function watch(keys, react) {
   watchers.push({ keys, react });
 }
 
-/** @param {Partial<typeof state>} changes */
+/** @param {Partial<State>} changes */
 export function set(changes) {
-  if (!changed.size) queueMicrotask(tell);
-  for (const [key, value] of Object.entries(changes)) {
-    if (state[key] === value) continue;
-    state[key] = value;
+  if (!changed.size) queueMicrotask(notify);
+  for (const key of /** @type {(keyof State)[]} */ (Object.keys(changes))) {
+    if (state[key] === changes[key]) continue;
+    Object.assign(state, { [key]: changes[key] });
     changed.add(key);
   }
 }
 
-function tell() {
+function notify() {
   const keys = changed;
   changed = new Set();
   if (!keys.size) return;
@@ -89,16 +101,20 @@ export function recallChoices() {
   set(Object.fromEntries(CHOICES.filter((key) => key in kept).map((key) => [key, kept[key]])));
 }
 
-/** @returns {Scan | undefined} */
+/** @param {string | null | undefined} id @returns {Scan | undefined} */
 export const scanOf = (id) => state.scans.find((scan) => scan.id === id);
 
-/** @returns {LabelSet | undefined} */
+/** @param {string | null | undefined} id @returns {LabelSet | undefined} */
 export const labelsOf = (id) => state.scans.flatMap((scan) => scan.labels).find((labels) => labels.id === id);
 
-/** A label set by its scan's name, which is what people know it by; several of a scan are told apart. */
+/**
+ * A label set by its scan's name, which is what people know it by, with its own name where the scan has several.
+ *
+ * @param {LabelSet | undefined} labels
+ */
 export function titleOf(labels) {
   const scan = scanOf(labels?.scan);
-  if (!scan) return "a removed scan";
+  if (!labels || !scan) return "a deleted scan";
   return scan.labels.length > 1 ? `${scan.name} · ${labels.name}` : scan.name;
 }
 
@@ -106,39 +122,48 @@ export function titleOf(labels) {
 export const withNames = (text) =>
   text.replace(/\b[0-9a-f]{16}\b/g, (id) => {
     const labels = labelsOf(id);
-    return (scanOf(id) ?? scanOf(state.jobs.get(id)?.query))?.name ?? (labels ? titleOf(labels) : id);
+    return (scanOf(id) ?? scanOf(jobOf(id)?.query))?.name ?? (labels ? titleOf(labels) : id);
   });
 
 /** @returns {Job | undefined} */
-export const shownJob = () => state.jobs.get(state.shownJob);
+export const shownJob = () => jobOf(state.shownJob);
 
-/** The label sets on the left: those that served the job looked at, else those chosen for the next. */
+/** @param {string | null | undefined} id @returns {Job | undefined} */
+export const jobOf = (id) => state.jobs.get(id ?? "");
+
+/** The label sets on the left, by id: those of the job that is shown, else those chosen for the next one. */
 export const supportsInView = () => (shownJob()?.supports ?? state.supports).filter(labelsOf);
 
 /** The scan on the right, by id. */
 export const queryInView = () => shownJob()?.query ?? state.query;
 
-/** Organs of some label sets, each once. @returns {Organ[]} */
+/** Organs of some label sets, each once. @param {string[]} labelSets ids @returns {Organ[]} */
 export function organsOf(labelSets) {
   const organs = labelSets.flatMap((id) => labelsOf(id)?.organs ?? []);
   const byValue = new Map(organs.reverse().map((organ) => [organ.value, organ]));
   return [...byValue.values()].sort((a, b) => a.value - b.value);
 }
 
-/** A set with a value in it or out of it, the other way round. */
+/**
+ * A set with a value added, or removed if it was there.
+ *
+ * @template T
+ * @param {Set<T>} values
+ * @param {T} value
+ */
 export function toggled(values, value) {
   const others = new Set(values);
   if (!others.delete(value)) others.add(value);
   return others;
 }
 
-/** A scan as the server now has it, in its place in the list. */
+/** Note a scan as the server now has it, in its place in the list. @param {Scan} scan */
 export function putScan(scan) {
   const known = state.scans.some((other) => other.id === scan.id);
   set({ scans: known ? state.scans.map((other) => (other.id === scan.id ? scan : other)) : [...state.scans, scan] });
 }
 
-/** Choices that name nothing any more are dropped: scans expire, and others may have deleted them. */
+/** Drop choices of what no longer exists: scans expire, and other windows may have deleted them. */
 export function dropLostChoices() {
   const supports = state.supports.filter(labelsOf);
   const query = scanOf(state.query) ? state.query : null;

@@ -17,14 +17,18 @@ export function askForToken(isWrong) {
   });
 }
 
-/** Answer for the user: the address of a restarted server was opened in this very window. @param {?string} token */
+/** Fill in the dialog when the address of a restarted server is opened in this window. @param {string | null} token */
 export function answer(token) {
   if (!token || !$("#token-dialog").open) return;
   $("#token").value = token;
   $("#token-dialog").close();
 }
 
-/** People paste the whole address as often as the token. What no header can carry is left out. */
+/**
+ * The token in what was pasted, which may be the whole address; without characters that no header can carry.
+ *
+ * @param {string} text
+ */
 function tokenIn(text) {
   return (text.match(/token=([^&\s]+)/)?.[1] ?? text).replace(/[^\x21-\x7e]/g, "");
 }

@@ -1,34 +1,42 @@
 /** One NiiVue canvas: a scan, a label map over it, and how uncertain that is. */
 
-import { storedIndex, storedVoxel, turnedIndex, worldOf } from "./grid.js";
+import { storedIndex, storedVoxel, triple, turnedIndex, worldOf } from "./grid.js";
 import { choose, colourTable, placeOf } from "./labelmap.js";
 import { Niivue, OPTIONS, VIEWS } from "./niivue.js";
 import { windowOf } from "./windows.js";
 
 const CENTRE = [0.5, 0.5, 0.5];
+/** @type {Layers} */
 const NOTHING = { scan: null, image: null, labels: null, organs: [], uncertainty: null };
 
 /**
- * @typedef {{scan: ?import("./state.js").Scan, image: ?object, labels: ?object,
- *   organs: import("./state.js").Organ[], uncertainty: ?object}} Layers images of pictures.js and what they show
+ * @typedef {import("@niivue/niivue").NVImage} NVImage
+ * @typedef {import("./state.js").State} State
+ * @typedef {{scan: import("./state.js").Scan | null, image: NVImage | null,
+ *   labels: import("./labelmap.js").LabelImage | null, organs: import("./state.js").Organ[],
+ *   uncertainty: NVImage | null}} Layers images of pictures.js and what they show
  */
 
 export class Viewer {
   /** @type {Layers} */
   layers = NOTHING;
-  /** Told when the user moves the cross-hair. */
+  /** Called when the user moves the cross-hair. */
   onmove = () => {};
-  /** Told when the user turns the 3D view. */
+  /** Called when the user turns the 3D view. */
   onturn = () => {};
-  /** Told when a stroke is drawn, taken back or drawn again. */
+  /** Called after a stroke is drawn, undone or redone. */
   ondraw = () => {};
+  /** @type {Set<number>} */
   hidden = new Set();
   opacity = 0.5;
   outline = false;
+  /** @type {State["window"]} */
   #window = "auto";
+  /** @type {number | null} */
   #frame = null;
+  /** The drawing as it was opened. @type {Uint8Array | null} */
   #undrawn = null;
-  /** Strokes that can be taken back, and those that can be drawn again. */
+  /** Numbers of strokes that can be undone and redone. */
   #strokes = { done: 0, undone: 0 };
 
   /** @param {HTMLCanvasElement} canvas */
@@ -47,9 +55,8 @@ export class Viewer {
   }
 
   #matchTheme() {
-    const parts = getComputedStyle(this.canvas).getPropertyValue("--canvas").match(/[0-9a-f]{2}/gi);
+    const parts = getComputedStyle(this.canvas).getPropertyValue("--canvas").match(/[0-9a-f]{2}/gi) ?? [];
     this.nv.opts.backColor = [...parts.map((part) => parseInt(part, 16) / 255), 1];
-    this.canvas.parentElement.style.backgroundColor = "";
     this.nv.drawScene();
   }
 
@@ -63,7 +70,7 @@ export class Viewer {
     const isNew = layers.image !== this.layers.image;
     this.layers = { ...NOTHING, ...layers, organs: layers.organs ?? [] };
     if (isNew) {
-      this.nv.scene.crosshairPos = place;
+      this.nv.scene.crosshairPos = triple(place);
       this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
       this.#applyWindow();
     }
@@ -73,7 +80,8 @@ export class Viewer {
   /** Hand NiiVue the layers. While a drawing is open it stands for the label map. */
   stack() {
     const { image, labels, uncertainty } = this.layers;
-    this.nv.volumes = [image, this.nv.drawBitmap ? null : labels, uncertainty].filter(Boolean);
+    const layers = [image, this.nv.drawBitmap ? null : labels, uncertainty];
+    this.nv.volumes = layers.filter((layer) => layer !== null);
     this.nv.back = image;
     this.nv.overlays = this.nv.volumes.slice(1);
     // At once: NiiVue knows where voxels of a scan lie only when it has drawn it.
@@ -82,10 +90,12 @@ export class Viewer {
 
   /** Make the label map a drawing, with all organs in it. */
   openDrawing() {
-    choose(this.layers.labels, this.layers.organs, new Set(), false);
-    this.nv.loadDrawing(this.layers.labels);
+    const { labels, organs } = this.layers;
+    if (!labels) return;
+    choose(labels, organs, new Set(), false);
+    this.nv.loadDrawing(labels);
     this.nv.setDrawingEnabled(true);
-    this.#undrawn = this.nv.drawBitmap.slice();
+    this.#undrawn = this.nv.drawBitmap?.slice() ?? null;
     this.#strokes = { done: 0, undone: 0 };
     this.stack();
   }
@@ -95,13 +105,13 @@ export class Viewer {
   }
 
   #drew() {
-    // NiiVue keeps the drawing as it was before so many strokes, in a ring.
+    // NiiVue keeps this many drawings in a ring.
     const done = Math.min(this.#strokes.done + 1, OPTIONS.maxDrawUndoBitmaps - 1);
     this.#strokes = { done, undone: 0 };
     this.ondraw();
   }
 
-  /** Take back a stroke, if there is one: NiiVue's own undo goes round its ring and ends at the newest again. */
+  /** Undo a stroke, if there is one: NiiVue's own undo starts again with the newest drawing after the oldest. */
   undo() {
     const { done, undone } = this.#strokes;
     if (!done) return;
@@ -110,12 +120,12 @@ export class Viewer {
     this.ondraw();
   }
 
-  /** Draw a stroke again that was taken back. */
+  /** Redo the stroke that was undone last. */
   redo() {
     const { done, undone } = this.#strokes;
     if (!undone) return;
     // One step back from two steps ahead: NiiVue has no redo.
-    this.nv.currentDrawUndoBitmap += 2;
+    this.nv.currentDrawUndoBitmap = (this.nv.currentDrawUndoBitmap ?? 0) + 2;
     this.nv.drawUndo();
     this.#strokes = { done: done + 1, undone: undone - 1 };
     this.ondraw();
@@ -123,7 +133,7 @@ export class Viewer {
 
   /** Whether the drawing differs from the label map it began as. */
   get isDrawnOn() {
-    return this.nv.drawBitmap?.some((rank, index) => rank !== this.#undrawn[index]) ?? false;
+    return this.nv.drawBitmap?.some((rank, index) => rank !== this.#undrawn?.[index]) ?? false;
   }
 
   closeDrawing() {
@@ -138,7 +148,7 @@ export class Viewer {
   }
 
   #draw() {
-    cancelAnimationFrame(this.#frame);
+    if (this.#frame !== null) cancelAnimationFrame(this.#frame);
     this.#frame = null;
     const { image, labels, organs } = this.layers;
     if (!image) return this.nv.drawScene();
@@ -149,11 +159,12 @@ export class Viewer {
       labels.opacity = this.outline ? 1 : this.opacity; // a line hides nothing
     }
     this.nv.drawOpacity = this.opacity;
-    if (this.nv.drawBitmap) this.nv.setDrawColormap(table);
+    // Its types know names of colour maps only, but it takes tables as well.
+    if (this.nv.drawBitmap) this.nv.setDrawColormap(/** @type {any} */ (table));
     else this.nv.updateGLVolume();
   }
 
-  /** @param {{view: string, window: string, opacity: number, outline: boolean, hidden: Set<number>}} look */
+  /** @param {Pick<State, "view" | "window" | "opacity" | "outline" | "hidden">} look */
   look({ view, window, opacity, outline, hidden }) {
     Object.assign(this, { opacity, hidden, outline });
     this.nv.opts.sliceType = VIEWS[view];
@@ -167,7 +178,7 @@ export class Viewer {
 
   #applyWindow() {
     const { image, scan } = this.layers;
-    if (image) [image.cal_min, image.cal_max] = windowOf(this.#window, image, scan.modality);
+    if (image) [image.cal_min, image.cal_max] = windowOf(this.#window, image, scan?.modality);
   }
 
   /** Where the cross-hair is: fractions of the volume towards the patient's right, front and head. */
@@ -177,7 +188,7 @@ export class Viewer {
 
   set place(fractions) {
     if (!this.layers.image) return;
-    this.nv.scene.crosshairPos = fractions;
+    this.nv.scene.crosshairPos = triple(fractions);
     this.nv.drawScene();
   }
 
@@ -192,45 +203,53 @@ export class Viewer {
 
   /** @param {number[]} mm a point in NIfTI's world */
   moveTo(mm) {
-    if (this.layers.image) this.place = this.nv.mm2frac(mm, 0, true);
+    if (this.layers.image) this.place = [...this.nv.mm2frac(triple(mm), 0, true)];
   }
 
-  /** Move the cross-hair into an organ. @returns {boolean} whether the scan has it */
+  /** Move the cross-hair into an organ. @param {number} value @returns {boolean} whether the scan has it */
   moveInto(value) {
     const { image, labels, organs } = this.layers;
-    const voxel = labels && placeOf(labels, organs.findIndex((organ) => organ.value === value) + 1);
-    if (!voxel) return false;
+    const voxel = image && labels && placeOf(labels, organs.findIndex((organ) => organ.value === value) + 1);
+    if (!image || !voxel) return false;
     this.moveTo(worldOf(image, voxel));
     return true;
   }
 
-  /** Move the cross-hair by whole voxels towards the patient's right, front and head. */
+  /**
+   * Move the cross-hair by whole voxels.
+   *
+   * @param {number} right towards the patient's right
+   * @param {number} front
+   * @param {number} head
+   */
   step(right, front, head) {
     if (this.layers.image) this.nv.moveCrosshairInVox(right, front, head);
   }
 
-  /** Enlarge the slices about the cross-hair; a factor of 0 shows them whole again. */
+  /** Enlarge the slices about the cross-hair. @param {number} factor 0 shows them whole again */
   zoom(factor) {
     if (!this.layers.image) return;
     const enlarged = Math.min(Math.max(this.nv.scene.pan2Dxyzmm[3] * factor, 1), 16);
     const centre = this.nv.frac2mm(this.nv.scene.crosshairPos);
-    const shift = enlarged > 1 ? [...centre].slice(0, 3).map((mm) => -mm * (1 - 1 / enlarged)) : [0, 0, 0];
-    this.nv.setPan2Dxyzmm([...shift, enlarged]);
+    const [x, y, z] = triple([...centre].map((mm) => (enlarged > 1 ? -mm * (1 - 1 / enlarged) : 0)));
+    this.nv.setPan2Dxyzmm([x, y, z, enlarged]);
   }
 
-  /** The voxel (x, y, z in stored order, counted from 0) at a point of the world. */
+  /** The voxel (x, y, z in stored order, counted from 0) at a point of the world. @param {number[]} mm */
   voxelAt(mm) {
     const { image } = this.layers;
-    return storedVoxel(image, storedIndex(image, [...this.nv.frac2vox(this.nv.mm2frac(mm, 0, true))]));
+    if (!image) return [];
+    return storedVoxel(image, storedIndex(image, [...this.nv.frac2vox(this.nv.mm2frac(triple(mm), 0, true))]));
   }
 
-  /** What is under the cross-hair. */
+  /** What is under the cross-hair; null where there is no scan. */
   probe() {
     const { image, labels, organs } = this.layers;
+    if (!image?.img || !image.hdr) return null;
     const turned = [...this.nv.frac2vox(this.nv.scene.crosshairPos)];
     const index = storedIndex(image, turned);
-    const rank = this.nv.drawBitmap?.[turnedIndex(image, turned)] ?? labels?.ranks[index];
-    const value = image.img[index] * (image.hdr.scl_slope || 1) + image.hdr.scl_inter;
+    const rank = this.nv.drawBitmap?.[turnedIndex(image, turned)] ?? labels?.ranks[index] ?? 0;
+    const value = Number(image.img[index]) * (image.hdr.scl_slope || 1) + image.hdr.scl_inter;
     return { voxel: storedVoxel(image, index), value, organ: organs[rank - 1] };
   }
 }

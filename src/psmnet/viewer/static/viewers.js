@@ -1,4 +1,9 @@
-/** The two viewers side by side: what each shows, and their linked cross-hairs. */
+/**
+ * The two viewers side by side: what each shows, and their linked cross-hairs.
+ *
+ * @typedef {import("./state.js").Job} Job
+ * @typedef {import("./state.js").LabelSet} LabelSet
+ */
 
 import { $, offer } from "./dom.js";
 import { words } from "./format.js";
@@ -9,7 +14,10 @@ import { Viewer } from "./viewer.js";
 
 class Pane {
   #wanted = "";
+  /** The other one of the two. @type {Pane} */
+  other = this;
 
+  /** @param {string} name */
   constructor(name) {
     this.section = $(`#${name}`);
     this.select = $("select", this.section);
@@ -22,14 +30,15 @@ class Pane {
   /**
    * @param {string} key what is wanted; the same again changes nothing
    * @param {() => Promise<Partial<import("./viewer.js").Layers>>} load
-   * @param {?string} job whose result this is
+   * @param {string | null} job whose result this is
    */
   async show(key, load, job = null) {
     if (key === this.#wanted) return;
     this.#wanted = key;
     delete this.section.dataset.shown;
     this.section.classList.add("loading");
-    // What can't be shown leaves nothing behind that could be taken for it.
+    // After an error nothing is shown, so that no earlier image is mistaken for this one.
+    /** @type {Partial<import("./viewer.js").Layers>} */
     const layers = await load().catch((error) => (complain(error), {}));
     if (key !== this.#wanted) return;
     this.viewer.show(layers, state.linked ? this.other.viewer.place : undefined);
@@ -40,11 +49,11 @@ class Pane {
     if (job && layers.image) this.section.dataset.shown = job;
   }
 
-  /** Tell in words what is under the cross-hair. */
+  /** Show in words what is under the cross-hair. */
   read() {
-    const { image } = this.viewer.layers;
-    if (!image) return void (this.readout.textContent = "");
-    const { voxel, value, organ } = this.viewer.probe();
+    const found = this.viewer.probe();
+    if (!found) return void (this.readout.textContent = "");
+    const { voxel, value, organ } = found;
     const parts = [`voxel ${voxel.map((at) => at + 1).join(", ")}`, `value ${Number(value.toPrecision(4))}`];
     if (organ) parts.push(words(organ.name));
     this.readout.textContent = parts.join(" · ");
@@ -53,12 +62,13 @@ class Pane {
 
 /** @type {Pane} */ let left;
 /** @type {Pane} */ let right;
+/** @type {(() => void)[]} */
 const listeners = [];
 
 export const supportViewer = () => left.viewer;
 export const queryViewer = () => right.viewer;
 
-/** Call when the query's cross-hair moved, or another query is shown. */
+/** Call a function when the query's cross-hair moves or another query is shown. @param {() => void} listener */
 export function onQueryMoved(listener) {
   listeners.push(listener);
 }
@@ -97,7 +107,7 @@ function look() {
   right.viewer.look(state);
 }
 
-/** Move a viewer's cross-hair, and the other's if they are linked. */
+/** Move a viewer's cross-hair into an organ, and the other's if they are linked. @param {number} value */
 export function goToOrgan(value) {
   for (const pane of [right, left]) {
     if (!pane.viewer.moveInto(value)) continue;
@@ -106,7 +116,12 @@ export function goToOrgan(value) {
   }
 }
 
-/** Look at a point of a labelled scan; the query's cross-hair stays, for this is where the two are compared. */
+/**
+ * Show a point of a labelled scan. The query's cross-hair stays, so that the two can be compared.
+ *
+ * @param {string} labelSet id
+ * @param {number[]} mm
+ */
 export async function lookAtSupport(labelSet, mm) {
   set({ shownSupport: labelSet });
   await showSupport();
@@ -115,21 +130,23 @@ export async function lookAtSupport(labelSet, mm) {
 }
 
 async function showSupport() {
-  const choices = supportsInView().map(labelsOf);
+  const choices = supportsInView().flatMap((id) => labelsOf(id) ?? []);
   const shown = choices.find((labels) => labels.id === state.shownSupport) ?? choices[0];
   offer(left.select, choices.map((labels) => [labels.id, titleOf(labels)]), shown?.id ?? "");
   left.select.hidden = choices.length < 2;
   await left.show(shown?.id ?? "nothing", async () => {
     if (!shown) return {};
     const [image, labels] = await Promise.all([scanImage(shown.scan), labelsImage(shown)]);
-    return { scan: scanOf(shown.scan), image, labels, organs: shown.organs };
+    return { scan: scanOf(shown.scan) ?? null, image, labels, organs: shown.organs };
   });
 }
 
 async function showQuery() {
   if (state.correcting) return;
   const scan = scanOf(queryInView());
-  const job = shownJob()?.result ? shownJob() : null;
+  const shown = shownJob();
+  const job = shown?.result ? shown : undefined;
+  const result = job?.result;
   const masks = [
     ...(job ? [["result", "Result"]] : []),
     ["", "No labels"],
@@ -138,8 +155,8 @@ async function showQuery() {
   const mask = masks.some(([value]) => value === state.mask) ? state.mask : masks[0][0];
   offer(right.select, masks, mask);
   right.select.hidden = !scan || masks.length < 2;
-  const withDoubt = state.uncertainty && job?.result.files.includes("uncertainty.nii.gz");
-  const key = scan ? [scan.id, job?.id, mask, withDoubt].join(" ") : "nothing";
+  const hasUncertainty = state.uncertainty && result?.files.includes("uncertainty.nii.gz");
+  const key = scan ? [scan.id, job?.id, mask, hasUncertainty].join(" ") : "nothing";
   await right.show(
     key,
     async () => {
@@ -147,17 +164,18 @@ async function showQuery() {
       const labelSet = labelsOf(mask);
       const [image, labels, uncertainty] = await Promise.all([
         scanImage(scan.id),
-        mask === "result" ? resultImage(job) : labelSet && labelsImage(labelSet),
-        withDoubt ? uncertaintyImage(job) : null,
+        mask === "result" && job ? resultImage(job) : labelSet ? labelsImage(labelSet) : null,
+        hasUncertainty && job ? uncertaintyImage(job) : null,
       ]);
-      return { scan, image, labels, uncertainty, organs: mask === "result" ? job.result.organs : labelSet?.organs };
+      return { scan, image, labels, uncertainty, organs: mask === "result" ? result?.organs : labelSet?.organs };
     },
-    mask === "result" ? job?.id : null,
+    mask === "result" ? (job?.id ?? null) : null,
   );
   moved();
 }
 
+/** @param {LabelSet} labels @param {Job | undefined} job */
 function originOf(labels, job) {
   if (labels.id === job?.reference) return "reference";
-  return { upload: "uploaded", corrected: "corrected", sample: "sample" }[labels.origin] ?? labels.origin;
+  return labels.origin === "upload" ? "uploaded" : labels.origin;
 }

@@ -1,5 +1,6 @@
-/** Grey windows by name. Those in Hounsfield units are for CT alone. */
+/** Grey windows by name. Those in Hounsfield units are for CT only. */
 
+/** @type {Record<"auto" | "soft" | "lung" | "bone" | "full", {label: string, hounsfield?: [number, number]}>} */
 export const WINDOWS = {
   auto: { label: "Auto" },
   soft: { label: "Soft tissue (CT)", hounsfield: [-160, 240] },
@@ -9,10 +10,10 @@ export const WINDOWS = {
 };
 
 /**
- * @param {string} name
- * @param {object} image a NiiVue image
- * @param {string} modality
- * @returns {number[]} darkest and brightest value
+ * @param {keyof typeof WINDOWS} name
+ * @param {import("@niivue/niivue").NVImage} image
+ * @param {string | undefined} modality
+ * @returns {(number | undefined)[]} darkest and brightest value
  */
 export function windowOf(name, image, modality) {
   if (name === "full") return [image.global_min, image.global_max];

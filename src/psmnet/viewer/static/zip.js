@@ -6,13 +6,14 @@ const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
   return rest;
 });
 
+/** @param {Uint8Array} bytes */
 function checksum(bytes) {
   let rest = 0xffffffff;
   for (let i = 0; i < bytes.length; i++) rest = CRC[(rest ^ bytes[i]) & 0xff] ^ (rest >>> 8);
   return (rest ^ 0xffffffff) >>> 0;
 }
 
-/** Little-endian numbers, given as [bytes, value]. */
+/** Little-endian numbers. @param {...number[]} fields [bytes, value] of each */
 function record(...fields) {
   const view = new DataView(new ArrayBuffer(fields.reduce((sum, [bytes]) => sum + bytes, 0)));
   let at = 0;
@@ -35,7 +36,9 @@ const NO_TIME = [4, 0x00210000]; // the first of January 1980, where the format'
  * @returns {Promise<File>}
  */
 export async function zip(files, name) {
+  /** @type {BlobPart[]} */
   const body = [];
+  /** @type {(ArrayBuffer | Uint8Array<ArrayBuffer>)[]} */
   const directory = [];
   let offset = 0;
   for (const [place, file] of files.entries()) {
