@@ -56,6 +56,23 @@ def test_slope_and_intercept_are_applied(tmp_path):
     assert array.ravel().tolist() == [-1, 1, 3, 5, 7, 9, 11, 13]
 
 
+@pytest.mark.parametrize(
+    ("slope", "intercept", "first", "last"),
+    [
+        (0, 5, 0, 7),
+        (math.nan, 5, 0, 7),
+        (math.inf, 5, 0, 7),
+        (1e-30, 5, 0, 7),
+        (2, math.nan, 0, 14),
+        (1, math.inf, 0, 7),
+    ],
+)
+def test_a_slope_or_intercept_that_says_nothing_is_not_applied(tmp_path, slope, intercept, first, last):
+    nifti = Nifti(np.arange(8, dtype="i2").reshape(2, 2, 2), slope=slope, intercept=intercept)
+    array = read_volume(nifti.write(tmp_path / "scan.nii")).array_zyx
+    assert (array.min(), array.max()) == (first, last)
+
+
 def test_one_volume_in_4d_is_squeezed(tmp_path):
     path = Nifti(dim=(4, 4, 5, 6, 1, 1, 1, 1)).write(tmp_path / "scan.nii")
     assert read_volume(path).size_xyz == (4, 5, 6)

@@ -114,8 +114,6 @@ REFUSED = {
     "flat sform": (Nifti(qform_code=0, sform_code=1, sform=(0.0,) * 12), "sheared affine"),
     "half a pair": (Nifti(magic=b"ni1\0"), "is not a single-file NIfTI image"),
     "Analyze": (Nifti(magic=b"\0\0\0\0"), "is not a single-file NIfTI image"),
-    "infinite slope": (Nifti(slope=math.inf), "scales its voxels by inf and adds 0"),
-    "NaN intercept": (Nifti(slope=2, intercept=math.nan), "scales its voxels by 2 and adds nan"),
     "far too long": (
         Nifti(np.zeros((2, 800, 800), "f4"), dim=(3, 4, 5, 6, 1, 1, 1, 1)),
         "is longer than the 832 bytes that its header claims",

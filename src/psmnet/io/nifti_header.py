@@ -19,6 +19,7 @@ from psmnet.volume import Volume
 
 LARGEST_VOXEL_COUNT = 4_000_000_000
 LARGEST_VOXEL_OFFSET = 1 << 30
+SMALLEST_SLOPE = 2.0**-52
 TOLERATED_EXTRA_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
 
@@ -170,12 +171,10 @@ def _checked_storage(path: Path, raw: Any) -> tuple[np.dtype[Any], tuple[float, 
         what = f"{path} places its voxels at byte {offset:g} (vox_offset)"
         raise InputError(what, f"export it again; {usual} is usual")
     slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
-    if slope == 0 or math.isnan(slope) or (slope, intercept) == (1, 0):  # 0 and NaN mean that it is not set
-        return dtype.newbyteorder(raw.endianness), None, int(offset)
-    if not (math.isfinite(slope) and math.isfinite(intercept)):
-        what = f"{path} scales its voxels by {slope:g} and adds {intercept:g} (scl_slope, scl_inter)"
-        raise InputError(what, "export the scan again")
-    return dtype.newbyteorder(raw.endianness), (slope, intercept), int(offset)
+    # As the NIfTI library and ITK do: what is not finite is not set, nor is a slope that would leave nothing.
+    intercept = intercept if math.isfinite(intercept) else 0.0
+    unset = not math.isfinite(slope) or abs(slope) <= SMALLEST_SLOPE or (slope, intercept) == (1, 0)
+    return dtype.newbyteorder(raw.endianness), None if unset else (slope, intercept), int(offset)
 
 
 def _require_length(path: Path, needed: int) -> None:

@@ -19,6 +19,12 @@ from .stored_file import (
     StoredFile,
     StoredPart,
 )
+from .unzip import (
+    TOO_LARGE,
+    files_in_zip,
+    open_zip,
+    unpack,
+)
 from .web import (
     BLOCK,
     Lost,
@@ -36,6 +42,7 @@ __all__ = [
     "BLOCK",
     "LOCK_NAME",
     "TEMPORARY_PREFIX",
+    "TOO_LARGE",
     "Isolated",
     "Lost",
     "Refused",
@@ -44,14 +51,17 @@ __all__ = [
     "atomic_path",
     "blocks",
     "checked",
+    "files_in_zip",
     "locked",
     "map_cases",
     "open_url",
+    "open_zip",
     "read",
     "read_json",
     "require_writable",
     "sha256_of",
     "sweep",
+    "unpack",
     "write_json",
     "write_text",
 ]

@@ -1,28 +1,19 @@
 """A raw download, a folder or the zip itself: its files' names, and the ones of a case on disk while they are read."""
 
 import contextlib
-import lzma
 import os
-import shutil
-import stat
-import struct
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from psmnet.errors import InputError
-from psmnet.system import TEMPORARY_PREFIX
+from psmnet.system import TEMPORARY_PREFIX, files_in_zip, open_zip, unpack
 
 LARGEST_ENTRIES = 200_000
 LARGEST_TOTAL_BYTES = 200 * 2**30
 LARGEST_RATIO = 100  # of a whole archive; a mask alone packs better, scans beside it don't
 UNCHECKED_BYTES = 2**30  # below this the ratio does no harm: a zip of masks is small
-ENCRYPTED = 0x1
-# What zipfile and its decompressors raise at damage; RuntimeError also stands for what they don't support.
-DAMAGE = (zipfile.BadZipFile, EOFError, ValueError, RuntimeError, struct.error, zlib.error, lzma.LZMAError, KeyError)
 
 
 @dataclass(frozen=True)
@@ -97,10 +88,11 @@ class RawFiles:
         with contextlib.ExitStack() as stack:
             for root, members in packed.items():
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=scratch)))
-                with _zip(root) as archive_file:
+                with open_zip(root, str(root)) as archive_file:
                     for name, member in members.items():
-                        _unpack(archive_file, root, member, folder)
                         found[name] = folder / member
+                        entry = archive_file.getinfo(member)
+                        unpack(archive_file, entry, found[name], str(root), entry.file_size)
             yield {name: found[name] for name in names}
 
     def _place(self, name: str) -> tuple[Path | None, str]:
@@ -125,53 +117,12 @@ def _names_of_folder(root: Path, leave_out: Path | None) -> Iterator[str]:
 
 
 def _names_of_zip(root: Path) -> list[str]:
-    with _zip(root) as archive:
-        entries = archive.infolist()
-    total = sum(entry.file_size for entry in entries)
-    limit = max(UNCHECKED_BYTES, LARGEST_RATIO * root.stat().st_size)
-    remedy = "unpack it by hand, if you trust it, and give the folder"
-    if len(entries) > LARGEST_ENTRIES:
-        raise InputError(f"{root} has {len(entries)} entries, more than {LARGEST_ENTRIES}", remedy)
-    if total > min(LARGEST_TOTAL_BYTES, limit):
-        raise InputError(f"{root} ({root.stat().st_size} bytes) unpacks to {total} bytes", remedy)
-    names: dict[str, None] = {}
-    for entry in entries:
-        path = PurePosixPath(entry.filename)
-        outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename
-        if outside or stat.S_ISLNK(entry.external_attr >> 16):
-            kind = "leads out of it" if outside else "is a link"
-            raise InputError(f"{root}: member {entry.filename!r} {kind}", "don't trust this archive")
-        if entry.flag_bits & ENCRYPTED:
-            raise InputError(f"{root} is encrypted ({entry.filename})", "unpack it by hand and give the folder")
-        if entry.filename in names:
-            raise InputError(f"{root} has two members {entry.filename!r}", "don't trust this archive")
-        if not entry.is_dir():
-            names[entry.filename] = None
-    return list(names)
-
-
-@contextlib.contextmanager
-def _zip(root: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(root)
-    except DAMAGE as error:
-        raise InputError(f"{root} is truncated or damaged ({error})", "download it again") from error
-    except OSError as error:
-        raise InputError(f"can't read {root} ({error.strerror or error})", "check the file's permissions") from error
-    with archive:
-        yield archive
-
-
-def _unpack(archive: zipfile.ZipFile, root: Path, name: str, folder: Path) -> None:
-    target = folder / name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(name) as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 2**20)
-    except DAMAGE as error:
-        raise InputError(f"{root}: member {name} is damaged ({error})", "download the archive again") from error
-    except OSError as error:
-        raise InputError(f"can't unpack {name} ({error.strerror or error})", "free some space") from error
+    most_bytes = min(LARGEST_TOTAL_BYTES, max(UNCHECKED_BYTES, LARGEST_RATIO * root.stat().st_size))
+    with open_zip(root, str(root)) as archive:
+        files = files_in_zip(
+            archive, str(root), most_files=LARGEST_ENTRIES, most_bytes=most_bytes, names_become_paths=True
+        )
+    return [entry.filename for entry in files]
 
 
 def _is_hidden(name: str) -> bool:
