@@ -83,7 +83,7 @@ def test_one_that_is_killed_is_told_by_name_and_the_rest_goes_on(job, queries):
     found = dict(in_processes(job, queries[1:], 1, 300))
     killer.join()
     first, second = (found[query] for query in queries[1:])
-    assert "its process was killed (SIGKILL), perhaps for want of memory" in str(first)
+    assert "its process was killed (SIGKILL): probably out of memory" in str(first)
     assert isinstance(second, Done)
     again = dict(in_processes(job, queries[1:], 1, 300))
     assert [again[query].kept for query in queries[1:]] == [False, True]  # type: ignore[union-attr]

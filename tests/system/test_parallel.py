@@ -38,7 +38,7 @@ def test_no_items_is_no_work():
 
 def test_a_killed_process_is_said():
     found = dict(map_cases(die, [2, 2], 2))
-    assert "a process was killed" in str(found[2])
+    assert "a process was killed: probably out of memory, or the script lacks" in str(found[2])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")

@@ -70,7 +70,7 @@ def test_one_that_hangs_is_ended_and_the_next_goes_on(worker):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_one_that_is_killed_is_noticed_and_the_next_goes_on(worker):
-    with pytest.raises(InputError, match=r"its process was killed \(SIGKILL\), perhaps for want of memory"):
+    with pytest.raises(InputError, match=r"its process was killed \(SIGKILL\): probably out of memory"):
         worker.run("die", 60)
     assert worker.run("b", 60).startswith("did b")
 
@@ -84,9 +84,9 @@ def test_one_that_ends_is_noticed(worker):
     ("item", "kind", "message"),
     [
         ("refuse", ConfigError, "a bad setting; mend it"),
-        ("memory", InputError, "doesn't fit into memory"),
+        ("memory", InputError, "out of memory"),
         ("missing:/tmp/Jane Doe/gone.txt", InputError, "can't use gone.txt "),
-        ("bug:key", InputError, r"KeyError: 'key' \(test_isolated.py:\d+\); please report"),
+        ("bug:key", InputError, r"KeyError: 'key' \(test_worker_process.py:\d+\); please report"),
     ],
 )
 def test_errors_come_back_and_the_process_stays(worker, item, kind, message):

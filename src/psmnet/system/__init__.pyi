@@ -15,6 +15,10 @@ from .locks import (
 from .parallel import (
     map_cases,
 )
+from .process_errors import (
+    MAIN_GUARD,
+    process_died,
+)
 from .stored_file import (
     StoredFile,
     StoredPart,
@@ -41,6 +45,7 @@ from .worker_process import (
 __all__ = [
     "BLOCK",
     "LOCK_NAME",
+    "MAIN_GUARD",
     "TEMPORARY_PREFIX",
     "TOO_LARGE",
     "Isolated",
@@ -56,6 +61,7 @@ __all__ = [
     "map_cases",
     "open_url",
     "open_zip",
+    "process_died",
     "read",
     "read_json",
     "require_writable",

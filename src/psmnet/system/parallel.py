@@ -10,8 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from psmnet.errors import InputError, PsmnetError
+from psmnet.errors import PsmnetError
 from psmnet.runtime import keep_memory
+from psmnet.system.process_errors import MAIN_GUARD, out_of_memory, process_died, unusable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,14 +49,8 @@ def map_cases(
             try:
                 yield futures[future], future.result()
             except BrokenProcessPool:
-                yield (
-                    futures[future],
-                    InputError(
-                        "a process was killed: out of memory, or the script lacks if __name__ == '__main__'",
-                        "run again with jobs=1",
-                        code="jobs",
-                    ),
-                )
+                died = process_died("a process", "run again with jobs=1", also=(MAIN_GUARD,), code="jobs")
+                yield futures[future], died
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -66,10 +61,9 @@ def _attempt(work: Callable[[Item], Result], item: Item) -> Result | PsmnetError
     except PsmnetError as error:
         return error
     except MemoryError:
-        return InputError("out of memory", "run again with jobs=1, or on a larger machine", code="jobs-memory")
+        return out_of_memory("run again with jobs=1, or on a larger machine", code="jobs-memory")
     except OSError as error:
-        where = f"use {error.filename}" if error.filename else "write the output"
-        return InputError(f"can't {where} ({error.strerror or error})", "check paths, permissions and free space")
+        return unusable(error, error.filename, "check paths, permissions and free space")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import contextlib
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -20,12 +19,14 @@ from typing import IO, Any, Generic, TypeVar
 
 from psmnet.errors import InputError, PsmnetError
 from psmnet.runtime import keep_memory
+from psmnet.system.process_errors import out_of_memory, process_died, unusable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START_S = 120.0  # to import what is needed; not the work's own time
 END_S = 5.0
+LARGER_MACHINE = "run it on a larger machine, or leave it out"
 CHILD = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from psmnet.system import worker_process; worker_process.serve()"
@@ -119,11 +120,8 @@ def _ask(process: "subprocess.Popen[bytes]", question: Any, timeout_s: float, la
         done, answer = pickle.load(_pipe(process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:  # ValueError: closed by another thread
         _end(process)
-        raise (
-            late
-            if expired.is_set()
-            else InputError(_epitaph(process.returncode), "run it on a larger machine, or leave it out")
-        ) from error
+        died = process_died("its process", LARGER_MACHINE, exit_code=process.returncode)
+        raise (late if expired.is_set() else died) from error
     finally:
         timer.cancel()
     if not done:
@@ -145,13 +143,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
         process.wait()
     _pipe(process.stdout).close()
-
-
-def _epitaph(code: int) -> str:
-    if code >= 0:
-        return f"its process ended with code {code}"
-    known = {int(s): s.name for s in signal.Signals}
-    return f"its process was killed ({known.get(-code, -code)}), perhaps for want of memory"
 
 
 def serve() -> None:
@@ -191,10 +182,10 @@ def _attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
     except PsmnetError as error:
         return False, error
     except MemoryError:
-        return False, InputError("it doesn't fit into memory", "run it on a larger machine, or leave it out")
+        return False, out_of_memory(LARGER_MACHINE)
     except OSError as error:
-        where = f"use {PurePath(error.filename).name}" if error.filename else "write the output"
-        return False, InputError(f"can't {where} ({error.strerror or error})", "check paths and free space")
+        name = PurePath(error.filename).name if error.filename else None  # its folder may name a patient
+        return False, unusable(error, name, "check paths, permissions and free space")
     except Exception as error:  # the others go on; a person has to look at this one
         last = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({PurePath(last.filename).name}:{last.lineno})"

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from psmnet.errors import InputError
 from psmnet.models import Episode
+from psmnet.system import MAIN_GUARD, process_died
 from psmnet.training.episodes import EpisodeSource
 
 
@@ -86,10 +87,10 @@ def deaths_in_one_line() -> Iterator[None]:
 
 
 def _dead() -> InputError:
-    return InputError(
-        "a process that draws batches was killed: out of memory (or of shared memory, /dev/shm), or the script lacks "
-        "if __name__ == '__main__'",
+    return process_died(
+        "a process that draws batches",
         "use fewer workers; resuming goes on from the last checkpoint",
+        also=("out of shared memory (/dev/shm)", MAIN_GUARD),
         code="batch-workers",
     )
 
