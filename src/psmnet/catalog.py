@@ -1,4 +1,4 @@
-"""Plain facts, once: data sets, organs, folds, settings, protocols, licences. No torch, no code that acts."""
+"""Facts, each in one place: data sets, organs, folds, settings, protocols, licences. No torch, no work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,34 +8,34 @@ from psmnet.errors import ConfigError
 
 @dataclass(frozen=True)
 class DataSet:
-    """What is known of a data set.
+    """Facts about a data set.
 
     Attributes:
         title: full name.
         modality: `mr` or `ct`, or `any`.
-        labels: organ name to label value, as the data set has it.
-        tested: organs that the field's tables report.
-        fold_cuts: positions in the sorted cases where folds begin, with the end; empty for equal parts.
+        labels: organ name to label value in the data set.
+        tested: organs in published tables.
+        fold_cuts: positions in the sorted cases where folds begin, and the end; empty for equal parts.
         folds: number of folds.
-        groups: Setting 2's test classes by group; empty where there is no Setting 2.
+        groups: Setting 2's test classes by group; empty without a Setting 2.
         spacing_mm: (x, y, z) of the normalised layout; None for as stored.
         size_px: in-plane size of the normalised layout.
-        normalisation: rule the field uses for its intensities.
-        window_hu: intensity window of CT, None elsewhere.
-        clip_percentile: upper percentile that raw MR intensities are clipped at.
-        body_threshold: intensity of the normalised layout above which a voxel is body; None where the data set fixes
-            no intensities: then they are rescaled before superpixels are drawn.
-        supervoxel_voxels: voxels of the smallest supervoxel; None for as many as fill a given volume.
+        normalisation: published rule for its intensities.
+        window_hu: intensity window of CT; None for others.
+        clip_percentile: upper percentile at which raw MR intensities are clipped.
+        body_threshold: intensity in the normalised layout above which a voxel is body; None for data without fixed
+            intensities, which are rescaled before superpixels are drawn.
+        supervoxel_voxels: voxels of the smallest supervoxel; None for as many as fill 60 ml.
         raw_layout: what the download unpacks to.
-        border_px: cut from each side of a 512 pixel slice before resampling, in proportion on other sizes.
-        las_order: whether `prepare` lays the stored axes to the left, to the front and to the head; else as stored.
+        border_px: pixels cut from each side of a 512 pixel slice before resampling, in proportion for other sizes.
+        las_order: whether `prepare` stores axes left, anterior, superior; else they stay as stored.
         cases: number of labelled cases.
-        case_ids: their ids, where the download holds others too.
-        slices: fewest and most slices of a prepared case.
-        licence, source, citation: where it comes from and what it asks for.
-        zenodo_records: records that may hold the download, the likeliest first; empty where one must register.
-        files: names of the files wanted of such a record; empty for all.
-        access: how to get a data set that is no free download.
+        case_ids: their ids, if the download has others too.
+        slices: min and max number of slices of a prepared case.
+        licence, source, citation: terms, origin and paper.
+        zenodo_records: records that may hold the download, the likeliest first; empty if one must register.
+        files: names of the files to take from such a record; empty for all.
+        access: how to get a data set that is not a free download.
     """
 
     title: str
@@ -70,7 +70,7 @@ class DataSet:
         return {value: name for name, value in self.labels.items()}
 
 
-CT_WINDOW_HU = (-125.0, 275.0)  # soft tissue, as the field windows SABS
+CT_WINDOW_HU = (-125.0, 275.0)  # soft tissue, as published for SABS
 HU_MINIMUM = -500.0  # a scan that reaches this low is in Hounsfield units: no MR does
 
 _ABDOMEN_GROUPS = {"upper": ("liver", "spleen"), "lower": ("right_kidney", "left_kidney")}
@@ -227,12 +227,12 @@ DATASETS: dict[str, DataSet] = {
 
 @dataclass(frozen=True)
 class Relation:
-    """Where organs lie, as a patient has it; the mean of their centroids counts.
+    """Where organs are relative to others in a patient, by the mean of their centroids.
 
     Attributes:
-        organs: names.
+        organs: organ names.
         is_: "right of" (the patient's right), "behind" or "above".
-        others: names.
+        others: names of the organs to compare with.
     """
 
     organs: tuple[str, ...]
@@ -246,7 +246,7 @@ RELATIONS = (
     Relation(("right_kidney", "left_kidney"), "behind", ("liver",)),
     Relation(("liver",), "above", ("right_kidney", "left_kidney")),
 )
-"""Of nearly every abdomen (situs inversus is 1 in 10,000): for telling a scan that is turned or mirrored."""
+"""True in nearly every abdomen (situs inversus: 1 in 10,000), to find scans that are turned or mirrored."""
 
 INSTITUTIONS = {
     "1": "UCL",
@@ -257,11 +257,11 @@ INSTITUTIONS = {
     "6": "Nijmegen",
     "7": "Rutgers",
 }
-"""Of the pelvic data set, by their number in its institution file (order as read in public code, not certain)."""
+"""Institutions of the pelvic data set by their number in its list; the order is that of public code, not certain."""
 
 FAULTS: dict[str, str] = {
-    "superpixel-ids": "superpixels renumbered as the field does: one id lost, one empty, the last never drawn",
-    "class-slices": "a slice shows a class if any voxel has it and the slice's label values add up to 100",
+    "superpixel-ids": "superpixels numbered as in published notebooks: one id lost, one empty, the last never drawn",
+    "class-slices": "a slice counts for a class only if its label values, over all classes, add up to 100 or more",
     "volume-rescale": "CT rescaled by each volume's own minimum and maximum after the window",
     "crop-origin": "cropping leaves the origin unchanged",
     "label-holes": "labels resampled class by class and rounded, which leaves holes between organs",
@@ -271,13 +271,13 @@ FAULTS: dict[str, str] = {
 
 
 PROTOCOLS: dict[str, str] = {
-    "ep1": "EP1 is told where each organ begins and ends in the query.",
-    "ep1-labelled": "EP1 on labelled slices is told which slices of the query show each organ.",
-    "ep2": "EP2 is told nothing of the query: one support slice segments every slice of it.",
-    "blind": "Blind is told nothing of the query: the program locates organs and decides between them itself; of "
-    "slice-wise methods' masks the largest parts stay, as many as the support shows.",
+    "ep1": "EP1 knows where each organ begins and ends in the query.",
+    "ep1-labelled": "EP1 on labelled slices knows which slices of the query show each organ.",
+    "ep2": "EP2 has no information about the query: one support slice segments every slice of it.",
+    "blind": "Blind has no information about the query: the program locates organs and decides between them itself; of "
+    "slice-wise methods' masks the largest parts are kept, as many as the support shows.",
 }
-"""Evaluation protocols, and what each is told: said wherever its figures stand."""
+"""Evaluation protocols, and what each knows about the query; shown wherever its figures are (docs/protocols.md)."""
 
 SETTINGS: dict[int, str] = {
     1: "trains on all slices of the training cases (test classes may be visible, unlabelled)",
@@ -292,8 +292,8 @@ SETTING2_RULES: dict[str, str] = {
 
 FOLDS: dict[str, str] = {
     "ouyang": "fold f tests cases [b_f, b_f+1); the case after them is the support (SSL-ALPNet)",
-    "adnet": "the same, but the last of the fold and the case after it is the support (ADNet)",
-    "qnet": "of the fold and the case after it, number 2 from 0 is the support (Q-Net, RPT, GMRD)",
+    "adnet": "the same, but in the last fold its last case is the support, and the first case a query (ADNet)",
+    "qnet": "of the fold and the case after it, number 2 counted from 0 is the support (Q-Net, RPT, GMRD)",
     "li": "one institution is held out, and structures f + 1 and f + 5 tested (Li et al.; pelvic)",
 }
 

@@ -160,7 +160,7 @@ def test_from_pseudo_labels_to_masks(cli, data, tmp_path):
     evaluate = ("evaluate", data, "--dataset", "phantom", "--fold", 0, "--setting", 1, "--protocol", "ep1")
     outcome = cli(*evaluate, "--weights", run, "--out", results, "--device", "cpu")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "EP1 is told where each organ begins and ends" in outcome.out
+    assert "EP1 knows where each organ begins and ends" in outcome.out
     record = read_json(results)
     assert set(record["summary"]["by_label"]) == {"liver", "right_kidney", "left_kidney", "spleen", "aorta"}
     assert record["provenance"]["queries"] == ["1"]
