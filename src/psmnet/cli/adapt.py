@@ -6,21 +6,46 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option, set_threads, threads_option, weights_option
+from psmnet.cli.options import (
+    DATA,
+    default_of,
+    device_option,
+    examples,
+    precision_option,
+    resume_option,
+    seed_option,
+    series_option,
+    set_threads,
+    threads_option,
+    weights_option,
+)
 from psmnet.io import find_queries
-from psmnet.learning import STEPS, adapt, adaptation_spec
+from psmnet.learning import adapt, adaptation_spec
 from psmnet.runtime import pick_device
 
+EXAMPLES = examples(
+    "adapt scans/ --out runs/mine",
+    "adapt 'scans/*.nii.gz' --out runs/mine --steps 500",
+    "segment new.nii.gz --support a.nii.gz a_labels.nii.gz \\\n      --weights runs/mine --out masks",
+)
 
-@click.command("adapt")
+
+@click.command("adapt", epilog=EXAMPLES)
 @click.argument("scans", nargs=-1, required=True, metavar="SCANS...")
-@click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run, for --weights RUN.")
+@click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run, for --weights RUN later.")
 @weights_option()
-@click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
-@click.option("--steps", type=click.IntRange(1), default=STEPS, show_default=True, help="About one a second.")
-@click.option("--precision", help="Of the encoder: float32 (default), or bfloat16 where the processor has it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the episodes.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was cut short.")
+@series_option()
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    metavar="N",
+    default=default_of(adaptation_spec, "steps"),
+    show_default=True,
+    help="Training steps, about a second each.",
+)
+@precision_option("float32")
+@seed_option("Seed of the training images.", default_of(adaptation_spec, "seed"))
+@resume_option()
 @device_option()
 @threads_option()
 def command(
@@ -35,9 +60,9 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Fit the weights to your own scans (files, DICOM folders, folders of these), which need no labels.
+    """Train the weights further on your own scans, so that they fit your scanner and protocol.
 
-    Then: psmnet segment ... --weights RUN
+    SCANS are files, DICOM folders, folders of these, or quoted globs. No labels are needed.
     """
     where = pick_device(device)
     set_threads(threads)
@@ -57,6 +82,6 @@ def command(
             say=console.say,
             report=lambda step, losses: advance(step, " ".join(f"{k} {v:.3f}" for k, v in losses.items())),
         )
-    console.fail_on(failed, "mend or leave them out", what="scan")
+    console.fail_on(failed, "fix or remove them", what="scan")
     console.out.print(f"weights: {adapted}")
     console.out.print(f"next: psmnet segment ... --weights {out}")

@@ -21,27 +21,31 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def say(line: str) -> None:
-    """One line of what is being done; on standard output, since standard error has errors and progress alone."""
+    """One line about what is being done; on standard output, because standard error has only errors and progress."""
     out.print(line)
 
 
+def count(number: int, what: str) -> str:
+    """A number of things, as "1 scan" or "2 scans"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str = "case") -> None:
-    """Tell each case (or what else it is) that failed in a line of its own.
+    """Report each case (or scan, mask, cell) that failed in a line of its own.
 
     Raises:
-        InputError: there is one; names them all.
+        InputError: at least one failed; names them all.
     """
     for case_id, error in failed.items():
         text = error.worded(HINTS) if isinstance(error, PsmnetError) else error
         err.print(f"failed: {what} {case_id}: {text}")
     if failed:
-        names = ", ".join(failed)
-        raise InputError(f"{len(failed)} {what}{'s' if len(failed) > 1 else ''} failed: {names}", remedy)
+        raise InputError(f"{count(len(failed), what)} failed: {', '.join(failed)}", remedy)
 
 
 @contextlib.contextmanager
 def progress(title: str, total: int | None, *, shown: bool = True) -> Iterator[Callable[..., None]]:
-    """A bar with time left; yields `advance(done, note, total)`, the last two optional. Silent where nobody watches."""
+    """A bar with time left; yields `advance(done, note, total)`, the last two optional. Only shown on a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

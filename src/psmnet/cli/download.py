@@ -17,18 +17,20 @@ MIB = 1 << 20
 @click.command("download")
 @click.argument("name")
 @click.argument("folder", type=DATA, metavar="DIR")
-@click.option("--mirror", metavar="URL", help="Take the files from URL/<file>; sizes and checksums stay Zenodo's.")
+@click.option(
+    "--mirror", metavar="URL", help="Download from URL/<file> instead. Sizes and checksums are still those of Zenodo."
+)
 def command(name: str, folder: Path, mirror: str | None) -> None:
-    """Fetch the free data set NAME into DIR, or say where to register for it.
+    """Download the free data set NAME to DIR, or show where to register for it.
 
-    A download that was cut short goes on when the command is run again.
+    psmnet info lists the names. Run the same command again to continue a download that was interrupted.
     """
     facts = dataset(name)
     following = f"psmnet prepare {name} {shlex.quote(str(folder))} OUT"
     if facts.access and not facts.zenodo_records:
         if mirror:
-            raise ConfigError(f"data set {name!r} is no free download, so --mirror has nothing to do", facts.access)
-        console.out.print(f"{facts.title}: no free download")
+            raise ConfigError(f"data set {name!r} can't be downloaded freely, so --mirror has no use", facts.access)
+        console.out.print(f"{facts.title}: can't be downloaded freely")
         console.out.print(f"to do: {facts.access}")
         console.out.print(f"licence: {facts.licence}")
         console.out.print(f"put into {folder}: {facts.raw_layout}")
@@ -36,11 +38,13 @@ def command(name: str, folder: Path, mirror: str | None) -> None:
         return
     files = find_files(name, mirror)
     total = sum(file.size for file in files)
-    console.say(f"{facts.title}: {len(files)} file{'s' if len(files) > 1 else ''}, {size_text(total)}")
+    console.say(f"{facts.title}: {console.count(len(files), 'file')}, {size_text(total)}")
     with console.progress("MiB", -(-total // MIB)) as advance:
         fetched = fetch(files, folder, lambda done, note: advance(-(-done // MIB), note))
     for file in fetched:
-        console.out.print(f"{file.path} ({size_text(file.size)}){': was there, and is right' if file.kept else ''}")
+        console.out.print(
+            f"{file.path} ({size_text(file.size)}){': already here, checksum is right' if file.kept else ''}"
+        )
     console.out.print(f"source: {facts.source}")
     console.out.print(f"licence: {facts.licence}")
     console.out.print(f"please cite: {facts.citation}")

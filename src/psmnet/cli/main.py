@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -12,57 +12,76 @@ from psmnet.cli.hints import HINTS
 from psmnet.errors import PsmnetError
 from psmnet.runtime import keep_memory
 
-COMMANDS = {
-    "demo": "Segment unseen synthetic patients from one labelled one.",
-    "segment": "Segment scans from one or more labelled ones.",
-    "suggest": "Say which scans to label first.",
-    "volumes": "Volumes and shape measures of masks.",
-    "serve": "Open a page to segment, look and correct in the browser.",
-    "download": "Fetch a free data set, or say where to register.",
-    "prepare": "Bring a raw data set, or your own scans, into the normalised layout.",
-    "check": "Tell what is wrong with prepared data.",
-    "export": "Write prepared data as an nnU-Net data set.",
-    "evaluate": "Score a method on one fold of a data set.",
-    "bench": "Train and score methods by a recipe, cell by cell.",
-    "report": "Compare methods: tables, plots and pictures from results files.",
-    "adapt": "Fit the weights to your own unlabelled scans.",
-    "train": "Train on unlabelled scans (self-supervised).",
-    "pretrain": "Train on random synthetic images; makes the bundled weights.",
-    "pseudolabel": "Make the superpixels that training draws from.",
-    "phantom": "Write synthetic patients as a data set.",
-    "info": "Data sets, methods, presets, versions.",
+GROUPS = {
+    "Your scans": {
+        "demo": "Try it: segment synthetic patients and see how good the masks are.",
+        "segment": "Segment scans by the example of one or more labelled scans.",
+        "suggest": "Find the scans that are most worth labelling.",
+        "adapt": "Train the weights further on your own unlabelled scans.",
+        "volumes": "Measure volumes and shapes of masks.",
+        "serve": "Segment, view and correct scans on a page in the browser.",
+    },
+    "Methods and benchmarks": {
+        "train": "Train a method on the scans of a data set, without their labels.",
+        "pretrain": "Train a method on random synthetic images.",
+        "evaluate": "Score a method on one part of a data set.",
+        "bench": "Train and score many methods as a recipe lists them.",
+        "report": "Compare methods: tables, plots and pictures from results files.",
+    },
+    "Data": {
+        "download": "Download a free data set, or see where to register for it.",
+        "prepare": "Convert a downloaded data set, or your own scans, for training.",
+        "check": "Check a prepared folder for mistakes.",
+        "pseudolabel": "Make the pseudo-labels that training uses in place of labels.",
+        "phantom": "Write synthetic patients with labels.",
+        "export": "Write a prepared folder as an nnU-Net data set.",
+    },
+    "Tools": {
+        "info": "List data sets, methods, presets and versions.",
+    },
 }
+COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 class LazyGroup(click.RichGroup):
     """Imports a command when it is used, so that --help answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order of COMMANDS."""
+        """Names, in the order of GROUPS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of a name."""
-        if name not in COMMANDS:
-            return None
-        if ctx.invoked_subcommand is None and ctx.obj != name:  # --help lists names and lines, no code
-            return click.RichCommand(name=name, short_help=COMMANDS[name], help=COMMANDS[name])
+        """The command of a name; only name and line where it is listed by --help."""
+        if name not in COMMANDS or (ctx.invoked_subcommand is None and ctx.obj != name):
+            return self.commands.get(name)
         command: click.Command = importlib.import_module(f"psmnet.cli.{name}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Mark the command in use."""
+        """Mark the command that runs."""
         ctx.obj = args[0] if args else None
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    commands={name: click.RichCommand(name, short_help=line, help=line) for name, line in COMMANDS.items()},
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Help on a command: psmnet COMMAND --help",
+)
 @click.version_option(package_name="psmnet")
+@click.rich_config(
+    {"options_table_column_types": ["required", "opt_all_metavar", "help"], "append_metavars_help_string": "{}"}
+)
 def command() -> None:
-    """Few-shot medical image segmentation: one labelled scan in, the same organs out in other scans.
+    """Few-shot segmentation of medical images: give one labelled scan, get the same organs in other scans.
 
     For research; not a medical device.
     """
+
+
+for _title, _group in GROUPS.items():
+    click.command_panel(_title, commands=list(_group))(command)
 
 
 def main(args: list[str] | None = None) -> None:
@@ -79,10 +98,10 @@ def main(args: list[str] | None = None) -> None:
             sys.exit(code)
     except PsmnetError as error:
         _fail(error.worded(HINTS))
-    except click.ClickException as error:
-        _fail(f"{error.format_message().rstrip('.')}; see psmnet --help")
+    except click.UsageError as error:
+        _fail(_usage(error))
     except (KeyboardInterrupt, click.Abort):
-        print("psmnet: interrupted; what was finished is kept", file=sys.stderr)
+        print("psmnet: interrupted; finished parts are kept", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
@@ -97,6 +116,14 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
     return f"psmnet: warning: {message}\n"
 
 
-def _fail(message: str) -> None:
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with the arguments, the closest name where one is unknown, and the command's own help."""
+    near: list[str] = getattr(error, "possibilities", None) or []  # of an unknown command or option, the closest first
+    what = (error.message if near else error.format_message()).rstrip(".")
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"{what}; {guess}see {error.ctx.command_path if error.ctx else 'psmnet'} --help"
+
+
+def _fail(message: str) -> NoReturn:
     print(f"psmnet: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

@@ -1,18 +1,31 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what their help is made of."""
 
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from rich.text import Text
 
 from psmnet.catalog import DATASETS, FOLDS
+from psmnet.config import PRESETS
 from psmnet.models import METHODS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DATA = click.Path(path_type=Path)
+
+
+def examples(*lines: str) -> Text:
+    """Usage examples, for the end of a command's help: one a line."""
+    return Text("\n".join(["Examples:", *(f"  psmnet {line}" for line in lines)]))
+
+
+def default_of(function: Callable[..., Any], argument: str) -> Any:
+    """The default that the library gives an argument."""
+    return inspect.signature(function).parameters[argument].default
 
 
 def together(*options: Decorator) -> Decorator:
@@ -28,55 +41,109 @@ def together(*options: Decorator) -> Decorator:
 
 def dataset_option() -> Decorator:
     """--dataset NAME."""
-    return click.option("--dataset", required=True, metavar="NAME", help=f"One of {', '.join(DATASETS)}.")
+    text = f"Data set that DATA holds: {', '.join(DATASETS)}."
+    return click.option("--dataset", required=True, metavar="NAME", help=text)
 
 
-def setting_options() -> Decorator:
-    """--folds, --institution, --setting and --group."""
+def setting_options(library: Callable[..., Any]) -> Decorator:
+    """--folds, --institution, --setting and --group, with the defaults of a function of the library."""
     return together(
-        click.option("--folds", default="ouyang", show_default=True, help=f"One of {', '.join(FOLDS)}."),
-        click.option("--institution", metavar="NAME", help="Held out by --folds li."),
-        click.option("--setting", type=int, default=1, show_default=True, help="1 or 2."),
-        click.option("--group", metavar="GROUP", help="Setting 2: upper or lower."),
+        click.option(
+            "--folds",
+            metavar="NAME",
+            default=default_of(library, "folds"),
+            show_default=True,
+            help=f"How cases are split into folds: {', '.join(FOLDS)}.",
+        ),
+        click.option("--institution", metavar="NAME", help="Institution that is tested, for --folds li."),
+        click.option(
+            "--setting",
+            type=int,
+            metavar="1|2",
+            default=default_of(library, "setting"),
+            show_default=True,
+            help="1: training uses all slices. 2: training uses no slice that shows a tested organ.",
+        ),
+        click.option("--group", metavar="GROUP", help="Organs that are tested in Setting 2: upper or lower."),
     )
 
 
-def run_options() -> Decorator:
-    """What every training takes."""
-
+def run_options(spec: Callable[..., Any], run: Callable[..., Any]) -> Decorator:
+    """What every training takes, with the defaults of the library's specification and of its training."""
     return together(
         click.option(
             "--method",
             type=click.Choice([name for name, method in METHODS.items() if method.trained]),
-            default="psmnet",
+            default=default_of(spec, "method"),
             show_default=True,
-            help="What is trained.",
+            help="Method to train.",
         ),
-        set_option("Change the network or the method, as in attention=text."),
-        click.option("--preset", default="compact", show_default=True, help="compact or paper."),
-        click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder of this run."),
-        click.option("--steps", type=int, help="Instead of the preset's."),
-        click.option("--pairs", type=int, help="Image pairs in a batch, instead of the preset's."),
-        click.option("--precision", help="Of the encoder: float32 or bfloat16; the preset's by default."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Of weights and episodes."),
-        click.option("--resume", is_flag=True, help="Go on with a run that was cut short."),
+        set_option("Change a setting of the network or the method, for example attention=text."),
+        click.option(
+            "--preset",
+            metavar="NAME",
+            default=default_of(spec, "preset"),
+            show_default=True,
+            help=f"Network and training: {' or '.join(PRESETS)} (as published; slow without a GPU).",
+        ),
+        click.option("--steps", type=int, metavar="N", help="Training steps (default: the preset's)."),
+        click.option("--pairs", type=int, metavar="N", help="Image pairs in a batch (default: the preset's)."),
+        precision_option("the preset's"),
+        seed_option("Seed of the initial weights and of the training images.", default_of(spec, "seed")),
+        resume_option(),
         click.option(
             "--accumulate",
             type=click.IntRange(1),
-            default=1,
+            metavar="N",
+            default=default_of(run, "accumulate"),
             show_default=True,
-            help="Parts of a batch taken one after another, for less memory.",
+            help="Split each batch into N parts, which needs less memory.",
         ),
         click.option(
             "--workers",
             type=click.IntRange(0),
-            default=0,
+            metavar="N",
+            default=default_of(run, "workers"),
             show_default=True,
-            help="Processes that draw batches, 0 for a thread; for GPUs.",
+            help="Processes that prepare batches, useful with a GPU. 0: a thread does it.",
         ),
         device_option(),
         threads_option(),
     )
+
+
+def run_option() -> Decorator:
+    """--out RUN of a training."""
+    text = "Folder of this run: weights and progress."
+    return click.option("--out", type=DATA, required=True, metavar="RUN", help=text)
+
+
+def precision_option(default: str) -> Decorator:
+    """--precision NAME of a training."""
+    text = f"Precision of the encoder: float32, or bfloat16 if the processor has it (default: {default})."
+    return click.option("--precision", metavar="NAME", help=text)
+
+
+def seed_option(text: str, default: int) -> Decorator:
+    """--seed N."""
+    return click.option("--seed", type=int, metavar="N", default=default, show_default=True, help=text)
+
+
+def resume_option() -> Decorator:
+    """--resume."""
+    return click.option("--resume", is_flag=True, help="Continue a run that was interrupted.")
+
+
+def series_option() -> Decorator:
+    """--series UID, any number of times."""
+    text = "SeriesInstanceUID to read from DICOM folders (default: the largest series). Can be repeated."
+    return click.option("--series", metavar="UID", multiple=True, help=text)
+
+
+def names_option() -> Decorator:
+    """--names FILE."""
+    text = "File with the organ names of label values: JSON, CSV, or from ITK-SNAP or 3D Slicer."
+    return click.option("--names", type=DATA, metavar="FILE", help=text)
 
 
 def method_option() -> Decorator:
@@ -84,7 +151,8 @@ def method_option() -> Decorator:
     return click.option(
         "--method",
         type=click.Choice(list(METHODS)),
-        help="How scans are compared; as the weights were trained by default.",
+        metavar="NAME",
+        help=f"Method that compares the scans: {', '.join(METHODS)} (default: the one that the weights are for).",
     )
 
 
@@ -93,20 +161,27 @@ def jobs_option() -> Decorator:
     return click.option(
         "--jobs",
         type=click.IntRange(1),
+        metavar="N",
         default=lambda: os.cpu_count(),
-        help="Cases at the same time; one a core by default.",
+        help="Cases that are processed at the same time (default: one per core).",
     )
 
 
-def kind_option() -> Decorator:
+def kind_option(default: str) -> Decorator:
     """--kind superpixels|supervoxels."""
     return click.option(
         "--kind",
         type=click.Choice(["superpixels", "supervoxels"]),
-        default="superpixels",
+        default=default,
         show_default=True,
         help="Pseudo-labels: parts of a slice, or of the whole scan.",
     )
+
+
+def legacy_option(known: Sequence[str]) -> Decorator:
+    """--legacy NAMES."""
+    text = f"Reproduce known bugs of published code, to compare with its results: all, or any of {', '.join(known)}."
+    return click.option("--legacy", metavar="NAMES", help=text)
 
 
 def legacy_names(text: str | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -118,27 +193,34 @@ def legacy_names(text: str | None, known: Sequence[str]) -> tuple[str, ...]:
 
 def set_option(text: str) -> Decorator:
     """--set NAME=VALUE, any number of times."""
-    return click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help=text)
+    return click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help=f"{text} Can be repeated.")
 
 
 def device_option() -> Decorator:
     """--device NAME."""
-    return click.option("--device", default="auto", show_default=True, help="auto (CUDA, else CPU), cpu, cuda:1, mps.")
+    return click.option(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help="Where to compute: auto (CUDA if there is one, else CPU), cpu, cuda:1 or mps.",
+    )
 
 
 def threads_option() -> Decorator:
     """--threads N."""
-    return click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores by default.")
+    return click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads (default: one per core).")
 
 
 def weights_option() -> Decorator:
     """--weights RUN|FILE|bundled."""
-    return click.option("--weights", metavar="RUN|FILE|bundled", help="Trained weights; bundled by default.")
+    text = "Trained weights: folder of a run, a file, or bundled (default)."
+    return click.option("--weights", metavar="RUN|FILE|bundled", help=text)
 
 
 def overwrite_option(what: str) -> Decorator:
     """--overwrite."""
-    return click.option("--overwrite", is_flag=True, help=f"Replace {what} that are there.")
+    return click.option("--overwrite", is_flag=True, help=f"Replace {what} that already exist.")
 
 
 def set_threads(threads: int | None) -> None:

@@ -12,14 +12,16 @@ from psmnet.system import locked, require_writable
 
 @click.command("phantom")
 @click.argument("out", type=DATA, metavar="DIR")
-@click.option("--cases", type=click.IntRange(1), default=8, show_default=True, help="How many patients.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the first patient.")
+@click.option("--cases", type=click.IntRange(1), metavar="N", default=8, show_default=True, help="Number of patients.")
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True, help="Seed of the first patient."
+)
 @overwrite_option("patients")
 def command(out: Path, cases: int, seed: int, overwrite: bool) -> None:
-    """Write synthetic patients with labels, in the normalised layout (--dataset phantom)."""
+    """Write synthetic patients with labels to DIR, as a prepared data set (--dataset phantom)."""
     with locked(out), console.progress("patients", cases) as advance:
         for number in range(1, cases + 1):
             for kind in ("image", "label"):
                 require_writable(out / f"{kind}_{number}.nii.gz", overwrite=overwrite)
         write_patients(out, cases, seed, lambda done: advance(done, ""))
-    console.out.print(f"{cases} patients: {out}")
+    console.out.print(f"{console.count(cases, 'patient')}: {out}")

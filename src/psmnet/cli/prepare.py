@@ -5,7 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA, jobs_option, legacy_names
+from psmnet.cli.options import DATA, jobs_option, legacy_names, legacy_option
 from psmnet.data.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.data.prepare.adapters import ADAPTERS
 from psmnet.errors import ConfigError
@@ -16,11 +16,24 @@ from psmnet.report import write_report
 @click.argument("dataset", metavar="|".join(ADAPTERS))
 @click.argument("raw", type=DATA)
 @click.argument("out", type=DATA)
-@click.option("--legacy", metavar="NAMES", help=f"Faults of the field: all, or any of {', '.join(FAULTS_OF_PREPARE)}.")
-@click.option("--modality", type=click.Choice(["ct", "mr"]), help="folder: what the scans are; CT reaches below -500.")
-@click.option("--spacing", metavar="X,Y[,Z]", help="folder: mm, instead of the scans' median; no Z keeps the slices.")
-@click.option("--size", type=click.IntRange(8), help="folder: rows and columns, instead of the largest scan's.")
-@click.option("--report", is_flag=True, help="Pictures of each case and a table, in OUT/report.")
+@legacy_option(FAULTS_OF_PREPARE)
+@click.option(
+    "--modality",
+    type=click.Choice(["ct", "mr"]),
+    help="What your scans (folder) are. Default: CT if a scan has values below -500, else MR.",
+)
+@click.option(
+    "--spacing",
+    metavar="X,Y[,Z]",
+    help="Voxel size of your scans (folder) in mm (default: their median). Without Z the slices stay as they are.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(8),
+    metavar="N",
+    help="Rows and columns of your scans (folder) in pixels (default: those of the largest scan).",
+)
+@click.option("--report", is_flag=True, help="Draw pictures of each case and a table, in OUT/report.")
 @jobs_option()
 def command(
     dataset: str,
@@ -33,9 +46,11 @@ def command(
     report: bool,
     jobs: int,
 ) -> None:
-    """Bring the raw download RAW (a folder or the zip), or your own scans (folder), into the normalised layout in OUT.
+    """Convert the data set RAW for training and evaluation, and write it to OUT.
 
-    What OUT holds already is kept, so that a run that was cut short goes on.
+    RAW is the folder or the zip as it was downloaded. The first word is its name, or folder for your own scans. All
+    scans get the same orientation, spacing and range of intensities. Run the command again to continue: cases that
+    are in OUT are kept.
     """
     spec = PrepareSpec(dataset, legacy_names(legacy, FAULTS_OF_PREPARE), modality, _spacing(spacing), size)
     with console.progress("cases", None) as advance:
@@ -47,8 +62,9 @@ def command(
             page = write_report(result.dataset, out, jobs=jobs, report=advance)
         console.out.print(f"pictures and table: {page}")
     labelled = sum(record.label_sha256 is not None for record in result.dataset.cases.values())
-    console.out.print(f"{len(result.made)} cases made now, {len(result.kept)} kept, {labelled} with labels: {out}")
-    console.fail_on(result.failed, "the others are kept: mend these and run the command again")
+    made = console.count(len(result.made), "case")
+    console.out.print(f"{made} made now, {len(result.kept)} kept, {labelled} with labels: {out}")
+    console.fail_on(result.failed, "fix these and run the command again (the others are kept)")
 
 
 def _spacing(text: str | None) -> tuple[float, float, float | None] | None:
@@ -59,5 +75,7 @@ def _spacing(text: str | None) -> tuple[float, float, float | None] | None:
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3) or not all(0.01 <= number <= 100 for number in numbers):
-        raise ConfigError(f"--spacing {text}", "give two or three numbers of mm from 0.01 to 100, as in 1.25,1.25,7.7")
+        raise ConfigError(
+            f"--spacing is {text}", "give two or three numbers in mm from 0.01 to 100, for example 1.25,1.25,7.7"
+        )
     return numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else None

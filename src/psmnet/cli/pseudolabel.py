@@ -6,7 +6,15 @@ import rich_click as click
 
 from psmnet.catalog import dataset as facts_of
 from psmnet.cli import console
-from psmnet.cli.options import DATA, dataset_option, jobs_option, kind_option, legacy_names
+from psmnet.cli.options import (
+    DATA,
+    dataset_option,
+    default_of,
+    jobs_option,
+    kind_option,
+    legacy_names,
+    legacy_option,
+)
 from psmnet.data import find_cases
 from psmnet.data.pseudolabels import Kind, PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError
@@ -19,18 +27,22 @@ FAULTS = ("superpixel-ids",)
 @click.command("pseudolabel")
 @click.argument("data", type=DATA)
 @dataset_option()
-@kind_option()
-@click.option("--out", type=DATA, metavar="DIR", help="Where to write; DATA by default.")
-@click.option("--legacy", metavar="NAMES", help=f"Faults of the field: all, or any of {', '.join(FAULTS)}.")
-@click.option("--preview", is_flag=True, help="A picture of each case, in DIR/preview.")
+@kind_option(default_of(PseudolabelRule, "kind"))
+@click.option("--out", type=DATA, metavar="DIR", help="Folder to write to (default: DATA).")
+@legacy_option(FAULTS)
+@click.option("--preview", is_flag=True, help="Draw a picture of each case, in DIR/preview.")
 @jobs_option()
 def command(
     data: Path, dataset: str, kind: Kind, out: Path | None, legacy: str | None, preview: bool, jobs: int
 ) -> None:
-    """Make pseudo-labels of every scan in DATA; those that are there already are kept."""
+    """Make pseudo-labels for every scan in the prepared folder DATA.
+
+    Pseudo-labels are parts of similar brightness. Training learns from them in place of organs, so that it needs no
+    labels. Those that already exist are kept.
+    """
     names = legacy_names(legacy, FAULTS)
     if unknown := set(names) - set(FAULTS):
-        raise ConfigError(f"--legacy {', '.join(sorted(unknown))}: it is not made here", f"give {', '.join(FAULTS)}")
+        raise ConfigError(f"pseudo-labels have no legacy bug {min(unknown)!r}", f"give --legacy {', '.join(FAULTS)}")
     rule = PseudolabelRule.of(facts_of(dataset), kind, faulty_ids="superpixel-ids" in names)
     cases = find_cases(data)
     store = PseudolabelStore(out or data, rule)
@@ -42,5 +54,5 @@ def command(
             with console.progress("pictures", len(whole)) as advance:
                 pictures = draw_previews(whole, store, jobs=jobs, report=advance)
             console.out.print(f"pictures: {pictures}")
-    console.out.print(f"{kind} of {len(whole)} cases ({made} made now): {store.folder}")
-    console.fail_on(failed, "the others are kept: mend these and run the command again")
+    console.out.print(f"{kind} of {console.count(len(whole), 'case')} ({made} made now): {store.folder}")
+    console.fail_on(failed, "fix these and run the command again (the others are kept)")

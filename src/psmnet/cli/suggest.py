@@ -7,7 +7,17 @@ import rich_click as click
 from rich.table import Table
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option, overwrite_option, set_threads, threads_option, weights_option
+from psmnet.cli.options import (
+    DATA,
+    default_of,
+    device_option,
+    examples,
+    overwrite_option,
+    series_option,
+    set_threads,
+    threads_option,
+    weights_option,
+)
 from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import Query, find_queries, read_scan
 from psmnet.models import load_weights
@@ -20,12 +30,25 @@ from psmnet.volume import Volume
 SHOWN = 10  # scans in the table besides those to label; the file has all
 
 
-@click.command("suggest")
-@click.argument("scans", nargs=-1, required=True, metavar="SCAN...")
-@click.option("-k", type=click.IntRange(1), default=1, show_default=True, help="How many scans to label.")
-@click.option("--out", type=DATA, metavar="FILE.csv", help="Where all scans go, the most worth labelling first.")
+EXAMPLES = examples(
+    "suggest scans/",
+    "suggest 'scans/*.nii.gz' -k 3 --out order.csv",
+)
+
+
+@click.command("suggest", epilog=EXAMPLES)
+@click.argument("scans", nargs=-1, required=True, metavar="SCANS...")
+@click.option(
+    "-k",
+    type=click.IntRange(1),
+    metavar="N",
+    default=default_of(suggest, "k"),
+    show_default=True,
+    help="How many scans you want to label.",
+)
+@click.option("--out", type=DATA, metavar="FILE.csv", help="Table of all scans to write, the best to label first.")
 @overwrite_option("tables")
-@click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
+@series_option()
 @weights_option()
 @device_option()
 @threads_option()
@@ -39,9 +62,10 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Say which of many unlabelled scans to label, so that the others come out best.
+    """Find the scans to label by hand, so that psmnet segments the others best.
 
-    Scans are files, DICOM folders, folders of these or quoted globs. Nothing but their images is looked at.
+    SCANS are files, DICOM folders, folders of these, or quoted globs. Only the images are used: a scan is worth
+    labelling if it is similar to many others. The agreement is the mean similarity, from 0 to 1.
     """
     if out is not None:
         require_writable(out, overwrite=overwrite)
@@ -50,7 +74,7 @@ def command(
     for skip in skipped:
         console.out.print(f"skipped {skip.path.name}: {skip.reason}")
     if k >= len(found):
-        raise ConfigError(f"-k {k} of {len(found)} scans", "choose fewer than there are")
+        raise ConfigError(f"-k is {k}, but there are only {len(found)} scans", "choose fewer")
     usable: list[Query] = []
     failed: dict[str, PsmnetError] = {}
     with console.progress("scans", len(found)) as advance:
@@ -61,7 +85,7 @@ def command(
         rows = [[query.name, rank, round(suggestion.agreement[i], 4)] for rank, i, query in _ranked(usable, suggestion)]
         write_text(out, csv_text([("scan", "choice", "agreement"), *rows]))
         console.out.print(f"table: {out}")
-    console.fail_on(failed, "mend or leave them out", what="scan")
+    console.fail_on(failed, "fix or remove them", what="scan")
 
 
 def _readable(
@@ -71,7 +95,7 @@ def _readable(
     failed: dict[str, PsmnetError],
     advance: Callable[..., None],
 ) -> Iterator[Volume]:
-    """One scan after another; those that can't be used are noted and left out."""
+    """Read one scan after another; those that can't be used are collected in `failed`."""
     for done, query in enumerate(found, 1):
         try:
             notes: list[str] = []
@@ -88,7 +112,7 @@ def _readable(
 
 
 def _ranked(scans: Sequence[Query], suggestion: Suggestion) -> list[tuple[int | None, int, Query]]:
-    """Place among those to label, number and scan: these first, then by agreement."""
+    """Choice (1 is the first to label), number and scan: the chosen ones first, then by agreement."""
     rest = sorted(set(range(len(scans))) - set(suggestion.chosen), key=lambda i: -suggestion.agreement[i])
     first: list[tuple[int | None, int, Query]] = [(n, i, scans[i]) for n, i in enumerate(suggestion.chosen, 1)]
     return first + [(None, i, scans[i]) for i in rest]

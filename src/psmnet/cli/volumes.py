@@ -7,7 +7,7 @@ import rich_click as click
 from rich.table import Table
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA, overwrite_option
+from psmnet.cli.options import DATA, names_option, overwrite_option
 from psmnet.cohort import REPORT_NAME, CohortReport
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import has_scan_suffix, is_label_map, is_segmentation, read_label_file, read_names, stem, unnamed
@@ -23,13 +23,14 @@ COLUMNS = (
 
 @click.command("volumes")
 @click.argument("masks", type=DATA, nargs=-1, required=True)
-@click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
-@click.option("--out", type=DATA, metavar="FILE.csv", help="Where the table goes, with all measures.")
+@names_option()
+@click.option("--out", type=DATA, metavar="FILE.csv", help="Table of all measures to write.")
 @overwrite_option("tables")
 def command(masks: tuple[Path, ...], names: Path | None, out: Path | None, overwrite: bool) -> None:
-    """Volumes and simple shape measures of label maps, .seg.nrrd and DICOM Segmentations: files or folders.
+    """Measure volumes and simple shapes of organs in MASKS.
 
-    Of a folder, what is called as masks are (`<name>_seg.nii.gz`); if nothing is, all, each called after its organ.
+    MASKS are label maps, .seg.nrrd files, DICOM Segmentations, or folders. In a folder, the files named
+    <name>_seg.nii.gz are measured. A folder without such files must hold one mask per organ, named after the organ.
     """
     if out is not None:
         require_writable(out, overwrite=overwrite)
@@ -52,11 +53,11 @@ def command(masks: tuple[Path, ...], names: Path | None, out: Path | None, overw
     if rows and out is not None:
         write_text(out, csv_text([COLUMNS, *rows]))
         console.out.print(f"table: {out}")
-    console.fail_on(failed, "mend or leave them out", what="mask")
+    console.fail_on(failed, "fix or remove them", what="mask")
 
 
 def _find(masks: tuple[Path, ...]) -> dict[Path, bool]:
-    """Masks, and whether each is one of a folder of organs' masks, called after its organ."""
+    """Masks, and whether each shows one organ after which it is named."""
     found: dict[Path, bool] = {}
     for path in masks:
         if not path.is_dir():
@@ -65,7 +66,7 @@ def _find(masks: tuple[Path, ...]) -> dict[Path, bool]:
         scans = sorted(p for p in path.rglob("*") if has_scan_suffix(p) and not p.name.startswith("."))
         inside = [p for p in scans if is_segmentation(p) or is_label_map(p)]
         if not scans:
-            raise InputError(f"no mask in {path}", "give masks, called <name>_seg.nii.gz or as label maps are")
+            raise InputError(f"no mask in {path}", "give masks, or a folder of files named <name>_seg.nii.gz")
         found |= dict.fromkeys(inside or scans, not inside)
     return found
 
