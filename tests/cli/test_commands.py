@@ -436,7 +436,7 @@ def test_demo(cli, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("stray", "message"),
-    [("out/notes.txt", "holds something else than a demo; choose another --out"), ("out", "is a file; give a folder")],
+    [("out/notes.txt", "holds other files; choose another --out folder"), ("out", "is a file; give a folder")],
 )
 def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
     (tmp_path / stray).parent.mkdir(exist_ok=True)

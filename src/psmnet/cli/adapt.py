@@ -62,7 +62,7 @@ def command(
 ) -> None:
     """Train the weights further on your own scans, so that they fit your scanner and protocol.
 
-    SCANS are files, DICOM folders, folders of these, or quoted globs. No labels are needed.
+    SCANS are files, DICOM folders, folders of these, or patterns in quotes. No labels are needed.
     """
     where = pick_device(device)
     set_threads(threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 import rich_click as click
 
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option
+from psmnet.cli.options import DATA, default_of, device_option, examples
 from psmnet.errors import PsmnetError
 from psmnet.evaluation.bench import (
     BenchFolders,
@@ -23,8 +23,13 @@ from psmnet.evaluation.bench import (
 
 LOOK_EVERY_S = 1.0
 
+EXAMPLES = examples(
+    "bench recipe.yaml data/chaos --out results",
+    "bench recipe.yaml data/chaos --out results --save-masks --jobs 2",
+)
 
-@click.command("bench")
+
+@click.command("bench", epilog=EXAMPLES)
 @click.argument("recipe", type=DATA, metavar="RECIPE.yaml")
 @click.argument("data", type=DATA)
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Folder of the results files.")
@@ -36,8 +41,21 @@ LOOK_EVERY_S = 1.0
     help="Folder of pseudo-labels (default: DATA). If not all are there, they are made in --runs.",
 )
 @click.option("--save-masks", is_flag=True, help="Keep the predicted masks, for the report's pictures.")
-@click.option("--jobs", type=click.IntRange(1), default=lambda: os.cpu_count(), help="Trainings at the same time.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads of each training.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=lambda: os.cpu_count(),
+    help="Trainings that run at the same time (default: one per core).",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    default=default_of(run_benchmark, "threads"),
+    show_default=True,
+    help="CPU threads of each training.",
+)
 @device_option()
 def command(
     recipe: Path,
@@ -50,7 +68,11 @@ def command(
     threads: int,
     device: str,
 ) -> None:
-    """Train and score every method of a recipe. Finished results and trainings in --out and --runs are kept."""
+    """Train and score methods as the file RECIPE.yaml lists them, on the prepared folder DATA.
+
+    A cell is one method on one fold (the part of the cases that is tested) with one random seed. Run the command again
+    to continue: finished results and trainings are kept.
+    """
     plan = read_recipe(recipe)
     folders = BenchFolders(data, out, runs or out / "runs", save_masks, pseudolabels)
     before = found_finished(plan, folders)
@@ -68,16 +90,16 @@ def command(
                 files.update(result)
             console.say(f"{'failed' if isinstance(result, PsmnetError) else 'finished'}: {task.title()}")
             note(task.title())
-    console.out.print(f"results: {len(files)} files in {out}")
+    console.out.print(f"results: {console.count(len(files), 'file')} in {out}")
     if before.results == before.all_results:
-        console.out.print("all results were there already; to make them anew, choose another --out")
-    console.fail_on(failed, "fix or remove them, then run again: what is finished is kept", what="cell")
+        console.out.print("all results already exist; to make new ones, choose another --out folder")
+    console.fail_on(failed, "fix or remove them, then run again (finished cells are kept)", what="cell")
     console.out.print(f"next: psmnet report {out}{f' --data {data}' if save_masks else ''} --out report")
 
 
 @contextmanager
 def _watched(recipe: BenchRecipe, folders: BenchFolders) -> Iterator[Callable[[str], None]]:
-    """A bar of training steps, and a count of results, both by the files that other processes write."""
+    """A bar of training steps and a count of results, both read from the files that other processes write."""
     done, total = steps_done(recipe, folders)
     last, over = "", threading.Event()
     with console.progress("training steps", total) as advance:

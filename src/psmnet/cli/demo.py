@@ -22,17 +22,21 @@ SEED = 2026  # any will do: the bundled weights have seen no phantom
 
 
 @click.command("demo")
-@click.option("--out", type=DATA, default=Path("demo"), show_default=True, metavar="DIR", help="Where to write.")
+@click.option("--out", type=DATA, default=Path("demo"), show_default=True, metavar="DIR", help="Folder to write to.")
 @threads_option()
 def command(out: Path, threads: int | None) -> None:
-    """Draw synthetic patients, segment all but the first from the first one's labels, and show how well it went."""
+    """Draw synthetic patients and segment them by the labels of the first one.
+
+    This shows what psmnet does without any data of your own. The page that it writes shows masks and scores: Dice is
+    the overlap of a mask with the drawn labels, from 0 (none) to 1 (equal).
+    """
     set_threads(threads)
     facts = dataset("phantom")
     dice: dict[str, dict[str, float]] = {}
     pictures: list[tuple[str, Path]] = []
     with locked(out), console.progress("patients", PATIENTS - 1) as advance:
         if any(path.name != LOCK_NAME for path in out.iterdir()) and not (out / "patients").is_dir():
-            raise InputError(f"{out} holds something else than a demo", "choose another --out")
+            raise InputError(f"{out} holds other files", "choose another --out folder")
         (support, support_labels), *others = write_patients(out / "patients", PATIENTS, SEED)
         segmenter = Segmenter.from_pretrained()
         segmenter.set_support([(read_volume(support), read_labels(support_labels))])
@@ -47,7 +51,7 @@ def command(out: Path, threads: int | None) -> None:
                 for organ, value in facts.labels.items()
             }
             picture = out / f"{name}_overlay.png"
-            title = f"{name}: in colour by psmnet, reference as drawn"
+            title = f"{name}: colour shows psmnet's mask, dashes the drawn labels"
             draw_overlay(query, mask.array_zyx, facts.names(), picture, reference_zyx=reference, title=title)
             pictures.append((name, picture))
             advance(len(dice), name)
@@ -60,8 +64,8 @@ def command(out: Path, threads: int | None) -> None:
         write_page(
             page,
             title="psmnet demo",
-            intro=f"{PATIENTS - 1} synthetic patients, segmented from the labels of another one. The weights were "
-            "trained on random synthetic images and have seen none of these.",
+            intro=f"{PATIENTS - 1} synthetic patients, segmented by the labels of another one. The weights were "
+            "trained on random synthetic images, never on these patients.",
             tables=[PageTable(caption, ["patient", *facts.labels], rows)],
             pictures=pictures,
         )

@@ -9,7 +9,9 @@ from psmnet.cli import console
 from psmnet.cli.options import (
     DATA,
     dataset_option,
+    default_of,
     device_option,
+    examples,
     method_option,
     overwrite_option,
     set_option,
@@ -25,23 +27,45 @@ from psmnet.runtime import pick_device
 from psmnet.segmentation import load_method
 from psmnet.system import require_writable, write_json
 
+EXAMPLES = examples(
+    "evaluate data/chaos --dataset chaos-t2 --fold 0 --out fold0.json",
+    "evaluate data/chaos --dataset chaos-t2 --fold 0 --out fold0.json \\\n"
+    "      --weights runs/fold0 --protocol blind --save-masks",
+)
 
-@click.command("evaluate")
+
+@click.command("evaluate", epilog=EXAMPLES)
 @click.argument("data", type=DATA)
 @dataset_option()
-@click.option("--fold", type=int, required=True, help="Its cases are the queries.")
-@setting_options()
-@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="ep1", show_default=True)
-@weights_option()
-@click.option("--out", type=DATA, required=True, metavar="FILE", help="Results as JSON.")
-@click.option("--support-case", metavar="ID[,ID]", help="Support cases instead of the fold's own.")
+@click.option("--fold", type=int, metavar="N", required=True, help="Fold to test. Its cases are the queries.")
+@click.option("--out", type=DATA, required=True, metavar="FILE", help="Results file to write (JSON).")
+@setting_options(evaluate)
 @click.option(
-    "--shots", type=click.IntRange(1), default=1, show_default=True, help="Support cases that the fold names."
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default=default_of(evaluate, "protocol"),
+    show_default=True,
+    help="What the method is told about the query. EP1 (ep1): the first and the last slice of each organ. "
+    "Blind (blind): nothing. See psmnet info.",
 )
-@click.option("--allow-seen", is_flag=True, help="Go on where training saw a test or support case; the result says so.")
+@weights_option()
+@click.option("--support-case", metavar="ID,...", help="Support cases (default: those that the fold names).")
+@click.option(
+    "--shots",
+    type=click.IntRange(1),
+    metavar="N",
+    default=default_of(evaluate, "shots"),
+    show_default=True,
+    help="Number of support cases that the fold names.",
+)
+@click.option(
+    "--allow-seen",
+    is_flag=True,
+    help="Go on if the weights were trained on a query or support. The scores are then too high.",
+)
 @method_option()
-@set_option("Change the model after training, as in split_rounds=0.")
-@click.option("--save-masks", is_flag=True, help="Keep predictions in a folder beside the results.")
+@set_option("Change a setting of the method after training, for example split_rounds=0.")
+@click.option("--save-masks", is_flag=True, help="Keep the masks, in a folder beside the results.")
 @overwrite_option("results")
 @device_option()
 @threads_option()
@@ -66,7 +90,12 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Score a method on one fold of DATA and write a results file."""
+    """Score a method on one fold of the prepared folder DATA.
+
+    A fold is a numbered part of the cases. Its cases are the queries: scans to segment. A support is a labelled scan
+    from outside the fold, the example for the method. Each mask is compared with the labels of its query: Dice is
+    their overlap, from 0 (none) to 1 (equal).
+    """
     set_threads(threads)
     require_writable(out, overwrite=overwrite)
     cases = find_cases(data)

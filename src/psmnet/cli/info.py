@@ -1,10 +1,12 @@
 """psmnet info."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import rich_click as click
+from rich.table import Table
 
 from psmnet import runtime
 from psmnet.catalog import DATASETS, PROTOCOLS, SETTINGS
@@ -14,10 +16,10 @@ from psmnet.models import METHODS
 
 
 @click.command("info")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.option("--device", is_flag=True, help="Which device would be used (loads torch).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, for programs.")
+@click.option("--device", is_flag=True, help="Show which device would be used (loads PyTorch).")
 def command(as_json: bool, device: bool) -> None:
-    """Data sets, methods, presets and versions."""
+    """List data sets, methods, presets, protocols and versions."""
     facts: dict[str, Any] = {
         "datasets": {name: asdict(data) for name, data in DATASETS.items()},
         "methods": {name: asdict(method) for name, method in METHODS.items()},
@@ -31,13 +33,30 @@ def command(as_json: bool, device: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
         return
-    for name, data in DATASETS.items():
-        cases = f", {data.cases} cases" if data.cases else ""
-        console.out.print(f"{name}: {data.title}{cases}")
-        console.out.print(f"    licence: {data.licence}; source: {data.source}")
-    console.out.print(f"methods: {', '.join(facts['methods'])}")
-    console.out.print(f"presets: {', '.join(PRESETS)}")
-    console.out.print(f"protocols: {', '.join(PROTOCOLS)}")
-    console.out.print("versions: " + ", ".join(f"{k} {v}" for k, v in facts["versions"].items()))
+    _show(
+        ("data set", "what", "cases", "organs", "licence", "where"),
+        (
+            (name, data.title, str(data.cases or "-"), str(len(data.labels) or "-"), data.licence, data.source or "-")
+            for name, data in DATASETS.items()
+        ),
+    )
+    _show(("method", "idea", "trained"), ((name, m.idea, "yes" if m.trained else "no") for name, m in METHODS.items()))
+    _show(("preset", "encoder", "pixels", "training steps"), map(_preset, PRESETS))
+    _show(("protocol", "what the method is told"), PROTOCOLS.items())
+    _show(("part", "version"), facts["versions"].items())
     if device:
         console.out.print(f"device: {facts['device']}")
+
+
+def _preset(name: str) -> tuple[str, ...]:
+    model, train = PRESETS[name].model, PRESETS[name].train
+    return name, model.encoder, f"{model.input_size} x {model.input_size}", str(train.steps)
+
+
+def _show(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")  # a long DOI is not cut
+    for row in rows:
+        table.add_row(*row)
+    console.out.print(table, soft_wrap=False)

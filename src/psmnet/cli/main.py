@@ -65,13 +65,18 @@ class LazyGroup(click.RichGroup):
 
 @click.group(
     cls=LazyGroup,
-    commands={name: click.RichCommand(name, short_help=line, help=line) for name, line in COMMANDS.items()},
+    commands={name: click.RichCommand(name=name, short_help=line, help=line) for name, line in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Help on a command: psmnet COMMAND --help",
 )
 @click.version_option(package_name="psmnet")
 @click.rich_config(
-    {"options_table_column_types": ["required", "opt_all_metavar", "help"], "append_metavars_help_string": "{}"}
+    {
+        "options_table_column_types": ["required", "opt_all_metavar", "help"],
+        "append_metavars_help_string": "{}",
+        "text_paragraph_linebreaks": "\n\n",
+        "padding_helptext_first_line": (0, 0, 1, 0),
+    }
 )
 def command() -> None:
     """Few-shot segmentation of medical images: give one labelled scan, get the same organs in other scans.

@@ -24,7 +24,7 @@ from psmnet.report import write_report
 )
 @click.option(
     "--spacing",
-    metavar="X,Y[,Z]",
+    metavar="X,Y,Z",
     help="Voxel size of your scans (folder) in mm (default: their median). Without Z the slices stay as they are.",
 )
 @click.option(

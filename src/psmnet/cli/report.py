@@ -17,9 +17,9 @@ from psmnet.system import locked, require_writable
 @click.argument("results", type=DATA, nargs=-1, required=True)
 @click.option("--out", type=DATA, metavar="DIR", help="Folder of the report: tables and report.html.")
 @click.option("--records", type=DATA, metavar="FILE", help="Write all results to one table (.csv or .csv.gz).")
-@click.option("--data", type=DATA, metavar="DIR", help="Prepared data, for pictures. Masks lie beside the results.")
+@click.option("--data", type=DATA, metavar="DIR", help="Prepared folder, to draw pictures from masks beside RESULTS.")
 @click.option("--against", metavar="METHOD", help="Method to compare the others with (default: psmnet, or the best).")
-@click.option("--folds", metavar="N[,N]", help="Use only these folds, for example 1,2,3,4.")
+@click.option("--folds", metavar="N,...", help="Use only these folds, for example 1,2,3,4.")
 @click.option("--own-support", is_flag=True, help="Use only the support scan that each fold names.")
 @overwrite_option("reports")
 def command(
@@ -32,19 +32,21 @@ def command(
     own_support: bool,
     overwrite: bool,
 ) -> None:
-    """Compare methods: tables, plots and pictures.
+    """Compare methods: write a page with tables, plots and pictures.
 
-    RESULTS are results files of `psmnet evaluate`, folders of them, or tables that `--records` wrote.
+    RESULTS are files that psmnet evaluate or psmnet bench wrote, folders of these, or tables that --records wrote.
+    The Dice score is the overlap of a mask with the labels, from 0 (none) to 1 (equal). A fold is the part of the
+    cases that a result was tested on.
     """
     numbers = _numbers(folds)
     if out is None and records is None:
         raise ConfigError("nothing to write", "add --out DIR for a report, or --records FILE for a table")
     if records is not None and not records.name.endswith((".csv", ".csv.gz")):
-        raise ConfigError(f"--records {records}", "give a name that ends in .csv or .csv.gz")
+        raise ConfigError(f"--records is {records}", "give a name that ends in .csv or .csv.gz")
     files, others = find_results(results)
     remarks = unfinished(results)
     if others:
-        remarks.append(f"{others} other JSON file{'s' if others > 1 else ''} left out")
+        remarks.append(f"{console.count(others, 'other JSON file')} left out")
     if records is not None:
         require_writable(records, overwrite=overwrite)
     if out is None:
@@ -82,5 +84,5 @@ def _numbers(text: str | None) -> set[int] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise ConfigError(f"--folds {text}", "give numbers of folds, as in 1,2,3,4")
+        raise ConfigError(f"--folds is {text}", "give numbers of folds, for example 1,2,3,4")
     return {int(part) for part in parts}

@@ -11,7 +11,18 @@ import rich_click as click
 from psmnet import runtime
 from psmnet.cli import console
 from psmnet.cli.hints import HINTS
-from psmnet.cli.options import DATA, device_option, method_option, overwrite_option, threads_option, weights_option
+from psmnet.cli.options import (
+    DATA,
+    default_of,
+    device_option,
+    examples,
+    method_option,
+    names_option,
+    overwrite_option,
+    series_option,
+    threads_option,
+    weights_option,
+)
 from psmnet.cohort import (
     EXTRAS,
     FORMATS,
@@ -40,7 +51,14 @@ from psmnet.system import locked, sweep
 MINUTES = 30.0  # that a scan may take
 
 
-@click.command("segment")
+EXAMPLES = examples(
+    "segment new.nii.gz --support old.nii.gz old_labels.nii.gz --out masks",
+    "segment scans/ --support old.nii.gz old_labels.nii.gz --out masks \\\n      --names organs.csv --workers 2",
+    "segment dicom/ --support old.nii.gz old.seg.nrrd --out masks",
+)
+
+
+@click.command("segment", epilog=EXAMPLES)
 @click.argument("queries", nargs=-1, required=True, metavar="QUERY...")
 @click.option(
     "--support",
@@ -50,35 +68,58 @@ MINUTES = 30.0  # that a scan may take
     required=True,
     metavar="IMAGE LABEL",
     callback=lambda _context, _option, pairs: _two_files_each(pairs),
-    help="A scan and its labels: a label map, .seg.nrrd, DICOM SEG or folder of masks. May be repeated.",
+    help="Labelled scan: the image and its label map (also .seg.nrrd, DICOM SEG, or a folder of masks). "
+    "Can be repeated.",
 )
-@click.option("--out", type=DATA, required=True, metavar="DIR", help="Where masks, overlays and report.json go.")
+@click.option("--out", type=DATA, required=True, metavar="DIR", help="Folder for masks, pictures and report.json.")
 @weights_option()
 @method_option()
-@click.option("--labels", metavar="1,4", help="Label values to segment; all of the support's by default.")
-@click.option("--names", type=DATA, metavar="FILE", help="What label values are called: JSON, CSV, ITK-SNAP, Slicer.")
+@click.option("--labels", metavar="N,...", help="Label values to segment, for example 1,4 (default: all).")
+@names_option()
 @overwrite_option("masks")
-@click.option("--format", "ending", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of masks.")
+@click.option(
+    "--format",
+    "ending",
+    type=click.Choice(FORMATS),
+    default=default_of(CohortJob, "ending"),
+    show_default=True,
+    help="File format of the masks.",
+)
 @click.option(
     "--save",
     metavar="WHAT,...",
-    help="Write beside masks: probabilities (of each organ), uncertainty, matches (of slices).",
+    help="More files to write: probabilities (of each organ), uncertainty, matches (which labelled slice each slice is "
+    "compared with).",
 )
-@click.option("--anonymise", is_flag=True, help="Call outputs by checksums in place of file names; no DICOM SEG.")
-@click.option("--series", metavar="UID", multiple=True, help="Series to take of DICOM folders; else the largest.")
-@click.option("--trust-support-grid", is_flag=True, help="Take a label map of equal size as lying on its image.")
-@click.option("--workers", type=click.IntRange(1), help="Scans at the same time, each in a process; 1 by default.")
 @click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="For a scan; 30 by default."
+    "--anonymise", is_flag=True, help="Name the outputs by checksums, not by file names. Writes no DICOM SEG."
 )
-@click.option("--cluster", metavar="ADDRESS", help="Dask scheduler whose workers do it, as tls://host:8786.")
-@click.option("--insecure", is_flag=True, help="Allow a --cluster on other machines without TLS.")
+@series_option()
+@click.option(
+    "--trust-support-grid",
+    is_flag=True,
+    help="Ignore the position in the header of a label map that has the size of its image. Risk: a label map of "
+    "another scan is not noticed.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Scans that are segmented at the same time (default: 1)."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help=f"Time after which a scan is given up (default: {MINUTES:g}).",
+)
+@click.option(
+    "--cluster", metavar="ADDRESS", help="Dask scheduler whose workers segment the scans, for example tls://host:8786."
+)
+@click.option("--insecure", is_flag=True, help="Allow a --cluster on another machine without encryption (TLS).")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
-    default=PRECISIONS[0],
+    default=default_of(CohortJob, "precision"),
     show_default=True,
-    help="Of the encoder; bfloat16 is twice as fast where the processor has it.",
+    help="Precision of the encoder. bfloat16 is about twice as fast if the processor has it.",
 )
 @device_option()
 @threads_option()
@@ -104,17 +145,20 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Segment scans (files, DICOM folders, folders of these or quoted globs) from one or more labelled ones.
+    """Segment scans by the example of one or more labelled scans.
 
-    Each query gets a mask on its own grid with the support's label values, and an overlay picture to check it by.
-    Queries that are DICOM also get a DICOM Segmentation, which carries the patient's identity as they do. Run again,
-    it goes on: scans that were done by the same inputs and settings are left alone.
+    A query is a scan to segment: a file, a DICOM folder, a folder of these, or a pattern in quotes. A support is a
+    labelled scan that serves as the example.
+
+    Each query gets a mask on its own grid with the label values of the support, and an overlay picture to check it.
+    A DICOM query also gets a DICOM Segmentation, which contains the patient's identity as the query does. Run the
+    command again to continue: scans that were done with the same inputs and settings are kept.
     """
     began = time.perf_counter()
     if cluster is not None:
         require_safe(cluster, insecure=insecure)
     if cluster is not None and workers is not None:
-        raise ConfigError("--workers with --cluster", "the cluster has its own: leave one out")
+        raise ConfigError("--workers and --cluster exclude each other", "leave one out: a cluster has its own workers")
     wanted = _label_values(labels)
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
     if anonymise:
@@ -184,7 +228,7 @@ def _engine(
 def _extras(text: str | None) -> frozenset[str]:
     wanted = frozenset(part.strip() for part in (text or "").split(",") if part.strip())
     if unknown := sorted(wanted - set(EXTRAS)):
-        raise ConfigError(f"--save {','.join(unknown)}", f"give some of {', '.join(EXTRAS)}")
+        raise ConfigError(f"--save has no {', '.join(unknown)}", f"give some of {', '.join(EXTRAS)}")
     return wanted
 
 
@@ -198,7 +242,7 @@ def _threads_each(threads: int | None, workers: int | None) -> int | None:
 def _two_files_each(pairs: tuple[tuple[Path, Path], ...]) -> tuple[tuple[Path, Path], ...]:
     for pair in pairs:
         if any(path.name.startswith("--") for path in pair):
-            raise click.BadParameter(f"{pair[0]} {pair[1]}: give two files, IMAGE LABEL")
+            raise click.BadParameter(f"{pair[0]} {pair[1]} are not two files, IMAGE LABEL")
     return tuple(dict.fromkeys(pairs))
 
 
@@ -207,7 +251,7 @@ def _label_values(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--labels {text}", "give whole numbers above 0, as in 1,4")
+        raise ConfigError(f"--labels is {text}", "give whole numbers above 0, for example 1,4")
     return tuple(int(part) for part in parts)
 
 
@@ -221,7 +265,9 @@ def _print(out: Path, job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
             name = entry.query
             console.out.print(f"note: {note}" if note.startswith(f"{name}: ") else f"note: {name}: {note}")
     if cohort.kept:
-        console.out.print(f"kept: {cohort.kept} of {len(cohort.entries)}, done before by the same inputs and settings")
+        console.out.print(
+            f"kept: {cohort.kept} of {len(cohort.entries)}, done before with the same inputs and settings"
+        )
     if cohort.entries:
         worst = cohort.ranked()[0]
         told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst.name].items() if words]
@@ -232,8 +278,9 @@ def _print(out: Path, job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
         console.out.print(f"table and pictures: {out / TABLE_NAME}, {out / SHEET_NAME}")
         console.out.print(f"look first at: {out / worst.overlay} ({why})")
     failures = [failure(query, error, job.anonymise, HINTS) for query, error in cohort.failed]
-    remedy = "mend or leave them out, then run again" + (": the others are kept" if cohort.entries else "")
+    remedy = f"fix or remove {'it' if len(failures) == 1 else 'them'}, then run again"
+    remedy += " (the others are kept)" if cohort.entries else ""
     if len(failures) == 1:  # one line says it all
         count, one = len(cohort.entries) + 1, failures[0]
-        raise InputError(f"1 of {count} scan{'s' * (count > 1)} failed: {one.query}: {one.reason}", remedy)
+        raise InputError(f"1 of {console.count(count, 'scan')} failed: {one.query}: {one.reason}", remedy)
     console.fail_on({one.name: one.reason for one in failures}, remedy, what="scan")

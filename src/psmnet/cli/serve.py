@@ -8,7 +8,7 @@ import rich_click as click
 
 from psmnet import runtime
 from psmnet.cli import console
-from psmnet.cli.options import DATA, device_option, threads_option, weights_option
+from psmnet.cli.options import DATA, default_of, device_option, threads_option, weights_option
 from psmnet.errors import ConfigError
 from psmnet.models import load_weights
 from psmnet.system import locked
@@ -18,20 +18,56 @@ MIB = 2**20
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; this machine alone by default.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--host",
+    metavar="NAME",
+    default=default_of(Address, "host"),
+    show_default=True,
+    help="Address to listen on. The default can only be reached from this machine.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=default_of(Address, "port"),
+    show_default=True,
+    help="Port to listen on. 0: any free one.",
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in the browser.")
-@click.option("--demo", is_flag=True, help="With synthetic patients in it.")
-@click.option("--data", type=DATA, metavar="DIR", help="Where uploads and results are kept; the user's own by default.")
-@click.option("--purge", is_flag=True, help="Delete all uploads and results, and end.")
+@click.option("--demo", is_flag=True, help="Add synthetic patients to try it with.")
+@click.option("--data", type=DATA, metavar="DIR", help="Folder for uploads and results (default: one in your home).")
+@click.option("--purge", is_flag=True, help="Delete all uploads and results, then stop.")
 @click.option(
-    "--keep-hours", type=click.FloatRange(0, min_open=True), default=24.0, show_default=True, help="Of uploads."
+    "--keep-hours",
+    type=click.FloatRange(0, min_open=True),
+    metavar="HOURS",
+    default=default_of(Limits, "keep_hours"),
+    show_default=True,
+    help="Uploads are deleted after this time.",
 )
-@click.option("--max-upload", type=click.IntRange(1), default=2048, show_default=True, metavar="MIB", help="Of a file.")
 @click.option(
-    "--max-stored", type=click.IntRange(1), default=10240, show_default=True, metavar="MIB", help="Of all results."
+    "--max-upload",
+    type=click.IntRange(1),
+    metavar="MIB",
+    default=default_of(Limits, "upload_bytes") // MIB,
+    show_default=True,
+    help="Largest file that can be uploaded.",
 )
-@click.option("--name", "names", multiple=True, metavar="HOST", help="By which browsers elsewhere may call it.")
+@click.option(
+    "--max-stored",
+    type=click.IntRange(1),
+    metavar="MIB",
+    default=default_of(Limits, "stored_bytes") // MIB,
+    show_default=True,
+    help="Space for all results. The oldest are deleted first.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="HOST",
+    help="Name by which other machines reach this one. Can be repeated.",
+)
 @weights_option()
 @device_option()
 @threads_option()
@@ -50,16 +86,15 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Open a page to segment scans, look at masks in three planes, correct them and go on from there.
+    """Start a page in the browser to segment scans, view masks in three planes and correct them.
 
-    It listens on this machine alone, and everything stays on it. The line that it prints holds a token: whoever has
-    it can see the scans. With another --host the token and the scans travel unencrypted: put a proxy with TLS before
-    it.
+    Only this machine can reach the page, and all data stay here. The printed address contains a token: anyone who has
+    it can see the scans. With another --host, token and scans are sent unencrypted; use a proxy with TLS then.
     """
     os.umask(0o077)  # whatever is written is the user's alone
     root = data or default_folder()
     if purge and not root.exists():
-        raise ConfigError(f"nothing is to be deleted: there is no folder {root}", "give the --data that serve had")
+        raise ConfigError(f"nothing to delete: no folder {root}", "give the --data folder that psmnet serve used")
     if not purge:
         require_web()
     with locked(root):
@@ -75,9 +110,9 @@ def command(
 
         def say(line: str) -> None:
             console.out.print(line)
-            console.err.print(f"uploads and results: {root}; Ctrl-C ends it", highlight=False)
+            console.err.print(f"uploads and results: {root}; press Ctrl-C to stop", highlight=False)
             if not address.is_local:
-                console.err.print(f"note: other machines can reach {host}, and without TLS they can read along")
+                console.err.print(f"note: other machines can reach {host}; without TLS they can read what is sent")
 
         service = Service(folder, limits, Engine(weights or "bundled", device, threads))
         with closing(service):

@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Find the scans to label by hand, so that psmnet segments the others best.
 
-    SCANS are files, DICOM folders, folders of these, or quoted globs. Only the images are used: a scan is worth
-    labelling if it is similar to many others. The agreement is the mean similarity, from 0 to 1.
+    SCANS are files, DICOM folders, folders of these, or patterns in quotes. Only the images are used: a scan is worth
+    labelling if it agrees well with many others. Agreement is from 0 to 1.
     """
     if out is not None:
         require_writable(out, overwrite=overwrite)

@@ -30,7 +30,7 @@ def command(masks: tuple[Path, ...], names: Path | None, out: Path | None, overw
     """Measure volumes and simple shapes of organs in MASKS.
 
     MASKS are label maps, .seg.nrrd files, DICOM Segmentations, or folders. In a folder, the files named
-    <name>_seg.nii.gz are measured. A folder without such files must hold one mask per organ, named after the organ.
+    like masks (<name>_seg.nii.gz) are measured; if there are none, all files are, as one mask per organ each.
     """
     if out is not None:
         require_writable(out, overwrite=overwrite)
