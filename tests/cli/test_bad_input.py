@@ -161,7 +161,7 @@ def test_a_bad_query_does_not_stop_the_others(desk, phantoms):
     cut_short(desk.query)
     line = desk.refusal(*desk.arguments(desk.folder / "zebra.nii.gz"))
     assert line.startswith("1 of 2 scans failed: query.nii.gz: ")
-    assert line.endswith("; mend or leave them out, then run again: the others are kept")
+    assert line.endswith("; fix or remove it, then run again (the others are kept)")
     assert sorted(path.name for path in desk.out.iterdir()) == outputs_of("zebra")
 
 
@@ -220,7 +220,10 @@ def test_an_image_in_the_place_of_its_label_map(desk):
     assert "is given as image and as label map; give --support" in desk.refusal(*desk.arguments(*twice))
     image = read_volume(desk.support)
     write_volume(image.with_array(image.array_zyx.clip(0).astype(np.uint16)), desk.labels)
-    assert re.search(r"has \d+ values, as an image has; give --support IMAGE LABEL", desk.refusal(*desk.arguments()))
+    assert re.search(
+        r"not a label map; .* --support takes IMAGE LABEL",
+        desk.refusal(*desk.arguments()),
+    )
     assert not desk.out.exists()
 
 
@@ -244,7 +247,7 @@ def test_a_label_that_the_support_has_not(desk):
 
 @pytest.mark.parametrize("text", ["liver", "1,,2", "0", "-1", "1.5", ""])
 def test_labels_that_are_no_labels(desk, text):
-    assert f"--labels {text}".strip() in desk.refusal(*desk.arguments("--labels", text))
+    assert f"--labels is {text}".strip() in desk.refusal(*desk.arguments("--labels", text))
 
 
 # ---- names that are no Unicode text ----------------------------------------------------------------------------
@@ -328,14 +331,15 @@ def test_a_device_that_is_not_here(desk):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["segment", "a.nii.gz", "--suport", "x"], "No such option '--suport'|No such option: --suport"),
+        (["segment", "a", "--suport", "x"], "option '--suport'; did you mean --support. see psmnet segment --help$"),
         (["segment", "a.nii.gz", "--out", "o"], "Missing option '--support'"),
-        (["segment", "--support", "a", "b", "--out", "o"], "Missing argument 'QUERY"),
+        (["segment", "--support", "a", "b", "--out", "o"], "Missing argument 'QUERY.*; see psmnet segment --help$"),
         (["evaluate", "data", "--dataset", "chaos-t2", "--out", "r.json"], "Missing option '--fold'"),
         (["evaluate", "d", "--dataset", "folder", "--fold", "one", "--out", "r.json"], "'one' is not a valid integer"),
         (["evaluate", "d", "--dataset", "folder", "--fold", "0", "--out", "r", "--protocol", "ep9"], "'ep9' is not"),
         (["train", "data", "--dataset", "folder"], "Missing option '--out'"),
-        (["segmentate"], "No such command 'segmentate'"),
+        (["segmnt"], "No such command 'segmnt'; did you mean segment. see psmnet --help$"),
+        (["zzz"], "No such command 'zzz'; see psmnet --help$"),
         (["phantom", "dir", "--cases", "0"], "0 is not in the range"),
         (["train", "nowhere", "--dataset", "folder", "--out", "run"], "no folder nowhere"),
         (["train", "nowhere", "--dataset", "chaos", "--out", "run"], "unknown data set 'chaos'; give one of chaos-t2"),
@@ -343,10 +347,10 @@ def test_a_device_that_is_not_here(desk):
         (["train", ".", "--dataset", "folder", "--out", "run", "--steps", "0"], "steps is 0"),
         (["train", ".", "--dataset", "folder", "--out", "run", "--support-cases", "0"], "0 is not in the range"),
         (["train", ".", "--dataset", "folder", "--out", "run", "--pseudolabels", "lost"], "no folder lost; make it"),
-        (["segment", "a.nii.gz", "--support", "b.nii.gz", "--out", "o"], "b.nii.gz --out: give two files, IMAGE LABEL"),
+        (["segment", "a.nii.gz", "--support", "b.nii.gz", "--out", "o"], "b.nii.gz --out are not two files"),
         (
             ["segment", "a.nii.gz", "--out", "o", "--support", "--labels", "1"],
-            "--labels 1: give two files, IMAGE LABEL",
+            "--labels 1 are not two files, IMAGE LABEL",
         ),
         (["pseudolabel", "nowhere", "--dataset", "folder"], "no folder nowhere"),
         (["pseudolabel", ".", "--dataset", "mnist"], "unknown data set 'mnist'"),

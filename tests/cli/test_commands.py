@@ -327,7 +327,7 @@ def test_segment_goes_on_where_it_was_broken_off(cli, data, tmp_path, tiny_weigh
     both = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz")
     outcome = cli(*both)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "kept: 1 of 2, done before by the same inputs and settings" in outcome.out
+    assert "kept: 1 of 2, done before with the same inputs and settings" in outcome.out
     after = contents(tmp_path / "masks")
     own = {f"image_{n}_{end}" for n in (2, 3) for end in ("seg.nii.gz", "seg.json", "overlay.png")}
     assert set(after) == own | {"report.json", "summary.csv", "contact_sheet.html"}
@@ -338,7 +338,7 @@ def test_segment_goes_on_where_it_was_broken_off(cli, data, tmp_path, tiny_weigh
     assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
     other = cli(*both, "--labels", "1")
     assert other.code == 2
-    assert "image_2_seg.nii.gz already exists, of another scan or other settings; add --overwrite" in other.err
+    assert "image_2_seg.nii.gz already exists, from another scan or other settings; choose another --out" in other.err
     assert contents(tmp_path / "masks") == after
     assert cli(*both, "--labels", "1", "--overwrite").code == 0
 
@@ -372,10 +372,10 @@ def test_segment_on_a_cluster_far_away_in_clear(cli, data, tmp_path, tiny_weight
     arguments = segment(tmp_path, data, tiny_weights, data / "image_2.nii.gz", "--cluster", "tcp://10.0.0.1:8786")
     outcome = cli(*arguments)
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
-    assert "say --insecure" in outcome.err
+    assert "; --insecure allows it" in outcome.err
     assert not (tmp_path / "masks").exists()
     outcome = cli(*arguments, "--insecure", "--workers", 2)
-    assert "--workers with --cluster; the cluster has its own" in outcome.err
+    assert "--workers and --cluster exclude each other; " in outcome.err
 
 
 @pytest.mark.usefixtures("tiny_preset")

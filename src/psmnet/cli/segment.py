@@ -1,14 +1,9 @@
 """psmnet segment."""
 
-import os
-import time
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import rich_click as click
 
-from psmnet import runtime
 from psmnet.cli import console
 from psmnet.cli.hints import HINTS
 from psmnet.cli.options import (
@@ -28,28 +23,18 @@ from psmnet.cohort import (
     FORMATS,
     SHEET_NAME,
     TABLE_NAME,
+    TIMEOUT_S,
     Cohort,
     CohortJob,
-    Done,
     Loaded,
-    Outcomes,
-    Worker,
     failure,
-    in_processes,
-    in_this_process,
     notes_of,
-    on_cluster,
-    require_own,
     require_safe,
-    write_summary,
+    segment_cohort,
 )
-from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.io import Query, anonymised, find_queries, read_names, unnamed
+from psmnet.errors import ConfigError, InputError
+from psmnet.io import anonymised, find_queries, read_names, unnamed
 from psmnet.segmentation import PRECISIONS
-from psmnet.system import locked, sweep
-
-MINUTES = 30.0  # that a scan may take
-
 
 EXAMPLES = examples(
     "segment new.nii.gz --support old.nii.gz old_labels.nii.gz --out masks",
@@ -108,7 +93,7 @@ EXAMPLES = examples(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help=f"Time after which a scan is given up (default: {MINUTES:g}).",
+    help=f"Time after which a scan is given up (default: {TIMEOUT_S / 60:g}).",
 )
 @click.option(
     "--cluster", metavar="ADDRESS", help="Dask scheduler whose workers segment the scans, for example tls://host:8786."
@@ -154,12 +139,10 @@ def command(
     A DICOM query also gets a DICOM Segmentation, which contains the patient's identity as the query does. Run the
     command again to continue: scans that were done with the same inputs and settings are kept.
     """
-    began = time.perf_counter()
     if cluster is not None:
         require_safe(cluster, insecure=insecure)
     if cluster is not None and workers is not None:
         raise ConfigError("--workers and --cluster exclude each other", "leave one out: a cluster has its own workers")
-    wanted = _label_values(labels)
     found, skipped = find_queries(queries, [path for pair in supports for path in pair], out)
     if anonymise:
         found = anonymised(found)
@@ -167,62 +150,30 @@ def command(
         supports=tuple((image.absolute(), mask.absolute()) for image, mask in supports),
         out=out.absolute(),
         names=read_names(names) if names else {},
-        labels=wanted,
+        labels=_label_values(labels),
         series=series,
         trust_grid=trust_support_grid,
         method=method,
         weights=str(Path(weights).absolute()) if weights and Path(weights).exists() else weights,
         device=device,
         precision=precision,
-        threads=_threads_each(threads, workers),
+        threads=threads,
         ending=ending,
         save=_extras(save),
         overwrite=overwrite,
         anonymise=anonymise,
     )
-    if cluster is None:
-        runtime.pick_device(device)
-    loaded = job.load()
-    job = job.with_key(loaded)
-    with locked(out), console.progress("scans", len(found)) as advance:
-        sweep(out)
-        require_own(job, found)
-        done: dict[Query, Done] = {}
-        failed: dict[Query, PsmnetError] = {}
-        engine = _engine(job, loaded, found, workers, timeout, cluster)
-        with closing(engine):
-            for query, outcome in engine:
-                if isinstance(outcome, Done):
-                    done[query] = outcome
-                else:
-                    failed[query] = outcome
-                advance(len(done) + len(failed), query.name)
-        cohort = Cohort(
-            entries=[done[query].entry for query in found if query in done],
-            failed=[(query, failed[query]) for query in found if query in failed],
-            skipped=skipped,
-            kept=sum(one.kept for one in done.values()),
-            seconds=time.perf_counter() - began,
+    with console.progress("scans", len(found)) as advance:
+        job, loaded, cohort = segment_cohort(
+            job,
+            found,
+            skipped,
+            workers=workers,
+            timeout_s=60 * timeout if timeout else None,
+            cluster=cluster,
+            report=advance,
         )
-        write_summary(job, loaded, cohort)
     _print(out, job, loaded, cohort)
-
-
-def _engine(
-    job: CohortJob,
-    loaded: Loaded,
-    queries: Sequence[Query],
-    workers: int | None,
-    timeout: float | None,
-    cluster: str | None,
-) -> Outcomes:
-    """Who does it. A lone scan needs no process of its own: there is no rest that has to go on."""
-    seconds = 60 * (timeout or MINUTES)
-    if cluster is not None:
-        return on_cluster(job, queries, cluster, seconds)
-    if len(queries) == 1 and workers is None and timeout is None:
-        return in_this_process(Worker(job, loaded), queries)
-    return in_processes(job, queries, workers or 1, seconds)
 
 
 def _extras(text: str | None) -> frozenset[str]:
@@ -230,13 +181,6 @@ def _extras(text: str | None) -> frozenset[str]:
     if unknown := sorted(wanted - set(EXTRAS)):
         raise ConfigError(f"--save has no {', '.join(unknown)}", f"give some of {', '.join(EXTRAS)}")
     return wanted
-
-
-def _threads_each(threads: int | None, workers: int | None) -> int | None:
-    """CPU threads of each worker: the cores shared out, unless said otherwise."""
-    if threads is not None or workers is None:
-        return threads
-    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _two_files_each(pairs: tuple[tuple[Path, Path], ...]) -> tuple[tuple[Path, Path], ...]:

@@ -1,12 +1,4 @@
-from .cluster import (
-    on_cluster,
-    require_safe,
-)
-from .engines import (
-    Outcomes,
-    in_processes,
-    in_this_process,
-)
+from .cluster import require_safe
 from .job import (
     EXTRAS,
     FORMATS,
@@ -19,19 +11,20 @@ from .records import (
     FailedScan,
     SegmentedScan,
 )
+from .run import (
+    TIMEOUT_S,
+    segment_cohort,
+)
 from .summary import (
     REPORT_NAME,
     SHEET_NAME,
     TABLE_NAME,
     Cohort,
     notes_of,
-    write_summary,
 )
 from .worker import (
-    Done,
     Worker,
     failure,
-    require_own,
 )
 
 __all__ = [
@@ -40,22 +33,17 @@ __all__ = [
     "REPORT_NAME",
     "SHEET_NAME",
     "TABLE_NAME",
+    "TIMEOUT_S",
     "Cohort",
     "CohortJob",
     "CohortReport",
-    "Done",
     "FailedScan",
     "Loaded",
-    "Outcomes",
     "Outputs",
     "SegmentedScan",
     "Worker",
     "failure",
-    "in_processes",
-    "in_this_process",
     "notes_of",
-    "on_cluster",
-    "require_own",
     "require_safe",
-    "write_summary",
+    "segment_cohort",
 ]
