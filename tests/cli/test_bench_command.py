@@ -31,11 +31,11 @@ def test_bench_writes_every_cell_and_says_what_comes_next(cli, phantoms, tmp_pat
     assert files == ["phantom/s1/ep1/panet/fold1_seed0.json", "phantom/s1/ep1/registration/fold1.json"]
     found = json.loads((tmp_path / "out" / files[1]).read_text())
     assert (found["method"], found["seed"], found["provenance"]["trained_on"]) == ("registration", None, None)
-    assert "were there already" not in done.out
+    assert "already exist" not in done.out
     again = cli("bench", recipe, phantoms, "--out", tmp_path / "out", "--jobs", 1)
     assert "found finished: 2 of 2 results" in again.out
     assert "1 of 1 trainings" in again.out
-    assert "all results were there already; to make them anew, choose another --out" in again.out
+    assert "all results already exist; to make new ones, choose another --out folder" in again.out
 
 
 @pytest.mark.parametrize(
