@@ -221,7 +221,7 @@ def test_an_image_in_the_place_of_its_label_map(desk):
     image = read_volume(desk.support)
     write_volume(image.with_array(image.array_zyx.clip(0).astype(np.uint16)), desk.labels)
     assert re.search(
-        r"not a label map; .* --support takes IMAGE LABEL",
+        r"not a label map; .* segment --support takes IMAGE LABEL",
         desk.refusal(*desk.arguments()),
     )
     assert not desk.out.exists()

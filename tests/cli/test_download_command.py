@@ -38,7 +38,7 @@ def test_the_command_fetches_and_says_what_comes_next(site, cli, tmp_path):
     site.record(FIRST, site.entry())
     folder = tmp_path / "my raw data"
     facts = DATASETS["chaos-t2"]
-    for said in ("", ": was there, and is right"):
+    for said in ("", ": already here, checksum is right"):
         outcome = cli("download", "chaos-t2", folder)
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out.splitlines() == [

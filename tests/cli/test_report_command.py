@@ -71,7 +71,7 @@ def refused(outcome, *words):
 
 def test_refusals_are_one_line_and_leave_nothing(cli, tmp_path):
     folder, out = example(tmp_path / "in"), tmp_path / "out"
-    refused(cli("report", folder, "--out", out, "--folds", "0-4"), "--folds 0-4", "give numbers of folds")
+    refused(cli("report", folder, "--out", out, "--folds", "0-4"), "--folds is 0-4", "give numbers of folds")
     refused(cli("report", folder, "--out", out, "--folds", "4"), "no results of fold 4")
     refused(cli("report", folder, "--out", out, "--against", "qnet"), "no method 'qnet'", "psmnet, panet")
     refused(cli("report", folder, "--out", out, "--data", tmp_path / "none"), "no folder")

@@ -39,7 +39,7 @@ def test_a_damaged_scan_is_left_out_and_told(cli, folder):
     (folder / "broken.nii.gz").write_bytes(b"no scan")
     outcome = cli("suggest", folder)
     assert outcome.code == 2
-    assert "1 scan failed: broken; mend or leave them out" in outcome.err
+    assert "1 scan failed: broken; fix or remove them" in outcome.err
     assert "label: " in outcome.out  # the others are ranked all the same
 
 
@@ -48,4 +48,4 @@ def test_too_many_is_refused_before_anything_is_read(cli, tmp_path):
         (tmp_path / name).write_bytes(b"no scan")
     outcome = cli("suggest", tmp_path, "-k", 2)
     assert outcome.code == 2
-    assert "-k 2 of 2 scans; choose fewer than there are" in outcome.err
+    assert "-k is 2, but there are only 2 scans; choose fewer" in outcome.err

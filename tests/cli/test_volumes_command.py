@@ -87,6 +87,6 @@ def test_an_image_is_no_mask(cli, tmp_path):
     write_volume(Volume(noise, (1.0, 1.0, 5.0)), tmp_path / "scan.nii.gz")
     outcome = cli("volumes", tmp_path / "scan.nii.gz", "--out", tmp_path / "table.csv")
     assert outcome.code == 2
-    assert "values, as an image has" in outcome.err
+    assert "looks like an image" in outcome.err
     assert outcome.out == ""
     assert not (tmp_path / "table.csv").exists()

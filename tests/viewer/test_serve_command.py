@@ -88,7 +88,7 @@ def test_purge_deletes_everything(tmp_path, tiny_weights, phantoms, cli):
 def test_purge_of_a_folder_that_is_not_there_is_no_success(tmp_path, cli):
     outcome = cli("serve", "--purge", "--data", tmp_path / "mistyped")
     assert outcome.code == 2
-    assert "there is no folder" in outcome.err
+    assert "nothing to delete: no folder" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ HINTS: dict[str, str] = {
     "folds-li": "give --folds li",
     "group": "give --group {known}",
     "group-setting-1": "leave out --group, or give --setting 2",
-    "image-as-labels": "give the label map of the scan; --support takes IMAGE LABEL in this order",
+    "image-as-labels": "give the label map of the scan; psmnet segment --support takes IMAGE LABEL in this order",
     "incomplete": "complete the data set, or give --dataset folder",
     "inside-out": "choose an --out folder elsewhere",
     "institution": "give --institution, one of {known}",

@@ -74,7 +74,7 @@ def command(
     for skip in skipped:
         console.out.print(f"skipped {skip.path.name}: {skip.reason}")
     if k >= len(found):
-        raise ConfigError(f"-k is {k}, but there are only {len(found)} scans", "choose fewer")
+        raise ConfigError(f"-k is {k}, but there are only {console.count(len(found), 'scan')}", "choose fewer")
     usable: list[Query] = []
     failed: dict[str, PsmnetError] = {}
     with console.progress("scans", len(found)) as advance:
