@@ -21,6 +21,10 @@ from .old_names import (
 from .panet import (
     PANet,
 )
+from .pooling import (
+    masked_average,
+    masks_at_features,
+)
 from .pretrained import (
     load_torchvision,
 )
@@ -35,6 +39,7 @@ from .resize import (
     resize_images,
 )
 from .scoring import (
+    image_logits,
     match_prototypes,
 )
 from .settings import (
@@ -84,9 +89,12 @@ __all__ = [
     "current_texts",
     "differences",
     "find_weights",
+    "image_logits",
     "load_tensors",
     "load_torchvision",
     "load_weights",
+    "masked_average",
+    "masks_at_features",
     "match_prototypes",
     "method_settings",
     "model_record",
