@@ -388,3 +388,23 @@ def test_another_precision_is_refused():
 
 def test_bundled_weights_load():
     assert Segmenter.from_pretrained("cpu").label_values == ()
+
+
+# ---- smoothing across slices -----------------------------------------------------------------------------------
+
+
+def test_logits_are_smoothed_across_slices_of_whole_scans_too(tiny_weights):
+    """Under a Gaussian far wider than the scan every slice in which an organ is looked for has the same logits."""
+    image, _ = scan(seed=1)
+    sharp, smooth = (
+        Segmenter(load_weights(tiny_weights, None, [f"smooth_mm={mm}"]), torch.device("cpu")) for mm in ("0", "1e6")
+    )
+    for one in (sharp, smooth):
+        one.set_support([scan()])
+    for value in (1, 4):
+        apart, alike = (one.examine(image, probabilities=True).probabilities[value] for one in (sharp, smooth))
+        searched = apart.any(axis=(1, 2))
+        assert searched.sum() > 1
+        assert np.array_equal(alike.any(axis=(1, 2)), searched)
+        assert np.ptp(apart[searched].astype(int), axis=0).max() > 10
+        assert np.ptp(alike[searched].astype(int), axis=0).max() == 0

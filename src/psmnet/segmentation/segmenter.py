@@ -18,10 +18,10 @@ from psmnet.models import Features, Weights, load_weights
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts
-from psmnet.segmentation.inference import mask_tensor
+from psmnet.segmentation.inference import mask_tensor, smoothed_across
 from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.result import LEVELS, Segmentation
-from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder
+from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder, View
 from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
 from psmnet.segmentation.slice_matches import matches_of
 from psmnet.segmentation.slice_positions import organ_places
@@ -124,9 +124,15 @@ class Segmenter:
         ranks = np.zeros(view.seen.array_zyx.shape, dtype=np.min_scalar_type(len(self._values)))
         foreground = np.zeros(ranks.shape, dtype=np.uint8)
         each = {value: np.zeros_like(foreground) for value in self._values if probabilities}
+        smoothed = self._smoothed_margins(features, searches, view) if self.weights.config.smooth_mm > 0 else {}
         for done, batch in enumerate(view.batches, start=1):
             winner, best = self._compete(
-                features[batch].float(), batch, searches, grid, {value: levels[batch] for value, levels in each.items()}
+                features[batch].float(),
+                batch,
+                searches,
+                smoothed,
+                grid,
+                {value: levels[batch] for value, levels in each.items()},
             )
             ranks[batch] = winner.numpy()
             foreground[batch] = _levels(best)
@@ -149,6 +155,7 @@ class Segmenter:
         features: Features,
         batch: slice,
         searches: Mapping[int, Search],
+        smoothed: Mapping[int, Tensor],
         grid: PixelGrid,
         each: Mapping[int, npt.NDArray[np.uint8]],
     ) -> tuple[Tensor, Tensor]:
@@ -157,6 +164,7 @@ class Segmenter:
         Args:
             features, batch: of the slices, and their numbers.
             searches: by label value.
+            smoothed: by label value, margins of all slices of its search where they were smoothed; else empty.
             grid: their pixels.
             each: label value to where its probabilities go, (N, Y, X).
 
@@ -170,11 +178,10 @@ class Segmenter:
             _, rows, chosen = np.intersect1d(numbers, search.slices, return_indices=True)
             if len(rows) == 0:
                 continue
-            wanted = torch.from_numpy(search.window[search.rows, search.columns]).to(self.device)
-            part = features[torch.from_numpy(rows).to(self.device)]
-            part = part.window(search.rows, search.columns, grid.padded_yx).within(wanted)
-            logits = self.model.match(part, search.support(chosen)).logits
-            margin = (logits[:, :, 1] - logits[:, :, 0]).masked_fill(~wanted, NOWHERE)
+            if value in smoothed:
+                margin = smoothed[value][torch.from_numpy(chosen)].to(self.device)
+            else:
+                margin = self._margins(features[torch.from_numpy(rows).to(self.device)], search, chosen, grid)
             whole = margin.new_full((len(margin), 1, *grid.padded_yx), NOWHERE)
             whole[..., search.rows, search.columns] = margin
             probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
@@ -184,6 +191,36 @@ class Segmenter:
             winner[rows] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[rows])
             best[rows] = torch.where(wins, probability, best[rows])
         return winner, best
+
+    def _margins(self, features: Features, search: Search, chosen: npt.NDArray[np.int64], grid: PixelGrid) -> Tensor:
+        """Logits of foreground against background (n, 1, h, w) in the window of a search.
+
+        Args:
+            features: of n query slices.
+            search: of one label.
+            chosen: (n,) places of these slices in `search.slices`.
+            grid: pixels of the query.
+        """
+        wanted = torch.from_numpy(search.window[search.rows, search.columns]).to(self.device)
+        part = features.window(search.rows, search.columns, grid.padded_yx).within(wanted)
+        logits = self.model.match(part, search.support(chosen)).logits
+        margin: Tensor = (logits[:, :, 1] - logits[:, :, 0]).masked_fill(~wanted, NOWHERE)
+        return margin
+
+    def _smoothed_margins(self, features: Features, searches: Mapping[int, Search], view: View) -> dict[int, Tensor]:
+        """By label value, margins of all slices of its search (S, 1, h, w), smoothed across slices."""
+        smoothed = {}
+        step = view.batches[0].stop
+        for value, search in searches.items():
+            margins = []
+            for start in range(0, len(search.slices), step):
+                chosen = np.arange(start, min(start + step, len(search.slices)))
+                part = features[torch.from_numpy(search.slices[chosen]).to(self.device)].float()
+                margins.append(self._margins(part, search, chosen, view.grid).cpu())
+            smoothed[value] = smoothed_across(
+                torch.cat(margins), search.slices, view.seen.spacing_mm[2], self.weights.config.smooth_mm
+            )
+        return smoothed
 
     def _describe(self, encoder: ScanEncoder, number: int, image: Volume, mask: Volume) -> LabelledScan:
         """Labelled scan `number`: each slice encoded once, each label described in its slices."""
