@@ -1,4 +1,4 @@
-"""Evaluation by the field's protocols; results as plain JSON values (schema of protocols.md)."""
+"""Evaluation by the published protocols; results as plain JSON values (schema of protocols.md)."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,10 +55,10 @@ def evaluate(
         setting, group: decide the organs tested.
         support_ids: support cases instead of those the fold names.
         shots: number of support cases that the fold names.
-        allow_seen: go on, and say so in the result, where training saw a test or support case.
+        allow_seen: go on if training saw a test or support case, and record it in the result.
         device: CPU by default.
         masks: folder to keep the predictions in, one binary mask a case and organ.
-        report: told each query's id when it is done.
+        report: called with each query's id when it is done.
 
     Returns:
         A results record, ready for JSON.
@@ -165,7 +165,7 @@ def predict_query(
 ) -> tuple[Volume, dict[int, Counted], dict[int, Mask]]:
     """Segment one query as a protocol has it.
 
-    EP1 alone reads the query's labels, and tells the method no more than which slices count.
+    Only EP1 reads the query's labels, and passes on only which slices count.
 
     Returns:
         the image; which of its slices count for each label value; and its masks in those, (Q, Y, X) each.

@@ -36,7 +36,7 @@ class Predictor(Protocol):
     """What evaluation asks of a method."""
 
     def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
-        """Take labelled scans (image, label map) and the label values that will be asked for."""
+        """Take labelled scans (image, label map) and the label values that will be wanted."""
 
     def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
         """Each label value's mask (Q, Y, X) in the query slices that count for it, on the stored grid."""

@@ -56,7 +56,7 @@ def ep1_counted(organ_zyx: Array) -> Counted:
 
 
 def ep1_labelled_counted(organ_zyx: Array) -> Counted:
-    """Query slices with the organ alone, cut at int(linspace(0, n, 4)) [ADNet, Q-Net]."""
+    """Only query slices with the organ, cut at int(linspace(0, n, 4)) [ADNet, Q-Net]."""
     labelled = np.flatnonzero(organ_zyx.any(axis=(1, 2))).astype(np.int64)
     cuts = np.linspace(0, len(labelled), PARTS + 1).astype(np.int64)
     return Counted(labelled, np.searchsorted(cuts[1:-1], np.arange(len(labelled)), side="right").astype(np.int64))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.places import REPOSITORY
 from helpers.results_maker import NOTE, results, write_results
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
@@ -108,7 +109,7 @@ def test_conditions_are_said():
     said = " ".join(sentences(section(file({"1": {"liver": 0.5}}, legacy=["extra-slice"], postprocess="fill holes"))))
     assert said == (
         "Fold 0 (ouyang). Trained on chaos-t2 superpixels for 1,000 steps. Post-processing: fill holes. "
-        "Faults of the field reproduced: extra-slice. Means are over query scans of all folds."
+        "Known bugs reproduced: extra-slice. Means are over query scans of all folds."
     )
 
 
@@ -394,7 +395,7 @@ def test_methods_to_compare_with(tmp_path):
 def test_chosen_folds_are_said_everywhere(tmp_path):
     _, texts = written(tmp_path / "out", *example(), folds={0})
     for name in ("table.md", "table.tex", "report.html"):
-        assert "All figures are of fold 0 alone." in texts[name]
+        assert "Only fold 0." in texts[name]
     assert "x/f1.json" not in texts["records.csv"]
     assert "| psmnet | 0.375 ± 0.125 |" in texts["table.md"]
 
@@ -554,9 +555,9 @@ def test_a_case_named_as_a_path_reads_nothing_elsewhere(tmp_path):
 
 
 def test_results_of_this_project_can_be_reported(tmp_path):
-    """The bundled weights on all folds of CHAOS: 0.745, as NumPy says of the 80 records."""
-    folder = next(parent for parent in Path(__file__).parents if (parent / "results").is_dir())
-    files, _ = find_results([folder / "results" / "benchmark" / "chaos-t2" / "s1" / "ep1" / "psmnet-bundled"])
-    sections, texts = written(tmp_path / "out", *files)
+    """The first bundled weights on all folds of CHAOS: 0.745, as NumPy says of the 80 records."""
+    files, _ = find_results([REPOSITORY / "results" / "records" / "benchmark.csv.gz"])
+    bundled = [file for file in files if (file.variant, file.protocol) == ("bundled", "ep1")]
+    sections, texts = written(tmp_path / "out", *bundled)
     assert round(sections[0].table.rows[0].mean("dice"), 3) == 0.745
     assert "Trained on synthetic for 1,600 steps." in texts["table.md"]

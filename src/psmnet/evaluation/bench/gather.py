@@ -50,7 +50,7 @@ def gather_tables(files: Sequence[ResultsFile], folds: Collection[int] | None = 
 
 
 def _conditions(file: ResultsFile) -> Conditions:
-    # A rule of training, and faults in it, are no concern of a method without any.
+    # A rule of training, and bugs in it, do not concern a method without training.
     legacy = file.legacy if file.training else _of_the_data(file.legacy)
     return Conditions(
         file.dataset,

@@ -98,7 +98,7 @@ class BenchRecipe:
         setting2: rule by which Setting 2 drops slices.
         support_cases: cases after a fold that are kept out of training as supports.
         shots: numbers of support cases to score with, the first ones after the fold.
-        each_support: score with each of the support cases alone, too.
+        each_support: score with each single support case, too.
         preset, steps, precision: of the trainings; None keeps the preset's.
         init: weights that every training begins with (`bundled`, a run, a file); None from scratch.
         encoder_weights: torchvision's weights for a ResNet encoder, a file or URL; None for none.
@@ -241,7 +241,7 @@ class Task:
         )
 
     def scores(self, supports: tuple[str, ...]) -> list[Scoring]:
-        """What it is scored by, given the ids of its support cases; the first alone is one shot already."""
+        """What it is scored by, given the ids of its support cases; the first one is already the single shot."""
         recipe = self.recipe
         others = supports[1:] if recipe.each_support else ()
         return [

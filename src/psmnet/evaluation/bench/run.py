@@ -59,12 +59,12 @@ class Progress:
 def run_benchmark(
     recipe: BenchRecipe, folders: BenchFolders, *, jobs: int = 1, threads: int | None = 1, device: str = "auto"
 ) -> Iterator[tuple[Task, list[Path] | PsmnetError]]:
-    """Train and score all that a recipe asks for and that is not there yet.
+    """Train and score what a recipe wants and is not there yet.
 
     A killed benchmark goes on where it was: trainings from their last checkpoint, scores from the first missing.
 
     Args:
-        recipe: what is asked for.
+        recipe: what to train and score.
         folders: data and outputs.
         jobs: trainings at the same time, each in a process of its own.
         threads: CPU threads of each; None for all.
@@ -74,7 +74,7 @@ def run_benchmark(
         each task with its results files, or with what went wrong in it; the others go on.
 
     Raises:
-        ConfigError: the recipe asks for a fold or setting that the data does not have.
+        ConfigError: the recipe names a fold or setting that the data does not have.
     """
     cases = find_cases(folders.data)
     work = list(recipe.tasks())
@@ -140,7 +140,7 @@ def _run(folders: BenchFolders, threads: int | None, device: str, task: Task) ->
         raise
     except Exception as error:  # whatever it is, the other cells go on
         what = f"{task.title()}: {type(error).__name__}: {error}"
-        raise InputError(what, "run this cell alone with psmnet train and evaluate to see more") from error
+        raise InputError(what, "run only this cell with psmnet train and evaluate to see more") from error
 
 
 def _train_and_score(folders: BenchFolders, threads: int | None, device: str, task: Task) -> list[Path]:
@@ -221,7 +221,7 @@ def _split(task: Task, cases: list[Case]) -> Split:
 def _finished(
     path: Path, task: Task, score: Scoring, cases: list[Case], checksums: dict[str, str], folders: BenchFolders
 ) -> bool:
-    """Whether a results file is there, whole, of this very cell, with its masks where they are asked for.
+    """Whether a results file is there, whole, of this very cell, with its masks if they are wanted.
 
     Raises:
         ConfigError: it is of another training, of other scans or supports.

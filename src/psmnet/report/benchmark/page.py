@@ -173,7 +173,7 @@ def _pictures(section: Section, scans: Sequence[ShownScan] | str) -> list[str]:
 
 
 def shots_html(sections: Sequence[Section]) -> list[str]:
-    """Tables that differ in the number of shots alone, side by side."""
+    """Tables that differ only in the number of shots, side by side."""
     alike: dict[object, list[Section]] = {}
     for section in sections:
         alike.setdefault(replace(section.table.conditions, shots=0), []).append(section)

@@ -49,7 +49,7 @@ def draw_scans(table: Table, against: Row, data: Mapping[str, Case] | None) -> l
         data: cases by id; None where none were given.
 
     Returns:
-        the scans, or one sentence on what is wanting.
+        the scans, or one sentence on what is missing.
 
     Raises:
         InputError: a mask can't be read, or lies on another grid than its scan.
@@ -117,7 +117,7 @@ def _draw(table: Table, against: Row, cell: Cell, case: Case, heading: str) -> S
 
 
 def _telling(references: Sequence[Mask]) -> int:
-    """The slice of `WHERE`: the largest organ alone would hide how the others fare."""
+    """The slice of `WHERE`: with only the largest organ the others would not be seen."""
     areas = [mask.sum(axis=(1, 2)) for mask in references if mask.any()]
     return int(np.argmax(sum(area / area.max() for area in areas))) if areas else 0
 

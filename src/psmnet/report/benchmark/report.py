@@ -39,7 +39,7 @@ def write_benchmark(
         against: method (or row) that the others are compared with; psmnet by default, else the best.
         folds: the only folds to use; None for all.
         own_support: use only results of the support scans that each fold names.
-        remarks: on the files, to be told first.
+        remarks: on the files, shown first.
         overwrite: replace reports that are there.
 
     Returns:

@@ -85,7 +85,7 @@ def sentences(section: Section) -> list[str]:
     folds = list(dict.fromkeys(cell.fold_name for cell in cells))
     said = [f"Fold{'s' if len(folds) > 1 else ''} {', '.join(folds)} ({its.folds})."]
     if section.folds is not None:
-        said.append(f"All figures are of fold {', '.join(map(str, sorted(section.folds)))} alone.")
+        said.append(f"Only fold {', '.join(map(str, sorted(section.folds)))}.")
     if its.training is None:
         said.append("No method here was trained.")
     else:
@@ -95,7 +95,7 @@ def sentences(section: Section) -> list[str]:
     if its.setting2:
         said.append(f"Setting 2 drops slices by the rule {its.setting2!r}.")
     said.append(f"Post-processing: {its.postprocess or 'none'}.")
-    said.append(f"Faults of the field reproduced: {', '.join(its.legacy) or 'none'}.")
+    said.append(f"Known bugs reproduced: {', '.join(its.legacy) or 'none'}.")
     seeds = {cell.seed for cell in cells} - {None}
     supports = max(len({cell.supports for cell in cells if cell.fold_name == fold}) for fold in folds)
     over = [f"{len(seeds)} seeds"] * (len(seeds) > 1) + [f"up to {supports} supports"] * (supports > 1)
