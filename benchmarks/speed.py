@@ -107,7 +107,7 @@ def volume(device: torch.device, precision: str) -> dict[str, Any]:
 
 
 def published_way(device: torch.device) -> dict[str, Any]:
-    """One query slice, one organ and one support slice at a time, each encoded again, as the published test loops do."""
+    """One query slice, one organ and one support slice at a time, each encoded again as in published test loops."""
     model: Any = load_weights("bundled").model.to(device)
     generator = torch.Generator().manual_seed(0)
     queries = torch.randn(SLICES, 1, SIZE, SIZE, generator=generator).to(device)
