@@ -10,7 +10,6 @@ from psmnet.evaluation.bench.comparison import Row
 from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.bench.recipe import read_recipe
 from psmnet.evaluation.results_reader import find_results
-from psmnet.evaluation.results_records import present_name
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import tables
@@ -85,7 +84,7 @@ def test_every_recipe_has_its_records_and_a_row():
 def test_a_recipe_makes_just_the_records_that_it_is_said_to_make(name):
     recipe = read_recipe(REPOSITORY / "benchmarks" / "recipes" / f"{name}.yaml")
     files = scratch.made(name, recipe)
-    assert {present_name(file.source) for file in files} == scratch.planned(recipe)
+    assert {scratch.current_path(file.source) for file in files} == scratch.planned(recipe)
     trained = [file for file in files if file.trained_on]
     for file in trained:
         assert (file.steps, file.training_precision, file.preset) == (recipe.steps, recipe.precision, recipe.preset)

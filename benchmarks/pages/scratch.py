@@ -1,5 +1,6 @@
 """Tables of the methods from scratch, of the bundled weights, and of whole studies."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from pages.records import (
 from pages.sources import COMMIT, RECIPES, STUDIES, TREES
 from psmnet.evaluation import ResultsFile
 from psmnet.evaluation.bench import BenchRecipe, Row, read_recipe
-from psmnet.evaluation.results_records import present_name
 
 CHANGES = {  # what can be changed after training
     "psmnet": {
@@ -185,13 +185,18 @@ def made(name: str, recipe: BenchRecipe) -> list[ResultsFile]:
     if name == "bundled":  # these were made one by one
         return [file for file in files if file.setting == 1]
     names = planned(recipe)
-    return [file for file in files if present_name(file.source) in names]
+    return [file for file in files if current_path(file.source) in names]
+
+
+def current_path(source: str) -> str:
+    """A results file's path with the names that settings have today."""
+    return re.sub(r"_in_use\b", "_at_inference", source)
 
 
 def planned(recipe: BenchRecipe) -> set[str]:
     """Names of the results files of a recipe."""
     return {
-        present_name(task.results_file(Path(), row, scoring).as_posix())
+        task.results_file(Path(), row, scoring).as_posix()
         for task in recipe.tasks()
         for row in task.rows
         for scoring in task.scores(supports(task.fold))
