@@ -43,8 +43,11 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("psmnet ")]
 
 
-SOURCE = Path(psmnet.__file__).parent
-TEXTS = [*(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
+SOURCE = REPOSITORY / "src" / "psmnet"
+TEXTS = [
+    *sorted(path for folder in (".", "docs", "results", "benchmarks") for path in (REPOSITORY / folder).glob("*.md")),
+    SOURCE / "models" / "bundled" / "MODEL_CARD.md",
+]
 PAGES = [page for page in sorted((REPOSITORY / "docs").glob("*.md")) if commands(page) and page.name not in OWN_TEST]
 
 
@@ -159,7 +162,7 @@ def test_files_that_a_page_names_exist(name):
     assert [path for path in sorted(found) if not any((root / path).exists() for root in (SOURCE, REPOSITORY))] == []
 
 
-@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_links_lead_to_files_and_headings_that_exist(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if link.startswith(("https://", "http://")):

@@ -1,4 +1,4 @@
-"""A raw download, a folder or the zip itself: its files' names, and the ones of a case on disk while they are read."""
+"""A raw download, a folder or a zip: names of its files, and a case's files on disk while they are read."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class RawFiles:
 
     @staticmethod
     def open(root: Path, *, leave_out: Path | None = None) -> "RawFiles":
-        """List what is there.
+        """List the files.
 
         Args:
             root: a folder or a .zip.
@@ -50,7 +50,7 @@ class RawFiles:
         return RawFiles(root, tuple(sorted(name for name in names if not _is_hidden(name))))
 
     def with_zips(self) -> "RawFiles":
-        """The same with what the zips in the folder hold, as `<name>.zip/<member>`; downloads come in one or several.
+        """The same with the members of zips in the folder, as `<name>.zip/<member>`; downloads come in one or several.
 
         Raises:
             InputError: a zip is damaged or unsafe, and no other is there.
@@ -61,18 +61,18 @@ class RawFiles:
             try:
                 names += [f"{name}/{member}" for member in RawFiles.open(self.root / name).names]
             except InputError as error:
-                errors.append(error)  # perhaps somebody else's; what lies in the others may be all that is wanted
+                errors.append(error)  # perhaps another program's; the others may hold everything needed
         if errors and len(names) == len(self.names):
             raise errors[0]
         return RawFiles(self.root, tuple(sorted(names)))
 
     @contextlib.contextmanager
     def local(self, names: Sequence[str], scratch: Path) -> Iterator[Mapping[str, Path]]:
-        """Files on disk: those of a folder as they are, those of a zip unpacked and gone afterwards.
+        """Paths of files on disk; members of a zip are unpacked and removed afterwards.
 
         Args:
             names: some of `self.names`.
-            scratch: folder for what is unpacked.
+            scratch: folder to unpack into.
 
         Raises:
             InputError: a file is damaged, or the disk is full.
@@ -96,7 +96,7 @@ class RawFiles:
             yield {name: found[name] for name in names}
 
     def _place(self, name: str) -> tuple[Path | None, str]:
-        """The zip that a file lies in, None for none, and its name there."""
+        """The zip that contains a file, or None, and its name there."""
         if not self.root.is_dir():
             return self.root, name
         first, _, member = name.partition("/")
@@ -109,7 +109,7 @@ def _names_of_folder(root: Path, leave_out: Path | None) -> Iterator[str]:
     seen = {root.resolve()} | ({leave_out.resolve()} if leave_out is not None else set())
     for folder, folders, files in os.walk(root, followlinks=True):
         here = Path(folder)
-        # A link that leads back up would be walked for ever.
+        # A link to a folder above would be followed without end.
         fresh = [name for name in sorted(folders) if (here / name).resolve() not in seen]
         seen |= {(here / name).resolve() for name in fresh}
         folders[:] = fresh
