@@ -212,7 +212,7 @@ DATASETS: dict[str, DataSet] = {
         size_px=None,
         raw_layout="made by: psmnet phantom DIR",
         licence="Apache-2.0",
-        source="psmnet.data.phantom.patient",
+        source="drawn by psmnet phantom",
     ),
     "folder": DataSet(
         title="your own scans in the normalised layout",
