@@ -67,13 +67,14 @@ def test_one_that_takes_too_long_is_told_by_name_and_leaves_nothing_behind(job, 
     assert masks(job.out) == {}
 
 
+@pytest.mark.slow  # test_worker_process holds it for a worker that takes no second to start
 def test_one_that_is_killed_is_told_by_name_and_the_rest_goes_on(job, queries):
     struck: list[int] = []
 
     def strike() -> None:
         while not struck:
-            for child in children():
-                if (job.out / "p2_seg.json").exists():  # at work
+            if (job.out / "p2_seg.json").exists():  # at work
+                for child in children():
                     struck.append(child.pid)
                     child.kill()
             time.sleep(0.002)

@@ -41,7 +41,7 @@ def finished(out: Path) -> dict[str, int]:
     return {
         path.name: path.stat().st_mtime_ns
         for path in out.glob("*_seg.json")
-        if "entry" in json.loads(path.read_text(encoding="utf-8"))
+        if json.loads(path.read_text(encoding="utf-8")).get("entry")
     }
 
 

@@ -85,7 +85,8 @@ def _require_workers(client: Any, out: Path) -> None:
         )
     blind = sum(not there for _, there in seen.values())
     if blind:
-        raise InputError(f"{blind} of {len(seen)} workers don't see {out}", "choose a folder that all machines share")
+        workers = "1 worker doesn't" if len(seen) == 1 else f"{len(seen)} workers don't"
+        raise InputError(f"{blind} of {workers} see {out}", "choose a folder that all machines share")
 
 
 def _about(out: str) -> tuple[str, bool]:
