@@ -130,7 +130,7 @@ def test_no_scheduler(phantoms, tiny_weights, tmp_path, monkeypatch):
     monkeypatch.setattr("psmnet.cohort.cluster.CONNECT_S", 0.5)
     job = job_of(phantoms, tiny_weights, tmp_path / "out")
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:9 \(.*\); start it"):
+    with pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:9 \(.*\); start the scheduler"):
         list(on_cluster(job, [Query(phantoms / "image_2.nii.gz", "two")], "tcp://127.0.0.1:9", 300))
     assert time.monotonic() - began < 30
 

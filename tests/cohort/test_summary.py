@@ -82,11 +82,11 @@ def test_the_report_reads_as_it_was_written(told):
     assert [one.model_dump(exclude={"flags"}) for one in report.queries] == [one.model_dump() for one in cohort.entries]
 
 
-def test_the_page_begins_with_what_to_look_at(told):
+def test_the_page_begins_with_what_to_check(told):
     folder, cohort = told
     assert [one.name for one in cohort.ranked()] == ["none", "=bad", "good"]
     page = (folder / "contact_sheet.html").read_text()
-    assert "<h1>3 scans, 2 to look at, 1 failed</h1>" in page
+    assert "<h1>3 scans, 2 to check, 1 failed</h1>" in page
     places = [page.index(f"<figcaption>{name}</figcaption>") for name in ("none", "=bad", "good")]
     assert places == sorted(places)
     assert "liver: not found" in page
@@ -103,4 +103,4 @@ def test_none_at_all(tmp_path):
     loaded = Loaded(Supports((), {}), (), load_method("registration", None), ())
     failed = [(Query(Path("/scans/x.nii.gz"), "x"), InputError("it is empty", "copy it"))]
     write_summary(job, loaded, Cohort([], failed, [], 0, 0.0))
-    assert "<h1>0 scans, 0 to look at, 1 failed</h1>" in (tmp_path / "contact_sheet.html").read_text()
+    assert "<h1>0 scans, 0 to check, 1 failed</h1>" in (tmp_path / "contact_sheet.html").read_text()

@@ -317,7 +317,7 @@ def test_without_uids_the_dicom_mask_is_left_out_and_said(dicom_job, tmp_path):
     notes = Worker(dicom_job)(Query(tmp_path / "slices", "a")).entry.notes
     assert not list(dicom_job.out.glob("*.dcm"))
     (note,) = (note for note in notes if "DICOM" in note)
-    assert note.startswith("no DICOM Segmentation: can't write a_seg.dcm: IMG-0002-")
+    assert note.startswith("no DICOM Segmentation was written: can't write a_seg.dcm: IMG-0002-")
     assert " has no StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, FrameOfReferenceUID; use the NIfTI" in note
 
 
@@ -328,7 +328,9 @@ def test_another_modality_is_said(dicom_job, tmp_path):
     job = replace(dicom_job, supports=((tmp_path / "mr", tmp_path / "labels.nii.gz"),))
     worker = Worker(job.with_key(job.load()))
     assert worker(Query(tmp_path / "mr", "mr")).entry.notes == []
-    assert worker(Query(tmp_path / "pt", "pt")).entry.notes == ["this scan is PT, the labelled ones are MR"]
+    assert worker(Query(tmp_path / "pt", "pt")).entry.notes == [
+        "warning: MR support, but the query is PT; results are probably wrong"
+    ]
     assert Worker(replace(dicom_job, out=tmp_path / "o"))(Query(tmp_path / "pt", "pt")).entry.notes == []
 
 
@@ -336,7 +338,7 @@ def test_an_anonymous_mask_has_no_dicom(dicom_job, tmp_path):
     patient_as_slices(tmp_path / "slices", **UIDS, **TYPE_2)
     secret = replace(dicom_job, anonymise=True)
     entry = Worker(secret)(Query(tmp_path / "slices", "scan_1")).entry
-    assert entry.notes == ["no DICOM Segmentation: it would carry the patient's identity"]
+    assert entry.notes == ["no DICOM Segmentation was written: it would contain the patient's identity"]
     assert not list(dicom_job.out.glob("*.dcm"))
 
 

@@ -305,10 +305,10 @@ def test_a_support_named_twice_is_one_shot(cases):
 
 def test_supports_without_any_organ_are_refused(cases, tmp_path):
     write_case(tmp_path, "1", np.zeros((7, SIZE, SIZE)))
-    with pytest.raises(InputError, match="support 1 has none of the organs tested; choose another support"):
+    with pytest.raises(InputError, match="support 1 has none of the tested organs; choose another support"):
         run(cases)
     write_case(tmp_path, "1", np.full((7, SIZE, SIZE), 9))  # not an organ of phantoms
-    with pytest.raises(InputError, match="support 1 has none of the organs tested"):
+    with pytest.raises(InputError, match="support 1 has none of the tested organs"):
         run(cases, dataset_name="phantom")
 
 
@@ -406,7 +406,7 @@ def test_lis_folds_test_two_novel_structures_at_an_institution(tmp_path):
     summary = run(cases, fold=0, **options)["summary"]
     assert summary["n_not_evaluated"] == {"bladder": 0, "central_gland": 1}
     assert summary["by_label"]["bladder"]["dice"] == 1
-    with pytest.raises(InputError, match="support 2 has none of the organs tested"):
+    with pytest.raises(InputError, match="support 2 has none of the tested organs"):
         run(cases, fold=2, **options)  # 3 and 7
     with pytest.raises(ConfigError, match="no fold 4 of Li's; give 0 to 3"):
         run(cases, fold=4, **options)

@@ -73,7 +73,7 @@ def test_a_picture_of_each_case_and_the_page(prepared):
     assert (np.ptp(pixels, axis=2) > 60).sum() > 100
     text = page.read_text(encoding="utf-8")
     assert text.count("<img") == 2
-    assert "2 cases (mixed). Faults of the field reproduced: none." in text
+    assert "2 cases (mixed). Known bugs of published preprocessing reproduced: none." in text
     assert '<td class="number">32</td>' in text
 
 
@@ -81,7 +81,7 @@ def test_faults_are_told(prepared):
     dataset = read_dataset_file(prepared)
     dataset.legacy = ("crop-origin", "label-holes")
     text = write_report(dataset, prepared, jobs=1).read_text(encoding="utf-8")
-    assert "Faults of the field reproduced: crop-origin, label-holes." in text
+    assert "Known bugs of published preprocessing reproduced: crop-origin, label-holes." in text
 
 
 def test_the_report_is_written_over_and_leaves_the_data_alone(prepared):

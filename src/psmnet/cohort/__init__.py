@@ -1,4 +1,4 @@
-"""Many scans, segmented by the same labelled ones: which they are, by whom, and what is told of them."""
+"""Many scans segmented from the same supports: the job, the workers, the records, flags and the summary."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Workers on a Dask cluster: tasks carry paths and settings, and every machine sees the same folders.
+"""Workers on a Dask cluster: tasks carry paths and settings, and all machines share the same folders.
 
-distributed is an extra, and imported when needed.
+The package distributed is optional and imported when needed.
 """
 
 import importlib
@@ -22,18 +22,18 @@ from psmnet.system import Isolated
 
 CONNECT_S = 20.0
 
-_here: dict[tuple[str, str], Isolated[Query, Done]] = {}  # of a Dask worker: a process for each of its threads and job
+_here: dict[tuple[str, str], Isolated[Query, Done]] = {}  # on a Dask worker: one process for each thread and job
 
 
 def require_safe(address: str, *, insecure: bool) -> None:
-    """Refuse a scheduler elsewhere that speaks in clear: whoever reaches it runs what they like.
+    """Refuse an unencrypted scheduler on another machine: anybody who can reach it can run any code on the workers.
 
     Raises:
-        ConfigError: it isn't tls:// nor on this machine, and that has not been allowed.
+        ConfigError: the address is neither tls:// nor on this machine, and `insecure` is off.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port:
-        raise ConfigError(f"{address!r} is no address of a Dask scheduler", "give it as tls://host:8786")
+        raise ConfigError(f"{address!r} is not the address of a Dask scheduler", "give it as tls://host:8786")
     if parts.scheme == "tls" or insecure:
         return
     try:
@@ -42,26 +42,28 @@ def require_safe(address: str, *, insecure: bool) -> None:
         loopback = parts.hostname == "localhost"
     if not loopback:
         raise ConfigError(
-            f"{address} is another machine, and the connection to it is not encrypted",
+            f"{address} is on another machine, and the connection is not encrypted",
             "give a tls:// address (certificates go into Dask's configuration), or allow it with insecure=True",
             code="cluster-insecure",
         )
 
 
 def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s: float) -> Outcomes:
-    """Queries on a scheduler's workers; each scan in a process of its own there, as `in_processes` has it.
+    """Queries on a scheduler's workers, each in its own process there, as with `in_processes`.
 
-    A worker that is lost is no matter: its scans go to another.
+    The scans of a worker that is lost go to another.
 
     Raises:
-        InputError: no scheduler or worker is there, or a worker has another psmnet or doesn't see the output folder.
+        InputError: there is no scheduler or worker, or a worker has another version or can't see the output folder.
     """
     distributed = _distributed()
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # TypeError: TLS without certificates
         said = " ".join(str(error).split())
-        raise InputError(f"no scheduler at {address} ({said:.120})", "start it, or check the address") from error
+        raise InputError(
+            f"no scheduler at {address} ({said:.120})", "start the scheduler, or check the address"
+        ) from error
     try:
         _require_workers(client, job.out)
         futures = {client.submit(_work, job, query, timeout_s, pure=False): query for query in queries}
@@ -94,11 +96,11 @@ def _about(out: str) -> tuple[str, bool]:
 
 
 def _work(job: CohortJob, query: Query, timeout_s: float) -> Done | PsmnetError:
-    """A scan's task, on a worker."""
+    """Segment one scan, on a worker."""
     place = threading.current_thread().name, job.key
     if place not in _here:
         for other in [known for known in _here if known[0] == place[0]]:
-            _here.pop(other).close()  # of an earlier job: its weights and supports take memory
+            _here.pop(other).close()  # an earlier job: its weights and supports take memory
         _here[place] = Isolated(partial(Worker, job))
     try:
         return _here[place].run(query, timeout_s)
@@ -111,12 +113,12 @@ def _outcome(future: Any) -> Done | PsmnetError:
         done: Done | PsmnetError = future.result()
         return done
     if future.status == "cancelled" or future.status == "lost":
-        return InputError("the cluster lost it", "run again")
-    return InputError(f"the workers that had it were lost ({type(future.exception()).__name__})", "run again")
+        return InputError("the cluster lost this scan", "run again")
+    return InputError(f"the workers that had this scan were lost ({type(future.exception()).__name__})", "run again")
 
 
 def _distributed() -> Any:
-    """distributed; Any because it is an extra.
+    """The package distributed; typed Any because it is optional.
 
     Raises:
         InputError: it is not installed.
@@ -125,5 +127,5 @@ def _distributed() -> Any:
         return importlib.import_module("distributed")
     except ImportError as error:
         raise InputError(
-            "a cluster needs the package distributed, which is missing", "pip install 'psmnet[cluster]'"
+            "a cluster needs the package distributed, which is not installed", "pip install 'psmnet[cluster]'"
         ) from error

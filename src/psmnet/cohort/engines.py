@@ -1,4 +1,4 @@
-"""Who works: this process, some processes here, or a Dask cluster. Each yields queries as they are done."""
+"""Where queries are segmented: in this process or in several. Each engine yields queries as they finish."""
 
 import queue
 from collections.abc import Generator, Sequence
@@ -16,7 +16,7 @@ Outcomes = Generator[tuple[Query, Done | PsmnetError]]
 
 
 def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
-    """One query after another, right here."""
+    """One query after another, in this process."""
     for query in queries:
         try:
             yield query, worker(query)
@@ -25,7 +25,7 @@ def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
 
 
 def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout_s: float) -> Outcomes:
-    """Some queries at the same time; one that hangs or kills its process is an error, and the rest goes on."""
+    """Several queries at the same time; one that hangs or kills its process is an error, and the others go on."""
     with ExitStack() as stack:
         free: queue.SimpleQueue[Isolated[Query, Done]] = queue.SimpleQueue()
         for _ in range(min(workers, len(queries))):
@@ -41,7 +41,7 @@ def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout
                 free.put(isolated)
 
         pool = ThreadPoolExecutor(workers)
-        # Last in, first out: after an interruption nothing new is begun, then processes are ended, then threads see it.
+        # Callbacks run in reverse order: an interruption first stops new work, then ends processes, then threads.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         futures = {pool.submit(work, query): query for query in queries}
         for future in as_completed(futures):

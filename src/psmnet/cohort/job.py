@@ -1,4 +1,4 @@
-"""What is asked of every worker alike: paths and settings, never images."""
+"""The job that every worker gets: paths and settings, never images."""
 
 import glob
 import json
@@ -18,7 +18,7 @@ EXTRAS = ("probabilities", "uncertainty", "matches")
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one query."""
+    """The output files of one query."""
 
     folder: Path
     name: str
@@ -26,65 +26,65 @@ class Outputs:
 
     @property
     def mask(self) -> Path:
-        """The label map."""
+        """The mask, a label map."""
         return self.folder / f"{self.name}_seg.{self.ending}"
 
     @property
     def dicom(self) -> Path:
-        """The label map as DICOM Segmentation."""
+        """The mask as DICOM Segmentation."""
         return self.folder / f"{self.name}_seg.dcm"
 
     @property
     def overlay(self) -> Path:
-        """The picture."""
+        """The overlay picture."""
         return self.folder / f"{self.name}_overlay.png"
 
     @property
     def record(self) -> Path:
-        """What was done, and by which inputs and settings."""
+        """The record: which inputs and settings made the mask."""
         return self.folder / f"{self.name}_seg.json"
 
     def remove(self) -> None:
-        """Take away what is there of them."""
+        """Delete those that exist."""
         probabilities = self.folder.glob(f"{glob.escape(self.name)}_prob_*.{self.ending}")
         for path in (self.mask, self.dicom, self.overlay, self.uncertainty, self.matches, *probabilities, self.record):
             path.unlink(missing_ok=True)
 
     def probability(self, value: int) -> Path:
-        """One label's probabilities."""
+        """The probabilities of one label value."""
         return self.folder / f"{self.name}_prob_{value}.{self.ending}"
 
     @property
     def uncertainty(self) -> Path:
-        """The map of doubt."""
+        """The uncertainty map."""
         return self.folder / f"{self.name}_uncertainty.{self.ending}"
 
     @property
     def matches(self) -> Path:
-        """Which labelled slices served which slice."""
+        """Which support slices were matched to which query slice."""
         return self.folder / f"{self.name}_matches.json"
 
 
 @dataclass(frozen=True)
 class CohortJob:
-    """Labelled scans, and how others are to be segmented by them.
+    """Supports, and how queries are segmented from them.
 
     Attributes:
-        supports: image and labels of each.
+        supports: paths of image and labels of each support.
         out: folder of the outputs.
-        names: what label values are called, as the user says.
-        labels: values to segment; None for all.
-        series: SeriesInstanceUIDs that are wanted of DICOM folders.
-        trust_grid: take labels of their image's size as lying on it.
+        names: organ names of label values, as the user gave them.
+        labels: label values to segment; None for all.
+        series: SeriesInstanceUIDs to read from DICOM folders.
+        trust_grid: use labels of the image's size as if they were on its grid.
         method, weights: as `load_method` takes them.
         device: by name.
         precision: of the encoder.
-        threads: of each worker; None for what torch takes.
-        ending: of masks, in FORMATS.
-        save: of EXTRAS, what is written beside masks.
-        overwrite: replace masks of other inputs or settings.
-        anonymise: let no output tell a file's name.
-        key: checksum of the supports and of all that changes masks; `with_key` sets it.
+        threads: CPU threads of each worker; None for torch's default.
+        ending: file format of masks, in FORMATS.
+        save: additional outputs, from EXTRAS.
+        overwrite: replace masks made from other inputs or settings.
+        anonymise: no output contains the name of an input file.
+        key: checksum of the supports and of all settings that change masks; set by `with_key`.
     """
 
     supports: tuple[tuple[Path, Path], ...]
@@ -105,11 +105,11 @@ class CohortJob:
     key: str = ""
 
     def outputs(self, name: str) -> Outputs:
-        """The files of a query of this name."""
+        """The output files of a query of this name."""
         return Outputs(self.out, name, self.ending)
 
     def load(self) -> "Loaded":
-        """Read the labelled scans and the weights.
+        """Read the supports and the weights.
 
         Raises:
             PsmnetError: they can't be used.
@@ -131,7 +131,7 @@ class CohortJob:
         return Loaded(supports, tuple(values), method, tuple(notes))
 
     def with_key(self, loaded: "Loaded") -> "CohortJob":
-        """The same with its checksum."""
+        """The same job with its checksum."""
         facts = {
             "psmnet": package_version(),
             "supports": [[checksum(path) for path in pair] for pair in self.supports],
@@ -150,12 +150,12 @@ class CohortJob:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a job's paths hold.
+    """The supports and the method of a job, read into memory.
 
     Attributes:
-        supports: labelled scans and names.
+        supports: images, labels and organ names.
         values: label values to segment.
-        method: that does it.
+        method: weights, or a method without weights.
         notes: remarks for the user.
     """
 
@@ -166,15 +166,15 @@ class Loaded:
 
     @property
     def called(self) -> dict[int, OrganName]:
-        """Names of the values to segment."""
+        """Organ names of the values to segment."""
         return {value: self.supports.names[value] for value in self.values}
 
     @property
     def weights_sha256(self) -> str | None:
-        """Of the weights' file; None for a method that has none."""
+        """Checksum of the weights file; None for a method without weights."""
         return self.method.sha256 if isinstance(self.method, Weights) else None
 
     @property
     def settings(self) -> dict[str, object]:
-        """Of a method without weights."""
+        """Settings of a method without weights."""
         return asdict(self.method.settings) if isinstance(self.method, UntrainedMethod) else {}

@@ -1,4 +1,4 @@
-"""What a person should look at first: flags on organs, from confidence and from how a cohort's volumes vary."""
+"""Flags on organs that a person should check first, from confidence and from the volumes of the cohort."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ import numpy as np
 
 from psmnet.cohort.records import SegmentedOrgan, SegmentedScan
 
-UNSURE = 0.85  # mean probability below which an organ is looked at: a fifth of CHAOS's, their mean Dice 0.64, not 0.78
-FEWEST = 8  # volumes without which none is unusual
-OUTLYING = 3.0  # of the robust standard deviation, on logarithms: twice and half are equally far
-LEAST_RATIO = 1.3  # from the median, however alike the others are
+UNSURE = 0.85  # mean probability below which an organ is flagged: a fifth of CHAOS's, mean Dice 0.64 against 0.78
+FEWEST = 8  # volumes needed before one can be called unusual
+OUTLYING = 3.0  # robust standard deviations of the logarithm, in which twice and half are equally far
+LEAST_RATIO = 1.3  # to the median, even if the other volumes are almost equal
 NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
 
 
@@ -18,11 +18,11 @@ def flags(entries: Sequence[SegmentedScan]) -> dict[str, dict[str, list[str]]]:
     """Flags of each scan's organs.
 
     Args:
-        entries: of scans that were segmented by the same labels.
+        entries: scans segmented from the same supports.
 
     Returns:
-        by name of the scan and of the organ: "not found", "unsure", "cut off" (it reaches the scan's first or last
-        slice, and in no labelled scan) or "unusual volume" (against the others').
+        scan name to organ name to flags: "not found", "unsure", "cut off" (the organ reaches the scan's first or last
+        slice, but does not in any support) and "unusual volume" (compared with the other scans).
     """
     volumes: dict[str, list[float]] = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""What is stored beside the masks: a record of each scan, and the report of them all."""
+"""JSON files in the output folder: a record of each scan, and the report of the whole run."""
 
 from typing import Any, ClassVar
 
@@ -53,7 +53,7 @@ class ScanRecord(StoredFile):
         settings: checksum of the supports and of all settings that change masks.
         scan_sha256: of the scan.
         mask_sha256: of the mask as it was written; None before that.
-        mended_sha256: of the mask as somebody changed it since.
+        mended_sha256: of the mask after somebody edited it; None if nobody did.
         entry: what reports say of the scan; None while it is being segmented.
     """
 
@@ -81,7 +81,7 @@ class FailedScan(StoredPart):
 
 
 class SkippedFile(StoredPart):
-    """A file that is no query, and why."""
+    """A file that is not a query, and why."""
 
     file: str
     reason: str

@@ -1,4 +1,4 @@
-"""What is told of a whole cohort: report.json, summary.csv and a contact sheet, side by side with the masks."""
+"""Summary of a cohort: report.json, summary.csv and a contact sheet, in the folder of the masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from psmnet.report import Card, PageTable, Value, csv_text, write_contact_sheet
 from psmnet.segmentation import method_name
 from psmnet.system import write_text
 
-REPORT_NAME = "report.json"  # beside the masks
+REPORT_NAME = "report.json"
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
 COLUMNS = ("scan", "organ", "label", "volume_ml", "confidence", "flags", "mask", "failed")
 Flags = dict[str, dict[str, list[str]]]
 
 INTRO = (
-    "Flagged scans come first, then the least confident. Flags: not found; unsure (low mean probability); cut off (the "
-    "organ reaches the scan's first or last slice, unlike in the labelled scans); unusual volume (against the other "
-    "scans, from eight on). A scan without a flag may be wrong, too."
+    "Flagged scans come first, then those with the lowest confidence. Flags: not found; unsure (low mean probability); "
+    "cut off (the organ reaches the first or last slice of the scan, but not of a support); unusual volume (compared "
+    "with the other scans, if there are at least eight). A scan without a flag can be wrong, too."
 )
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """What became of all queries.
+    """Results of all queries.
 
     Attributes:
-        entries: of those that were segmented, in the order of the queries.
-        failed: the others, and why.
-        skipped: files that were no queries.
-        kept: how many entries an earlier run had made.
-        seconds: that it took.
+        entries: queries that were segmented, in their order.
+        failed: the other queries, and why.
+        skipped: files that are not queries.
+        kept: number of entries that an earlier run made.
+        seconds: duration of the run.
     """
 
     entries: Sequence[SegmentedScan]
@@ -49,11 +49,11 @@ class Cohort:
 
     @cached_property
     def flags(self) -> Flags:
-        """Flags of each entry's organs."""
+        """Scan name to organ name to flags."""
         return flags(self.entries)
 
     def ranked(self) -> list[SegmentedScan]:
-        """Entries by what to look at first: most flags, then least confidence."""
+        """Entries in the order in which to check them: most flags first, then lowest confidence."""
 
         def doubt(entry: SegmentedScan) -> tuple[int, float]:
             return -sum(len(told) for told in self.flags[entry.name].values()), entry.confidence
@@ -74,7 +74,7 @@ def write_summary(job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
 
 
 def notes_of(job: CohortJob, loaded: Loaded) -> list[str]:
-    """Remarks on the labelled scans, without their names if these are not to be told."""
+    """Remarks on the supports, without their file names if the job is anonymous."""
     notes = list(loaded.notes)
     if job.anonymise:
         for number, pair in enumerate(job.supports, 1):
@@ -121,7 +121,7 @@ def _write_sheet(job: CohortJob, cohort: Cohort, failures: Sequence[FailedScan])
     count = len(cohort.entries)
     tables = [_organ_table(cohort)] if cohort.entries else []
     if failures:
-        tables.append(PageTable("Failed", ["scan", "why"], [[one.name, one.reason] for one in failures]))
+        tables.append(PageTable("Failed", ["scan", "reason"], [[one.name, one.reason] for one in failures]))
     cards = []
     for entry in cohort.ranked():
         told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry.name].items() if words]
@@ -129,7 +129,7 @@ def _write_sheet(job: CohortJob, cohort: Cohort, failures: Sequence[FailedScan])
         cards.append(Card(entry.name, job.out / entry.overlay, tuple(told), volumes))
     write_contact_sheet(
         job.out / SHEET_NAME,
-        title=f"{count} scan{'s' * (count != 1)}, {flagged} to look at" + f", {len(failures)} failed" * bool(failures),
+        title=f"{count} scan{'s' * (count != 1)}, {flagged} to check" + f", {len(failures)} failed" * bool(failures),
         intro=INTRO,
         tables=tables,
         cards=cards,
@@ -145,5 +145,5 @@ def _organ_table(cohort: Cohort) -> PageTable:
         spread = [f"{np.median(there):.1f}", f"{min(there):.1f}", f"{max(there):.1f}"] if there else ["-"] * 3
         told = sum(bool(cohort.flags[entry.name][organ]) for entry in entries)
         rows.append([organ, str(len(there)), *spread, str(told)])
-    columns = ["organ", "found in", "median ml", "least ml", "most ml", "flagged"]
+    columns = ["organ", "found in", "median ml", "min ml", "max ml", "flagged"]
     return PageTable("Organs", columns, rows)

@@ -1,4 +1,4 @@
-"""What a worker does: one scan after another, each recorded so that it is never done twice."""
+"""A worker segments one scan after another and records each, so that no scan is segmented twice."""
 
 import re
 import time
@@ -20,17 +20,17 @@ from psmnet.segmentation import Segmentation, Segmenter, WholeScanSegmenter, seg
 from psmnet.system import write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 
-MENDED = "the mask was changed by hand: volumes are the changed one's, confidence is not"
+MENDED = "the mask was edited: volumes are those of the edited mask, confidence is that of the original"
 UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a query.
+    """A query that was segmented.
 
     Attributes:
-        entry: what reports tell of it.
-        kept: whether an earlier run had done it.
+        entry: its entry in the report.
+        kept: whether an earlier run segmented it.
     """
 
     entry: SegmentedScan
@@ -38,11 +38,11 @@ class Done:
 
 
 class Worker:
-    """Segments scans by one job; the labelled ones are read and encoded when the first scan needs them.
+    """Segments scans as one job says; supports are read and encoded when the first scan needs them.
 
     Args:
         job: with its key.
-        loaded: what it holds, if that has been read already.
+        loaded: its supports and method, if they have been read already.
     """
 
     def __init__(self, job: CohortJob, loaded: Loaded | None = None) -> None:
@@ -63,7 +63,7 @@ class Worker:
 
     @cached_property
     def _running_on(self) -> set[int]:
-        """Labels that leave a labelled scan, too, as the aorta does."""
+        """Label values that reach an end of a support, too, as the aorta does."""
         return {
             value
             for image, labels in self._loaded.supports.pairs
@@ -71,15 +71,15 @@ class Worker:
         }
 
     def __call__(self, query: Query, report: Callable[[float], None] = lambda done: None) -> Done:
-        """Segment a scan, unless this was done by the same inputs and settings.
+        """Segment a scan, unless it was segmented from the same inputs with the same settings.
 
         Args:
             query: the scan.
-            report: told the share of the segmentation that is done, 0..1, by methods that can tell.
+            report: called with the finished share of the segmentation, 0..1, by methods that know it.
 
         Raises:
-            PsmnetError: the scan or the labelled ones can't be used, a mask of another scan is there, or an output
-                can't be written.
+            PsmnetError: the scan or a support can't be used, a mask of another scan exists, or an output can't be
+                written.
         """
         outputs = self.job.outputs(query.name)
         began, scanned = time.perf_counter(), checksum(query.path)
@@ -101,21 +101,26 @@ class Worker:
         scan = read_scan(query.path, series=self.job.series, notes=notes)
         others = self._loaded.supports.modalities
         if scan.modality and others and not others & {scan.modality, ""}:
-            notes.append(f"this scan is {scan.modality}, the labelled ones are {', '.join(sorted(others))}")
+            notes.append(
+                f"warning: {' and '.join(sorted(others))} support, but the query is {scan.modality}; "
+                "results are probably wrong"
+            )
         result = self._examine(scan.volume, report)
-        record.write(outputs.record)  # without an entry: if this ends here, what lies beside it is ours
+        record.write(
+            outputs.record
+        )  # without an entry: if the run ends here, the next one knows that these files are its own
         try:
             entry = self._write(query, outputs, scan, result, notes)
             entry.seconds = round(time.perf_counter() - began, 3)
             record.mask_sha256, record.entry = checksum(outputs.mask), entry
             record.write(outputs.record)
         except PsmnetError:
-            outputs.remove()  # a full disk, say: a mask without its record would be taken for someone else's
+            outputs.remove()  # the disk is full, for example: without a record, the mask would look like a foreign file
             raise
         return Done(entry)
 
     def _mended(self, query: Query, outputs: Outputs, record: ScanRecord, entry: SegmentedScan) -> Done:
-        """A mask that a person has changed since: it stays, and is told as it is now."""
+        """Keep a mask that a person has edited, and report it as it is now."""
         scan = read_scan(query.path, series=self.job.series).volume
         labels = align_labels(scan, read_labels(outputs.mask), image_name=query.name, labels_name=outputs.mask.name)
         turn = slice_first(scan)
@@ -173,19 +178,19 @@ class Worker:
         )
 
     def _write_dicom(self, scan: Scan, labels: Volume, target: Path) -> list[str]:
-        """Write a mask as DICOM Segmentation too; a remark where that can't be."""
-        target.unlink(missing_ok=True)  # one of an earlier mask would tell another story
+        """Write a mask as DICOM Segmentation as well; returns a remark if that is not possible."""
+        target.unlink(missing_ok=True)  # one of an earlier mask would be wrong
         if self.job.anonymise:
-            return ["no DICOM Segmentation: it would carry the patient's identity"]
+            return ["no DICOM Segmentation was written: it would contain the patient's identity"]
         try:
             write_dicom_seg(labels, scan.slices, self._loaded.called, target)
         except InputError as error:
-            return [f"no DICOM Segmentation: {error}"]
+            return [f"no DICOM Segmentation was written: {error}"]
         return []
 
 
 def refuse_foreign(outputs: Outputs) -> None:
-    """Raise InputError if a mask is there that is not this job's."""
+    """Raise InputError if a mask exists that this job did not make."""
     for path in (outputs.mask, outputs.dicom):
         if path.exists():
             raise InputError(
@@ -196,10 +201,10 @@ def refuse_foreign(outputs: Outputs) -> None:
 
 
 def require_own(job: CohortJob, queries: Sequence[Query]) -> None:
-    """Refuse, before long work, to go on beside masks of other settings.
+    """Refuse, before long work, a folder with masks made with other settings.
 
     Raises:
-        InputError: one is there.
+        InputError: there is one.
     """
     if job.overwrite:
         return
@@ -211,11 +216,11 @@ def require_own(job: CohortJob, queries: Sequence[Query]) -> None:
 
 
 def discreet(text: str, query: Query, anonymise: bool) -> str:
-    """A line about a query that doesn't tell its folder; nor, if asked, its files' names."""
+    """A line about a query without its folder and, if `anonymise`, without the names of its files."""
     text = without_folder(text, query.path)
     if not anonymise:
         return text
-    text = UID.sub("(UID)", text)  # it finds the patient in an archive
+    text = UID.sub("(UID)", text)  # it identifies the patient in an archive
     inside = sorted(query.path.rglob("*"), key=lambda p: -len(p.name)) if query.path.is_dir() else []
     for path in inside:
         text = text.replace(path.name, "a slice")
@@ -223,14 +228,14 @@ def discreet(text: str, query: Query, anonymise: bool) -> str:
 
 
 def failure(query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping[str, str] | None = None) -> FailedScan:
-    """What reports tell of a query that failed, with the remedies that stand under the errors' codes."""
+    """The report's entry for a query that failed, with the remedy listed under the error's code."""
     name = query.name if anonymise else query.path.name
     reason = discreet(error.worded(remedies or {}), query, anonymise)
     return FailedScan(query=name, name=query.name, reason=reason)
 
 
 def _at_an_end(labels_zyx: Array) -> set[int]:
-    """Label values in the scan's first or last slice: the organ may go on beyond."""
+    """Label values in the scan's first or last slice: the organ may continue outside."""
     if len(labels_zyx) < 3:
         return set()
     return {int(value) for value in np.unique(labels_zyx[[0, -1]])} - {0}

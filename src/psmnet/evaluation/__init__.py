@@ -1,4 +1,4 @@
-"""How well methods segment: protocols, metrics and results."""
+"""Measures how well methods segment: protocols, metrics and results."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Evaluation by the published protocols; results as plain JSON values (schema of protocols.md)."""
+"""Evaluation by published protocols (docs/protocols.md); the result is plain JSON values."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,25 +48,25 @@ def evaluate(
         method: weights of a slice-wise method, or registration.
         cases: all cases of the data set, sorted.
         dataset_name: in the catalog.
-        fold: its cases are the queries; of Li's folds, its structures are tested.
+        fold: number of the fold; its cases are the queries (with Li's folds, its structures are tested).
         protocol: in `catalog.PROTOCOLS`.
         folds: scheme of the folds, in `catalog.FOLDS`.
         institution: held out by Li's folds.
-        setting, group: decide the organs tested.
-        support_ids: support cases instead of those the fold names.
-        shots: number of support cases that the fold names.
-        allow_seen: go on if training saw a test or support case, and record it in the result.
+        setting, group: which organs are tested.
+        support_ids: support cases to use in place of the fold's own.
+        shots: number of the fold's own support cases to use.
+        allow_seen: evaluate even if training saw a test or support case; the result records it.
         device: CPU by default.
-        masks: folder to keep the predictions in, one binary mask a case and organ.
-        report: called with each query's id when it is done.
+        masks: folder for the predictions, one binary mask per case and organ.
+        report: called with the id of each query when it is done.
 
     Returns:
-        A results record, ready for JSON.
+        The content of a results file, ready for JSON.
 
     Raises:
-        ConfigError: no such protocol, fold or setting.
+        ConfigError: unknown protocol, fold or setting.
         LeakageError: training saw a test or support case.
-        InputError: no support has any of the organs tested, or one is a query.
+        InputError: no support has any of the tested organs, or a support is a query.
     """
     began = time.perf_counter()
     if protocol not in PROTOCOLS:
@@ -81,7 +81,10 @@ def evaluate(
     supports = choose(cases, dict.fromkeys(support_ids or split.support))
     queries = [case for case in choose(cases, split.test) if case.id not in {s.id for s in supports}]
     if len(queries) < len(split.test):
-        raise InputError(f"support {', '.join(s.id for s in supports)} is in fold {fold}", "choose another support")
+        raise InputError(
+            f"support {', '.join(s.id for s in supports)} is in fold {fold}",
+            "choose another support",
+        )
     checksums = {case.id: case.checksum() for case in [*queries, *supports]}
     seen = seen_cases(trained_on, dataset_name, checksums) if trained_on is not None else []
     if seen and not allow_seen:
@@ -102,7 +105,7 @@ def evaluate(
     known = {name: value for name, value in organs.items() if value in present}
     if not known:
         raise InputError(
-            f"support {', '.join(case.id for case in supports)} has none of the organs tested", "choose another support"
+            f"support {', '.join(case.id for case in supports)} has none of the tested organs", "choose another support"
         )
     predictor = predictor_of(method, protocol, device or torch.device("cpu"))
     predictor.set_support(scans, sorted(known.values()))
@@ -115,7 +118,7 @@ def evaluate(
         labels = query.labels(image)
         for name, value in known.items():
             slices = counted[value].slices
-            if len(slices) == 0:  # EP1 makes no record of an organ that the query lacks
+            if len(slices) == 0:  # EP1 makes no record of an organ that is not in the query
                 continue
             whole = _whole(predicted[value], counted[value], image)
             box = slice(slices[0], slices[-1] + 1)
@@ -163,12 +166,12 @@ def evaluate(
 def predict_query(
     predictor: Predictor, query: Case, protocol: str, values: Sequence[int]
 ) -> tuple[Volume, dict[int, Counted], dict[int, Mask]]:
-    """Segment one query as a protocol has it.
+    """Segment one query under a protocol.
 
-    Only EP1 reads the query's labels, and passes on only which slices count.
+    Only EP1 reads the query's labels; the method learns from them only which slices count.
 
     Returns:
-        the image; which of its slices count for each label value; and its masks in those, (Q, Y, X) each.
+        the image; the slices that count, by label value; and the masks in those slices, (Q, Y, X) each.
 
     Raises:
         InputError: the query can't be segmented.
@@ -194,7 +197,7 @@ def seen_cases(trained_on: TrainingRecord, dataset_name: str, checksums: Mapping
 
 
 def _require_setting_2(trained_on: TrainingRecord, group: str | None) -> None:
-    """Setting 2 asks for weights that were trained in it, for the same group."""
+    """Setting 2 needs weights that were trained in Setting 2 for the same group."""
     if trained_on.setting == 1:
         raise LeakageError(
             "the weights were trained in Setting 1, where slices with the test classes were visible",
@@ -219,7 +222,7 @@ def _whole(mask: Mask, counted: Counted, image: Volume) -> Mask:
 
 
 def _method_provenance(method: Weights | UntrainedMethod) -> dict[str, Any]:
-    """What the method is made of, and what it was trained on: nothing, of registration."""
+    """The method's settings and what it was trained on (nothing for registration)."""
     if isinstance(method, UntrainedMethod):
         return {"weights_sha256": None, "trained_on": None, "model": asdict(method.settings)}
     return {

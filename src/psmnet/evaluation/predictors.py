@@ -1,7 +1,7 @@
-"""The interface above the verbs: labelled support scans in, an organ's mask in a query's slices out.
+"""Predictors: labelled support scans in, one organ's mask in the counted slices of a query out.
 
-Slice-wise methods reach it through the slices that a protocol names; the segmenter (blind) and registration take
-whole scans and are cut to the slices that count.
+Slice-wise methods match the slices that a protocol names. The segmenter (protocol blind) and registration segment whole
+scans, of which the counted slices are used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,14 +29,14 @@ from psmnet.segmentation import (
 from psmnet.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
-LabelledScan = tuple[Volume, Volume]
+ImageAndLabels = tuple[Volume, Volume]
 
 
 class Predictor(Protocol):
-    """What evaluation asks of a method."""
+    """What evaluation needs from a method."""
 
-    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
-        """Take labelled scans (image, label map) and the label values that will be wanted."""
+    def set_support(self, supports: Sequence[ImageAndLabels], values: Sequence[int]) -> None:
+        """Set the labelled scans (image, label map) and the label values to predict."""
 
     def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
         """Each label value's mask (Q, Y, X) in the query slices that count for it, on the stored grid."""
@@ -50,13 +50,13 @@ def predictor_of(method: Weights | UntrainedMethod, protocol: str, device: torch
 
 
 class WholeScans:
-    """A segmenter of whole scans, cut to the slices that count; organs compete."""
+    """A segmenter of whole scans, of which the counted slices are used; each voxel gets one organ."""
 
     def __init__(self, segmenter: WholeScanSegmenter) -> None:
         self.segmenter = segmenter
 
-    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
-        """Hand labelled scans on."""
+    def set_support(self, supports: Sequence[ImageAndLabels], values: Sequence[int]) -> None:
+        """Set the labelled scans of the segmenter."""
         self.segmenter.set_support(supports, values)
 
     def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
@@ -66,7 +66,7 @@ class WholeScans:
 
 
 class NamedSlices:
-    """Slice-wise matching where the protocol names the support slice of each query slice; organs don't compete.
+    """Slice-wise matching where the protocol names the support slice of each query slice; each organ on its own.
 
     Args:
         weights: network and normalisation.
@@ -81,8 +81,8 @@ class NamedSlices:
         self.device = device
         self.supports: dict[int, Support] = {}
 
-    def set_support(self, supports: Sequence[LabelledScan], values: Sequence[int]) -> None:
-        """Encode each support slice that is named once, and describe each label value in its own."""
+    def set_support(self, supports: Sequence[ImageAndLabels], values: Sequence[int]) -> None:
+        """Encode each named support slice once, and describe each label value in the slices named for it."""
         described: dict[int, list[Support]] = {value: [] for value in values}
         for image, labels in supports:
             shown = [value for value in values if (labels.array_zyx == value).any()]
@@ -100,7 +100,7 @@ class NamedSlices:
         self.supports = {value: concatenate(parts) for value, parts in described.items()}
 
     def predict(self, query: Volume, counted: Mapping[int, Counted]) -> dict[int, Mask]:
-        """Encode each query slice that counts once, and match it for each label value."""
+        """Encode each counted query slice once, and match it for each label value."""
         wanted = [organ.slices for organ in counted.values()]
         encoded = np.unique(np.concatenate(wanted)) if wanted else np.zeros(0, np.int64)
         if len(encoded) == 0:

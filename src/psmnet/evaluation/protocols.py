@@ -1,4 +1,4 @@
-"""Evaluation protocols: which slices of support and query count, as data, so that all methods run the same code."""
+"""Evaluation protocols (docs/protocols.md): which slices of support and query are used, for all methods alike."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Counted:
 
     Attributes:
         slices: (Q,) their numbers, ascending.
-        parts: (Q,) the part each belongs to: support slice k serves part k.
+        parts: (Q,) the part each belongs to; part k is matched with support slice k.
     """
 
     slices: npt.NDArray[np.int64]
@@ -45,7 +45,7 @@ def ep2_support_slices(organ_zyx: Array) -> npt.NDArray[np.int64]:
 
 
 def ep1_counted(organ_zyx: Array) -> Counted:
-    """EP1's query slices z0..z1, with the organ or without, in three parts; none where the organ is absent."""
+    """EP1's query slices, the organ's first to its last, in three parts; none if the organ is absent."""
     labelled = np.flatnonzero(organ_zyx.any(axis=(1, 2)))
     if len(labelled) == 0:
         return Counted(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -56,14 +56,14 @@ def ep1_counted(organ_zyx: Array) -> Counted:
 
 
 def ep1_labelled_counted(organ_zyx: Array) -> Counted:
-    """Only query slices with the organ, cut at int(linspace(0, n, 4)) [ADNet, Q-Net]."""
+    """Only query slices that contain the organ, cut at int(linspace(0, n, 4)) [ADNet, Q-Net]."""
     labelled = np.flatnonzero(organ_zyx.any(axis=(1, 2))).astype(np.int64)
     cuts = np.linspace(0, len(labelled), PARTS + 1).astype(np.int64)
     return Counted(labelled, np.searchsorted(cuts[1:-1], np.arange(len(labelled)), side="right").astype(np.int64))
 
 
 def whole_counted(slices: int) -> Counted:
-    """Every slice of a query, all of one part."""
+    """Every slice of a query, as one part."""
     return Counted(np.arange(slices, dtype=np.int64), np.zeros(slices, np.int64))
 
 
@@ -72,10 +72,10 @@ SUPPORT_SLICES = {
     "ep1-labelled": ep1_support_slices,
     "ep2": ep2_support_slices,
 }
-"""Protocols that name the support slices; blind leaves them to the program."""
+"""Protocols that name the support slices; under blind, the program chooses them."""
 
 TOLD = {"ep1": ep1_counted, "ep1-labelled": ep1_labelled_counted}
-"""Protocols that read from the query's labels which slices count; the others take every slice."""
+"""Protocols that read from the query's labels which slices count; the others count every slice."""
 
 
 def _labelled(organ_zyx: Array) -> npt.NDArray[np.int64]:

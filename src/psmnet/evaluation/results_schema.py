@@ -1,4 +1,4 @@
-"""What a results file says of many records (schema of protocols.md)."""
+"""Results files: their schema, the files beside them, and the summary of their records."""
 
 import re
 from collections import defaultdict

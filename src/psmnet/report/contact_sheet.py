@@ -1,4 +1,4 @@
-"""A cohort at a glance: what was found of each organ, and a small picture of every scan, the doubtful first."""
+"""Contact sheet of a cohort: a table of organs and a small picture of every scan, those to check first."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from psmnet.errors import InputError
 from psmnet.report.page import PageTable, escape, picture_block, table_block, write_document
 
 WIDTH_PX = 640
-QUALITY = 72  # of JPEG: a thousand scans are some 30 MB
+QUALITY = 72  # of JPEG: about 30 MB for a thousand scans
 STYLE = """
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1.25rem; }
 .sheet article { padding: .75rem; background: var(--raised); border: 1px solid var(--line); border-radius: .5rem; }
@@ -30,10 +30,10 @@ class Card:
     """One scan.
 
     Attributes:
-        name: as its outputs are called.
-        overlay: its picture.
-        flags: what to look at, a few words each.
-        text: what else is told, as its organs' volumes.
+        name: of the scan.
+        overlay: file of its picture.
+        flags: what to check, a few words each.
+        text: other facts, such as the volumes of its organs.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Card:
 def write_contact_sheet(
     path: Path, *, title: str, intro: str, tables: Sequence[PageTable], cards: Sequence[Card]
 ) -> None:
-    """Write the page, self-contained; each picture links to the whole one, which lies beside the page.
+    """Write the self-contained page; each small picture links to the whole one in the same folder.
 
     Args:
-        path: the HTML file to write; it appears whole or not at all.
+        path: the HTML file to write; it appears complete or not at all.
         title, intro, tables: as `write_page` takes them.
         cards: in this order.
 

@@ -1,4 +1,4 @@
-"""Tables as CSV that no spreadsheet takes for more than it is."""
+"""Tables as CSV, safe to open in a spreadsheet."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ Value = str | int | float | bool | None
 
 
 def csv_text(rows: Sequence[Sequence[Value]]) -> str:
-    """Rows as CSV; a cell that a spreadsheet would take for a formula is quoted (OWASP, CSV injection)."""
+    """Rows as CSV; a cell that a spreadsheet would read as a formula is quoted (OWASP, CSV injection)."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in rows])
     return text.getvalue()

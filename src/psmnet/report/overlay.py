@@ -1,4 +1,4 @@
-"""One picture per scan: slices with the organs' contours, for a reader who wants to see and not only count."""
+"""One picture per scan: slices with the contours of the organs."""
 
 import unicodedata
 from dataclasses import dataclass

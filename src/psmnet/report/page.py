@@ -16,7 +16,7 @@ from psmnet.errors import InputError
 from psmnet.runtime import package_version
 from psmnet.system import write_text
 
-LOOK = Path(__file__).with_name("look.css")  # what pages of the viewer share
+LOOK = Path(__file__).with_name("look.css")  # shared with the viewer
 
 _STYLE = """
 body { margin: 0 auto; padding: 2rem 1.25rem; max-width: 82rem; }
@@ -59,8 +59,8 @@ class PageTable:
     Attributes:
         caption: what it shows.
         columns: headings; the first column names the rows.
-        rows: cells as they are to be read, as many in each row as there are columns.
-        strong: (row, column) of cells to stress, counted from 0.
+        rows: text of the cells, as many in each row as there are columns.
+        strong: (row, column) of bold cells, counted from 0.
 
     Raises:
         InputError: a row has more or fewer cells than there are columns.
@@ -105,12 +105,12 @@ def write_page(
 
 
 def write_document(path: Path, *, title: str, intro: str, body: Sequence[str], style: str = "") -> None:
-    """Write a page of which the caller has made the body.
+    """Write a page whose body the caller has made.
 
     Args:
         path, title, intro: as `write_page` takes them.
         body: pieces of HTML without script, event handlers or `style` attributes, which the page's policy stops.
-        style: CSS beside the page's own.
+        style: CSS in addition to the page's own.
 
     Raises:
         InputError: the page can't be written.
@@ -173,7 +173,7 @@ def table_block(table: PageTable) -> str:
         cells = "".join(f"<td{style}>{cell}</td>" for cell, style in zip(others, classes[1:], strict=True))
         rows.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     caption = escape(table.caption)
-    # Reachable by keyboard, since a wide table scrolls in its frame on a small screen.
+    # tabindex: on a small screen a wide table scrolls in its frame, by keyboard too.
     return "\n".join(
         [
             f'<div class="scroll table" role="region" aria-label="{caption}" tabindex="0">',

@@ -1,4 +1,4 @@
-"""What a prepared data set looks like: a picture of each case, and a table of geometry, intensities and labels."""
+"""Report on a prepared data set: a picture of each case, and a table of geometry, intensities and labels."""
 
 import csv
 import io
@@ -25,10 +25,10 @@ def write_report(
     """Write `report/index.html`, `report/cases.csv` and a PNG of each case into a prepared folder.
 
     Args:
-        dataset: what its `dataset.json` says.
+        dataset: its `dataset.json`.
         folder: the prepared folder.
         jobs: processes.
-        report: told (done, case id, total).
+        report: called with (done, case id, total) after each case.
 
     Returns:
         the page.
@@ -51,7 +51,7 @@ def write_report(
     write_page(
         page,
         title=f"{dataset.dataset}, prepared by psmnet {dataset.version}",
-        intro=f"{len(cases)} cases ({dataset.modality}). Faults of the field reproduced: "
+        intro=f"{len(cases)} cases ({dataset.modality}). Known bugs of published preprocessing reproduced: "
         f"{', '.join(dataset.legacy) or 'none'}. Voxels of each label are counted in the prepared scan.",
         tables=[PageTable("Cases", columns, rows)],
         pictures=[(f"case {case.id}", out / f"{case.id}.png") for case in cases],

@@ -1,4 +1,4 @@
-"""Pictures of superpixels and supervoxels, to see what training takes for organs."""
+"""Pictures of superpixels and supervoxels, to see what training uses in place of organs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,9 +24,9 @@ def draw_previews(
 
     Args:
         cases: with pseudo-labels in the store.
-        store: where they lie.
+        store: of the pseudo-labels.
         jobs: processes.
-        report: told (done, case id).
+        report: called with (done, case id) after each case.
 
     Returns:
         the folder of the pictures, `<id>.png`.

@@ -93,7 +93,7 @@ _READING: tuple[tuple[tuple[int, int, int], tuple[int, int, int], tuple[str, str
 def _view(image: Volume) -> _View:
     across = image.direction[:, 2]
     columns, rows, letters = _READING[int(np.abs(across).argmax())]
-    # The third axis is wanted as it is: slices keep their order, and only rows and columns are turned.
+    # The third axis stays: slices keep their order, and only rows and columns are turned.
     wanted = np.column_stack([columns, rows, across])
     axes, flips = signed_permutation(image.direction, wanted)
     cosines = [abs(wanted[:, new] @ image.direction[:, axes[new]]) for new in (0, 1)]
@@ -210,7 +210,7 @@ def _blend(picture: Floats, colour: Colour, opacity: Floats) -> None:
 
 
 def builtin_font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font: there is no other to be sure of."""
+    """Pillow's built-in font, the only one available on every machine."""
     return ImageFont.load_default(size=size_px)
 
 
