@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from helpers.results_maker import write_results
 from psmnet.evaluation.results_schema import PLAN_NAME, mask_path, masks_folder
 from psmnet.report.benchmark.report import NAMES
@@ -97,3 +99,39 @@ def test_reports_are_not_replaced_unasked(cli, tmp_path):
 def test_no_torch_is_needed():
     code = "import sys, psmnet.cli.report; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["records.csv", "records.csv.gz"])
+def test_a_table_of_records_gives_the_same_report_as_the_files(cli, tmp_path, name):
+    folder, table = example(tmp_path / "in"), tmp_path / name
+    made = cli("report", folder, "--records", table, "--out", tmp_path / "a")
+    assert made.out.splitlines()[-1] == f"records: {table}"
+    again = cli("report", table, "--out", tmp_path / "b")
+    assert (again.code, again.err) == (0, "")
+    for file in NAMES:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_table_alone_is_written_where_no_report_is_wanted(cli, tmp_path):
+    folder, table = example(tmp_path / "in"), tmp_path / "records.csv"
+    assert cli("report", folder, "--records", table).out == f"records: {table}\n"
+    before = table.read_text()
+    refused(cli("report", folder, "--records", table), "already exists; add --overwrite")
+    assert cli("report", folder, "--records", table, "--overwrite").code == 0
+    assert table.read_text() == before
+    refused(cli("report", folder), "nothing to write", "--out DIR", "--records FILE")
+    refused(cli("report", folder, "--records", tmp_path / "records.txt"), "ends in .csv or .csv.gz")
+
+
+def test_each_folds_own_support_alone(cli, tmp_path):
+    folder = tmp_path / "in"
+    write_results(folder / "psmnet" / "fold0_seed0.json", GOOD)
+    write_results(folder / "psmnet" / "fold0_seed0_support9.json", BAD, supports=("9",))
+    assert "psmnet: mean Dice 0.550" in cli("report", folder, "--out", tmp_path / "both").out
+    own = cli("report", folder, "--out", tmp_path / "own", "--own-support")
+    assert "psmnet: mean Dice 0.700" in own.out
+    told = "Only results of each fold's own support are used"
+    assert f"note: {told}" in own.out
+    assert f"{told}." in (tmp_path / "own" / "table.md").read_text()
+    (folder / "psmnet" / "fold0_seed0.json").unlink()
+    refused(cli("report", folder, "--out", tmp_path / "none", "--own-support"), "no results of a fold's own support")

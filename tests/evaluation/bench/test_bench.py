@@ -234,6 +234,15 @@ def test_a_damaged_result_is_made_again(places):
     assert again["cases"] == whole["cases"]
 
 
+def test_a_file_that_is_no_result_is_left_alone(places):
+    recipe = recipe_of("registration")
+    ((path,),) = run(recipe, places).values()
+    path.write_text('{"mine": 1}')
+    ((_, refusal),) = run_benchmark(recipe, places)
+    assert "is not a results file of psmnet; move it away" in str(refusal)
+    assert path.read_text() == '{"mine": 1}'
+
+
 def test_what_is_asked_for_is_listed(places):
     run(recipe_of("registration"), places)
     list(run_benchmark(recipe_of("registration", protocols=("blind",)), places))

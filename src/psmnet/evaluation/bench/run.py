@@ -4,21 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from psmnet.catalog import dataset
 from psmnet.data import Case, Split, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
-from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.errors import InputError, PsmnetError
 from psmnet.evaluation import evaluate, masks_folder
+from psmnet.evaluation.bench.finished import is_finished
 from psmnet.evaluation.bench.plan import add_to_plan
 from psmnet.evaluation.bench.recipe import BenchRecipe, MethodEntry, Scoring, Task
-from psmnet.models import WEIGHTS_NAME, build_model, changed, find_weights, load_torchvision
+from psmnet.models import WEIGHTS_NAME, build_model, changed, load_torchvision
 from psmnet.runtime import pick_device
 from psmnet.segmentation import load_method
-from psmnet.system import map_cases, read_json, require_writable, sha256_of, write_json
+from psmnet.system import map_cases, require_writable, write_json
 from psmnet.training import METRICS_NAME, run_training
 
 
@@ -150,7 +150,7 @@ def _train_and_score(folders: BenchFolders, threads: int | None, device: str, ta
     supports = _split(task, cases).support
     files = _files(task, folders, supports)
     checksums = {case.id: case.checksum() for case in cases}
-    missing = [cell for cell, path in files.items() if not _finished(path, task, cell[1], cases, checksums, folders)]
+    missing = [cell for cell, path in files.items() if not _is_there(path, task, cell[1], cases, checksums, folders)]
     if not missing:
         return list(files.values())
     weights: str | Path | None = task.entry.weights
@@ -218,55 +218,9 @@ def _split(task: Task, cases: list[Case]) -> Split:
     )
 
 
-def _finished(
-    path: Path, task: Task, score: Scoring, cases: list[Case], checksums: dict[str, str], folders: BenchFolders
+def _is_there(
+    path: Path, task: Task, scoring: Scoring, cases: list[Case], checksums: dict[str, str], folders: BenchFolders
 ) -> bool:
-    """Whether a results file is there, whole, of this very cell, with its masks if they are wanted.
-
-    Raises:
-        ConfigError: it is of another training, of other scans or supports.
-    """
-    if not path.exists():
-        return False
-    try:
-        found = read_json(path)
-    except InputError:  # a damaged one is made again, as one that was cut short
-        return False
-    spec, split = task.spec(), _split(task, cases)
-    supports = (score.support,) if score.support else split.support[: score.shots]
-    wanted: dict[str, Any] = {
-        "folds": spec.folds,
-        "institution": spec.institution,
-        "checksums": {case: checksums[case] for case in (*split.test, *supports)},
-    }
-    try:
-        said = {"folds": found["folds"], "institution": found.get("institution")}
-        said["checksums"] = found["provenance"]["checksums"]
-        if task.entry.weights is not None:
-            wanted["weights"] = sha256_of(find_weights(task.entry.weights))
-            said["weights"] = found["provenance"]["weights_sha256"]
-        if task.seed is not None:
-            train = spec.recipe().train
-            wanted |= {"cases": {case: checksums[case] for case in split.train}, "steps": train.steps}
-            wanted |= {"precision": train.precision, "preset": spec.preset, "seed": spec.seed}
-            wanted["init"] = None if spec.init is None else sha256_of(find_weights(spec.init))
-            wanted |= {"pseudolabels": spec.kind, "setting2": spec.setting2 if spec.setting == 2 else None}
-            said |= {name: found["provenance"]["trained_on"][name] for name in wanted if name not in said}
-            wanted["encoder_weights"] = spec.encoder_sha256
-            said["encoder_weights"] = found["provenance"]["trained_on"].get("encoder_weights")
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a results file of psmnet", "move it away, or choose another folder", code="out-move"
-        ) from error
-    for name, value in wanted.items():
-        if said[name] != value:
-            what = f"with {name} {said[name]}, not {value}"
-            if name in ("checksums", "cases"):
-                what = "of scans with other content"
-                if set(said[name]) != set(value):
-                    use = "training" if name == "cases" else "use"
-                    what = (
-                        f"with case {', '.join(said[name])} in {use}, not {', '.join(value)} (another support_cases?)"
-                    )
-            raise ConfigError(f"{path} was made {what}", "choose another folder", code="out")
-    return masks_folder(path).is_dir() or not folders.save_masks
+    """Whether the results of this very cell are finished, with its masks if they are wanted."""
+    kept = masks_folder(path).is_dir() or not folders.save_masks
+    return is_finished(path, task, scoring, _split(task, cases), checksums) and kept
