@@ -240,7 +240,7 @@ def test_inverted_grey_values(tmp_path, modality, slope, expected, intercept):
     )
     notes: list[str] = []
     assert read_one(path, notes).tolist() == [[value + intercept for value in expected]]
-    assert ("left as stored" if modality == "CT" else "inverted to the usual") in notes[-1]
+    assert ("left as stored" if modality == "CT" else "inverted back") in notes[-1]
 
 
 def test_signed_inverted_grey_values(tmp_path):
@@ -359,7 +359,7 @@ LUT = pydicom.Sequence([pydicom.Dataset()])
         ({"PerFrameFunctionalGroupsSequence": LUT}, "multi-frame (enhanced)"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "Rows": 1}, "in colour ('RGB', 3 samples"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "in colour ('PALETTE COLOR'"),
-        ({"ModalityLUTSequence": LUT}, "values by table (ModalityLUTSequence)"),
+        ({"ModalityLUTSequence": LUT}, "values through a lookup table (ModalityLUTSequence)"),
         ({"ImagePositionPatient": None}, "has no ImagePositionPatient"),
         ({"ImageOrientationPatient": None}, "has no ImageOrientationPatient"),
         ({"PixelSpacing": None}, "has no PixelSpacing"),

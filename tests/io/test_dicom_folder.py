@@ -49,7 +49,7 @@ def test_the_largest_series_is_taken_and_said(tmp_path):
     assert (len(found.files), found.modality) == (6, "CT")
     (note,) = notes
     taken, left = find_series(tmp_path)
-    assert f"took series {taken.uid} (CT, 6 files), the largest, and left {left.uid} (MR, 3 files)" in note
+    assert f"series {taken.uid} (CT, 6 files) is used, the largest; not read: {left.uid} (MR, 3 files)" in note
 
 
 def test_a_series_is_chosen_by_its_uid(tmp_path):
@@ -60,8 +60,8 @@ def test_a_series_is_chosen_by_its_uid(tmp_path):
     assert len(read_dicom_folder(tmp_path, uids=[small.uid, "1.2"], notes=notes).files) == 3
     assert notes == []
     assert len(read_dicom_folder(tmp_path, uids=["1.2"], notes=notes).files) == 6
-    assert "none is of a series named" in notes[0]
-    with pytest.raises(InputError, match="holds 2 of the series named; name one"):
+    assert "none of the requested series is there" in notes[0]
+    with pytest.raises(InputError, match="holds 2 of the requested series; request one of"):
         read_dicom_folder(tmp_path, uids=[one.uid for one in find_series(tmp_path)])
 
 
@@ -69,13 +69,13 @@ def test_a_series_named_elsewhere_is_said_to_be_missing(tmp_path):
     series(tmp_path, 3, "a")
     notes: list[str] = []
     assert len(read_dicom_folder(tmp_path, uids=["1.2"], notes=notes).files) == 3
-    assert "none is of a series named" in notes[0]
+    assert "none of the requested series is there" in notes[0]
 
 
 def test_two_that_are_largest_have_to_be_named(tmp_path):
     series(tmp_path, 3, "a")
     series(tmp_path, 3, "b")
-    with pytest.raises(InputError, match=r"holds 2 series, none the largest; name one: .* files"):
+    with pytest.raises(InputError, match=r"holds 2 series, none larger than all others; request one of .* files"):
         read_dicom_folder(tmp_path)
 
 

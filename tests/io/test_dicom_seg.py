@@ -124,13 +124,13 @@ def test_a_validator_finds_no_error(scan, tmp_path):
 
 
 def test_an_empty_label_map_is_no_segmentation(scan, tmp_path):
-    with pytest.raises(InputError, match="0 labels are there"):
+    with pytest.raises(InputError, match="it has 0 labels"):
         write_dicom_seg(scan.volume.with_array(drawn(scan) * 0), scan.slices, NAMES, tmp_path / "a.dcm")
 
 
 def test_what_is_there_is_not_replaced_unasked(scan, tmp_path):
     (tmp_path / "a.dcm").write_bytes(b"mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         write_dicom_seg(scan.volume, scan.slices, NAMES, tmp_path / "a.dcm", overwrite=False)
 
 

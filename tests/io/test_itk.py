@@ -148,7 +148,7 @@ def test_values_that_are_not_finite_take_the_smallest(tmp_path):
         ({"sizes": "5 4 4"}, "is truncated: 120 of 160 bytes"),
         ({"type": "block"}, "voxels of type 'block'"),
         ({"encoding": "ascii"}, "encoding 'ascii'"),
-        ({"encoding": "gzip"}, "is damaged: its gzip stream breaks off after 0 of 120 bytes"),
+        ({"encoding": "gzip"}, "is damaged: its gzip stream ends after 0 of 120 bytes"),
         ({"data_file": "scan.raw"}, "keeps its voxels in another file"),
         ({"byte_skip": "-1"}, "skips a part of its voxels"),
         ({"sizes": "3 5 4 3", "space_directions": "none (1,0,0) (0,1,0) (0,0,2)", "type": "uchar"}, "truncated"),
@@ -171,13 +171,13 @@ def test_nrrd_headers_that_can_not_be(tmp_path, changes, message):
         ({"DimSize": "5 4 4"}, "is truncated: 120 of 160 bytes"),
         ({"ElementType": "MET_OTHER"}, "voxels of type 'MET_OTHER'"),
         ({"ElementNumberOfChannels": "3"}, "has 3 values a voxel"),
-        ({"CompressedData": "True"}, "is damaged: its zlib stream breaks off after 0 of 120 bytes"),
+        ({"CompressedData": "True"}, "is damaged: its zlib stream ends after 0 of 120 bytes"),
         ({"CompressedData": "True", "CompressedDataSize": None}, "has 120 compressed bytes, and its header says none"),
         ({"CompressedData": "True", "CompressedDataSize": "60"}, "has 120 compressed bytes, and its header says 60"),
         ({"HeaderSize": "348"}, "skips 348 bytes"),
         ({"ElementDataFile": "LIST"}, "keeps its voxels in 'LIST'"),
         ({"ElementDataFile": "../secret.raw"}, "keeps its voxels in '../secret.raw'"),
-        ({"ElementDataFile": "gone.raw"}, "keeps its voxels in gone.raw, which is not there"),
+        ({"ElementDataFile": "gone.raw"}, "keeps its voxels in gone.raw, which is missing"),
     ],
 )
 def test_metaimage_headers_that_can_not_be(tmp_path, changes, message):
@@ -195,7 +195,7 @@ def test_streams_that_are_cut_off_or_go_on(tmp_path, make, compress):
     with pytest.raises(InputError, match=r"is truncated: .* of 120 bytes"):
         read_volume(make(tmp_path, data=whole[: len(whole) // 2], **said))
     bomb = compress(bytes(120 + 2 * TOLERATED_EXTRA_BYTES))
-    with pytest.raises(InputError, match="goes on after the 120 bytes"):
+    with pytest.raises(InputError, match="is longer than the 120 bytes"):
         read_volume(make(tmp_path, data=bomb, **said))
 
 
@@ -204,7 +204,7 @@ def test_streams_that_are_cut_off_or_go_on(tmp_path, make, compress):
     [
         ("a.nrrd", b"", "is empty (0 bytes)"),
         ("a.nrrd", b"\x93NUMPY", "is not an NRRD file"),
-        ("a.nrrd", b"NRRD0004\ntype: short\n", "its header has no end"),
+        ("a.nrrd", b"NRRD0004\ntype: short\n", "its header does not end"),
         ("a.mha", b"\x00" * 100, "is not a MetaImage file"),
         ("a.mha", b"DimSize = 5 4 3\n", "is truncated: its header names no ElementDataFile"),
     ],

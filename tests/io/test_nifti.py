@@ -266,7 +266,7 @@ def test_writing_refused(tmp_path):
     volume = Volume(np.ones((2, 2, 2), np.uint8))
     assert "unsupported suffix '.png'" in writing_refusal(tmp_path / "a.png", volume)
     (tmp_path / "there.nii.gz").write_bytes(b"old")
-    assert "exists already" in writing_refusal(tmp_path / "there.nii.gz", volume, overwrite=False)
+    assert "already exists" in writing_refusal(tmp_path / "there.nii.gz", volume, overwrite=False)
     assert (tmp_path / "there.nii.gz").read_bytes() == b"old"
     write_volume(volume, tmp_path / "there.nii.gz")
     assert read_labels(tmp_path / "there.nii.gz").array_zyx.sum() == 8

@@ -54,20 +54,20 @@ def test_tables_people_have(tmp_path, name, text, expected):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", "{", "is no JSON"),
+        ("a.json", "{", "is not JSON"),
         ("a.json", "[1]", "holds a list"),
         ("a.json", '{"1": 2}', "value 1 has 2"),
         ("a.json", '{"one": "liver"}', "value 'one' with name 'liver'"),
-        ("a.json", '{"1": "liver", "1": "spleen"}', "names '1' twice"),
-        ("a.json", '{"1": "liver", "01": "spleen"}', "names value 1 twice"),
-        ("a.json", '{"1": "liver", "2": "Liver"}', "calls two values liver"),
+        ("a.json", '{"1": "liver", "1": "spleen"}', "has '1' twice"),
+        ("a.json", '{"1": "liver", "01": "spleen"}', "has value 1 twice"),
+        ("a.json", '{"1": "liver", "2": "Liver"}', "has two values of the name liver"),
         ("a.json", '{"1": " "}', "value '1' with name ' '"),
-        ("a.json", "{}", "names no label"),
-        ("a.csv", "", "names no label"),
-        ("a.csv", "0,background\n", "names no label"),
+        ("a.json", "{}", "has no label values"),
+        ("a.csv", "", "has no label values"),
+        ("a.csv", "0,background\n", "has no label values"),
         ("a.csv", "1.5,liver\n", "value '1.5'"),
-        ("a.txt", "liver spleen\n", "is no table of names"),
-        ("a.txt", '1 "liver\n', "is no table of names: No closing quotation"),
+        ("a.txt", "liver spleen\n", "is not a table of names"),
+        ("a.txt", '1 "liver\n', "is not a table of names: No closing quotation"),
     ],
 )
 def test_tables_that_can_not_be(tmp_path, name, text, message):
@@ -79,10 +79,10 @@ def test_tables_that_can_not_be(tmp_path, name, text, message):
 
 def test_files_that_are_no_text(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"1,\xff\n")
-    with pytest.raises(InputError, match="no UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         read_names(tmp_path / "a.csv")
     with pytest.raises(InputError, match="can't read"):
         read_names(tmp_path / "gone.csv")
     (tmp_path / "huge.csv").write_bytes(b"1,a\n" * 300_000)
-    with pytest.raises(InputError, match="too many for a table of names"):
+    with pytest.raises(InputError, match="more than a table of names has"):
         read_names(tmp_path / "huge.csv")

@@ -88,7 +88,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
     path.write_bytes(b"")
     assert "is empty (0 bytes)" in refusal(path)
     Image.fromarray(GREY).save(path, "JPEG")
-    assert "is not a PNG file (it begins with ffd8ff" in refusal(path)
+    assert "is not a PNG file" in refusal(path)
     noise = np.random.default_rng(0).integers(0, 256, (50, 50)).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(noise).save(stream, "PNG")

@@ -109,7 +109,7 @@ def test_what_is_skipped_and_why(tmp_path):
         "superpix-MIDDLE_4.nii.gz": "pseudo-labels",
         "sup.nii.gz": "the support itself",
         "sup_mask.nii.gz": "the support itself",
-        "old.nii.gz": "it lies in the output folder",
+        "old.nii.gz": "it is in the output folder",
     }
 
 
@@ -158,7 +158,7 @@ def test_folders_of_any_name(tmp_path, folder):
         ("*.mha", r"nothing matches .*\*\.mha; check the pattern"),
         ("empty", "no scan in .*empty; give .nii.gz, .nrrd"),
         ("masks", r"no scan in .*masks \(a_seg.nii.gz: a segmentation\); give .nii.gz, .nrrd"),
-        ("out", r"no scan in .*out \(b.nii.gz: it lies in the output folder\); choose an output folder elsewhere"),
+        ("out", r"no scan in .*out \(b.nii.gz: it is in the output folder\); choose an output folder elsewhere"),
     ],
 )
 def test_nothing_to_segment(tmp_path, pattern, message):
@@ -201,7 +201,7 @@ def test_names_that_differ_in_unicode_form_alone_clash(tmp_path):
 )
 def test_names_that_can_not_be_told_apart(tmp_path, files):
     touch(tmp_path, *files)
-    with pytest.raises(InputError, match=r"outputs of .* would have one name; rename one") as caught:
+    with pytest.raises(InputError, match=r"outputs of .* would have the same name; rename one") as caught:
         names_of(tmp_path)
     clashing = {Path(name).name for name in files}
     assert set(re.findall(r"\S+\.nii(?:\.gz)?(?=[, ])", str(caught.value))) == clashing

@@ -184,7 +184,7 @@ def test_a_download_with_another_checksum_is_not_kept(site: Site, weights: Path,
     [
         (Page(cuts=[1000]), f"can't fetch {NAME}: the connection to .* broke; .* give the file"),
         (Page(status=404), rf"can't fetch {NAME}: HTTP 404 \(Not Found\) from "),
-        (Page(status=302, location="http://example.org/w.pth"), "is no https address"),
+        (Page(status=302, location="http://example.org/w.pth"), "is not an https address"),
     ],
 )
 def test_a_download_that_fails_leaves_nothing(page: Page, match: str, site: Site, tmp_path: Path):

@@ -24,20 +24,20 @@ def test_this_machine_needs_no_https_unless_it_is_named_from_elsewhere(host):
     url = f"http://{f'[{host}]' if ':' in host else host}:8000/a.zip"
     assert checked(url) == url
     assert checked(url, came_from="http://localhost/api") == url
-    with pytest.raises(InputError, match="is no https address"):
+    with pytest.raises(InputError, match="is not an https address"):
         checked(url, came_from="https://zenodo.org/api/records/1")
 
 
 @pytest.mark.parametrize("url", INSECURE)
 def test_an_address_without_https_is_not_opened(url):
-    with pytest.raises(InputError, match=f"{re.escape(repr(url))} is no https address"):
+    with pytest.raises(InputError, match=f"{re.escape(repr(url))} is not an https address"):
         open_url(url)
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.zip", "ftp://example.org/a.zip"])
 def test_a_redirect_away_from_https_is_refused(site, url):
     site.pages["/a"] = Page(b"", 302, location=url)
-    with pytest.raises(InputError, match=re.escape(f"'{url}' (named by {site.url}/a) is no https address")):
+    with pytest.raises(InputError, match=re.escape(f"'{url}' (named by {site.url}/a) is not an https address")):
         open_url(f"{site.url}/a")
 
 

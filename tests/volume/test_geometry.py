@@ -262,7 +262,7 @@ def test_another_lattice_is_refused_with_sizes_and_spacings(trust):
     for text in ("(12, 10, 4)", "0.5 x 0.5 x 2 mm", "(6, 5, 4)", "1 x 1 x 2 mm"):
         assert text in message
     rotated = Volume(np.ones((4, 5, 5), np.uint8), (1, 1, 2), direction=rotation(0, 30))
-    assert "doesn't lie on the grid" in labels_refusal(image, rotated, trust=trust)
+    assert "is not on the grid" in labels_refusal(image, rotated, trust=trust)
 
 
 def test_labels_outside_the_image_are_refused_with_their_count():

@@ -1,4 +1,4 @@
-"""Checksums of scans and labels, whatever files or folders they are."""
+"""Checksums of scans and labels, for files and folders."""
 
 import hashlib
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Reading one DICOM series: tags through pydicom, pixels through SimpleITK's GDCM, each file on its own.
 
 GDCM refuses compressed pixels that are cut off, but where an uncompressed file holds fewer than its header claims it
-hands over memory that nobody wrote: those bytes are counted here first. Both libraries are imported when needed.
+returns uninitialised memory: those bytes are counted here first. Both libraries are imported when needed.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Matrix = npt.NDArray[np.float64]
 
-# Nothing else is looked at: who was scanned is never in memory.
+# Nothing else is read: the patient's identity is never in memory.
 TAGS = (
     *("SOPClassUID", "Modality", "NumberOfFrames", "PerFrameFunctionalGroupsSequence"),
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SpacingBetweenSlices", "SliceThickness"),
@@ -31,24 +31,24 @@ TAGS = (
     *("PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     "PixelData",
 )
-QUANTITIES = ("CT", "PT")  # values are Hounsfield units or Bq/ml: how they are shown must not change them
+QUANTITIES = ("CT", "PT")  # values are Hounsfield units or Bq/ml: a display setting must not change them
 ORTHONORMAL_TOLERANCE = 2e-3  # cosines are stored in decimal, by some with three digits
 SAME_ORIENTATION = 1e-3
 SAME_SPACING = 1e-4  # relative
 SAME_POSITION_MM = 0.01
-UNEVEN, NOTABLY_UNEVEN = 0.05, 0.01  # distance of a slice from the even lattice, in steps
-DRIFT_PIXELS = 0.25  # how far slices may wander off sideways before the stack is sheared
+UNEVEN, NOTABLY_UNEVEN = 0.05, 0.01  # distance of a slice from its place in an even stack, in steps
+DRIFT_PIXELS = 0.25  # sideways drift above which the stack counts as sheared
 COPY_AGAIN = "copy or export it again"
 
 
 @dataclass(frozen=True)
 class Series:
-    """One DICOM series; nothing of its header is kept beside what stands here.
+    """One DICOM series. Nothing else of its headers is kept.
 
     Attributes:
         volume: the scan. Slices run along +(row x column), so the direction is right-handed.
         files: where each slice comes from, in the order of array axis 0.
-        modality: as DICOM names it, for instance "CT" or "MR"; "" if the files don't say.
+        modality: as in DICOM, for instance "CT" or "MR"; "" if the files have none.
     """
 
     volume: Volume
@@ -58,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class _Slice:
-    """What the header of one file says, checked; lengths in mm, LPS."""
+    """The checked header of one file; lengths in mm, LPS."""
 
     path: Path
     modality: str
@@ -76,18 +76,17 @@ class _Slice:
 def read_dicom_series(files: Sequence[Path], *, notes: list[str] | None = None) -> Series:
     """Read the slices of one scan, in any order, one file each.
 
-    Slices are ordered by position alone, and their distance is taken from there: file names, InstanceNumber and
-    SliceThickness don't count, and UIDs may differ or be missing. Which files belong together is for the caller.
+    Slices are ordered and spaced by their positions only: file names, InstanceNumber and SliceThickness are not used,
+    and UIDs may differ or be missing. The caller decides which files belong together.
 
     Args:
         files: all slices of the scan, and nothing else.
-        notes: remarks for the user are appended to it, one line each: slices not quite even, a single slice,
-            inverted grey values.
+        notes: gets remarks for the user, one line each: slightly uneven slices, a single slice, inverted grey values.
 
     Returns:
         Values after each slice's own rescaling (HU in CT): int16, or int32 or int64 if they need it, where all slopes
-        and intercepts are whole; float32 elsewhere. Grey values stored inverted (MONOCHROME1) are turned round,
-        except in CT and PT, whose values mean something. Padding stays.
+        and intercepts are whole; float32 elsewhere. Grey values stored inverted (MONOCHROME1) are inverted
+        back, except in CT and PT, whose values are quantities. Padding values stay.
 
     Raises:
         InputError: no files; a file that is not one grey slice, is damaged or lacks a tag; slices that differ in
@@ -95,7 +94,7 @@ def read_dicom_series(files: Sequence[Path], *, notes: list[str] | None = None) 
     """
     if not files:
         raise InputError("no DICOM files were given", "name the folder that holds the slices of one scan")
-    # In the order of names, so that the caller's order can't show in the last digits of the orientation.
+    # Sorted by name, so that the caller's order can't change the last digits of the orientation.
     slices = [_read_header(path) for path in sorted(map(Path, files))]
     for other in slices[1:]:
         _require_alike(slices[0], other)
@@ -128,7 +127,7 @@ class _Tags:
         return None if value is None or value == "" else value
 
     def numbers(self, keyword: str, count: int) -> tuple[float, ...] | None:
-        """So many finite numbers; None if the tag is missing or empty."""
+        """`count` finite numbers; None if the tag is missing or empty."""
         value = self.value(keyword)
         if value is None:
             return None
@@ -154,7 +153,7 @@ class _Tags:
 
 def _read_header(path: Path) -> _Slice:
     require_readable_name(path)
-    # pydicom warns of values that break the standard's letter; what matters here is checked below.
+    # pydicom warns of values that are not strictly standard; what matters here is checked below.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tags = _Tags(path, _read_tags(path))
@@ -164,7 +163,7 @@ def _read_header(path: Path) -> _Slice:
         )
         stored = int(tags.number("BitsStored", bits))
         high = int(tags.number("HighBit", stored - 1))
-        # GDCM leaves values that don't begin at the lowest bit unshifted.
+        # GDCM does not shift values that don't begin at the lowest bit.
         if bits not in (8, 16, 32) or not 1 <= stored <= bits or high != stored - 1 or sign not in (0, 1):
             raise InputError(
                 f"{path} stores its pixels in an unknown way (bits allocated {bits}, stored {stored}, highest {high}, "
@@ -211,7 +210,7 @@ def _read_tags(path: Path) -> "Dataset":
         raise InputError(f"{path} does not exist", "check the path") from error
     except pydicom.errors.InvalidDicomError as error:
         what = "is empty (0 bytes)" if size == 0 else "is not a DICOM file (no DICM at byte 128)"
-        raise InputError(f"{path} {what}", "leave it out, or copy it again") from error
+        raise InputError(f"{path} {what}", "remove it, or copy it again") from error
     except OSError as error:
         raise InputError(f"can't read {path} ({error.strerror or error})", "name one file per slice") from error
     except Exception as error:  # pydicom raises whatever its parser met
@@ -222,7 +221,7 @@ def _read_tags(path: Path) -> "Dataset":
         raise InputError(
             f"{path} has no {'pixel data' if syntax else 'TransferSyntaxUID'} in its {size} bytes: "
             f"not an image ({kind}), or cut off",
-            "leave it out, or copy it again",
+            "remove it, or copy it again",
         )
     return dataset
 
@@ -239,10 +238,12 @@ def _require_one_grey_slice(tags: _Tags) -> None:
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise InputError(
             f"{tags.path} is in colour ({str(photometric)!r:.40}, {samples:g} samples per pixel)",
-            "leave it out: screenshots and overlays are no slices",
+            "remove it: screenshots and overlays are not slices",
         )
     if "ModalityLUTSequence" in tags.dataset:
-        raise InputError(f"{tags.path} has values by table (ModalityLUTSequence)", "export it with RescaleSlope")
+        raise InputError(
+            f"{tags.path} stores its values through a lookup table (ModalityLUTSequence)", "export it with RescaleSlope"
+        )
 
 
 def _require_pixel_bytes(tags: _Tags, rows: int, columns: int, width: int) -> None:
@@ -250,11 +251,11 @@ def _require_pixel_bytes(tags: _Tags, rows: int, columns: int, width: int) -> No
         raise InputError(f"{tags.path} has {rows} rows and {columns} columns", COPY_AGAIN)
     element = tags.dataset["PixelData"]
     if element.is_undefined_length:
-        return  # compressed: GDCM tells
+        return  # compressed: GDCM checks it
     found, needed = len(element.value or b""), rows * columns * width
     if found < needed:
         raise InputError(f"{tags.path} is truncated: {found} of {needed} bytes of pixel data", COPY_AGAIN)
-    if found >= needed + columns * width:  # less than a row more is padding, as some scanners leave it
+    if found >= needed + columns * width:  # up to a row more is padding, which some scanners add
         raise InputError(
             f"{tags.path} has {found} bytes of pixel data where {rows} x {columns} pixels need {needed}", COPY_AGAIN
         )
@@ -292,7 +293,7 @@ def _along_normal(slices: list[_Slice], normal: Matrix, notes: list[str]) -> tup
             if hint is not None:
                 notes.append(f"{slices[0].path}: a single slice; {name} ({hint:g} mm) is taken for its spacing")
                 return slices, hint
-        notes.append(f"{slices[0].path}: a single slice that doesn't say how thick it is; 1 mm is assumed")
+        notes.append(f"{slices[0].path}: a single slice without a thickness; 1 mm is assumed")
         return slices, 1.0
     slices = sorted(slices, key=lambda item: float(item.position @ normal))
     positions = np.stack([item.position for item in slices])
@@ -341,8 +342,8 @@ def _read_voxels(slices: list[_Slice], notes: list[str]) -> Array:
         values = _decode(item)
         arrays.append(_compact(item, values))
     if any(item.complement_of is not None for item in slices):
-        done = "left as stored" if slices[0].modality in QUANTITIES else "inverted to the usual"
-        notes.append(f"{folder}: small values are meant to be bright (MONOCHROME1); they are {done}")
+        done = "left as stored" if slices[0].modality in QUANTITIES else "inverted back"
+        notes.append(f"{folder}: grey values are stored inverted (MONOCHROME1); they are {done}")
     floats = any(array.dtype.kind == "f" for array in arrays)
     kind = np.dtype(np.float32) if floats else np.result_type(*arrays)
     return np.stack(arrays, dtype=kind, casting="same_kind")
@@ -354,7 +355,7 @@ def _decode(item: _Slice) -> Array:
 
     try:
         image = sitk.ReadImage(str(item.path), imageIO="GDCMImageIO")
-    except RuntimeError as error:  # its text holds a memory address and no reason
+    except RuntimeError as error:  # its text has a memory address and no reason
         raise InputError(
             f"the pixels of {item.path} can't be decoded ({item.syntax}): damaged, or a rare encoding",
             "copy it again, or convert it to Explicit VR Little Endian",
@@ -365,7 +366,7 @@ def _decode(item: _Slice) -> Array:
     values = values[0]
     if item.complement_of is None or item.modality not in QUANTITIES:
         return values
-    # GDCM has made v = slope * (c - stored) + intercept of it.
+    # GDCM computed v = slope * (c - stored) + intercept.
     turned = item.slope * item.complement_of + 2 * item.intercept
     return values.astype(np.int64) * -1 + int(turned) if values.dtype.kind in "iu" else turned - values
 

@@ -1,4 +1,4 @@
-"""The series in a folder of DICOM files, and the one that is meant."""
+"""The series in a folder of DICOM files, and which of them to read."""
 
 import warnings
 from collections.abc import Collection, Iterator, Sequence
@@ -24,7 +24,7 @@ class FoundSeries:
 
     Attributes:
         uid: SeriesInstanceUID; "" where the files have none, or each another.
-        modality: as DICOM names it; "" if the files don't say.
+        modality: as in DICOM; "" if the files have none.
         files: with pixels, sorted by name.
     """
 
@@ -33,13 +33,13 @@ class FoundSeries:
     files: tuple[Path, ...]
 
     def __str__(self) -> str:
-        """For people: what it is and how to name it."""
+        """For messages: its UID, modality and number of files."""
         count = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
         return f"{self.uid or 'without UID'} ({self.modality or 'unknown modality'}, {count})"
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Whether a file has DICOM's mark; one that can't be read has not."""
+    """Whether a file begins as DICOM files do; False if it can't be read."""
     try:
         with path.open("rb") as file:
             return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
@@ -48,7 +48,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def holds_dicom(folder: Path) -> bool:
-    """Whether a folder itself holds a DICOM file; DICOMDIR, a table of contents, and `<name>_seg.dcm` are none.
+    """Whether a folder itself holds a DICOM file; DICOMDIR (a table of contents) and `<name>_seg.dcm` don't count.
 
     Raises:
         InputError: the folder can't be read.
@@ -59,7 +59,7 @@ def holds_dicom(folder: Path) -> bool:
 def find_series(folder: Path) -> list[FoundSeries]:
     """The series of a folder, the largest first; files without pixels and of other kinds are left out.
 
-    Files that name no series, and files of which each names another (as in CHAOS), are one series if they are of one
+    Files without a series, and files that each name another one (as in CHAOS), are one series if they have the same
     modality and size.
 
     Raises:
@@ -72,17 +72,17 @@ def find_series(folder: Path) -> list[FoundSeries]:
         require_readable_name(path)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # values that break the standard's letter
+                warnings.simplefilter("ignore")  # values that are not strictly standard
                 tags = pydicom.dcmread(path, specific_tags=list(GROUPING), stop_before_pixels=True)
                 key = tuple(str(tags.get(keyword, "") or "") for keyword in GROUPING)
         except Exception as error:  # pydicom raises whatever its parser met
-            raise InputError(f"{path} is truncated or damaged ({error})", "copy it again, or leave it out") from error
+            raise InputError(f"{path} is truncated or damaged ({error})", "copy it again, or remove it") from error
         if _no_image(tags):
             continue
         if key[2]:
             found.setdefault(key, []).append(path)
         else:
-            raise InputError(f"{path} is truncated: it is an image by its kind, and has no Rows", "copy it again")
+            raise InputError(f"{path} is truncated: it should be an image, but has no Rows", "copy it again")
     by_uid: dict[tuple[str, str], list[Path]] = {}
     for key, files in found.items():
         by_uid.setdefault((key[0], key[1]), []).extend(files)
@@ -94,29 +94,31 @@ def find_series(folder: Path) -> list[FoundSeries]:
 
 
 def read_dicom_folder(folder: Path, *, uids: Collection[str] = (), notes: list[str] | None = None) -> Series:
-    """Read a folder's series: one that is named, else the largest.
+    """Read one series of a folder: one of `uids`, else the largest.
 
     Args:
-        folder: DICOM files, one a slice; folders in it are not looked into.
-        uids: SeriesInstanceUIDs that are wanted, here or in other folders.
-        notes: remarks for the user are appended to it: which series was taken where there was a choice.
+        folder: DICOM files, one per slice; its subfolders are not read.
+        uids: SeriesInstanceUIDs to read, of this or of other folders.
+        notes: gets remarks for the user: which series was read if there are several.
 
     Raises:
-        InputError: no DICOM image, two series that are named or two that are largest, or one that can't be read.
+        InputError: no DICOM image, two matching or two equally large series, or one that can't be read.
     """
     series = find_series(folder)
     if not series:
-        raise InputError(f"{folder} holds no DICOM image", "give a scan's slices")
+        raise InputError(f"{folder} holds no DICOM image", "give a folder with the slices of one scan")
     named = [one for one in series if one.uid in uids]
     if len(named) > 1:
-        raise InputError(f"{folder} holds {len(named)} of the series named", f"name one: {_listed(named)}")
+        raise InputError(f"{folder} holds {len(named)} of the requested series", f"request one of {_listed(named)}")
     if not named and len(series) > 1 and len(series[0].files) == len(series[1].files):
-        raise InputError(f"{folder} holds {len(series)} series, none the largest", f"name one: {_listed(series)}")
+        raise InputError(
+            f"{folder} holds {len(series)} series, none larger than all others", f"request one of {_listed(series)}"
+        )
     taken = named[0] if named else series[0]
     if notes is not None and not named and (uids or len(series) > 1):
-        why = "none is of a series named" if uids else "the largest"
-        left = f", and left {_listed(series[1:])}" if len(series) > 1 else ""
-        notes.append(f"{folder}: took series {taken}, {why}{left}")
+        why = "none of the requested series is there" if uids else "the largest"
+        left = f"; not read: {_listed(series[1:])}" if len(series) > 1 else ""
+        notes.append(f"{folder}: series {taken} is used, {why}{left}")
     return read_dicom_series(taken.files, notes=notes)
 
 
@@ -125,9 +127,9 @@ def _listed(series: Sequence[FoundSeries]) -> str:
 
 
 def _no_image(tags: "Dataset") -> bool:
-    """Whether a file is of a kind that is no scan: a report, a presentation state, a segmentation, radiotherapy's."""
+    """Whether a file is not a scan: a report, a presentation state, a segmentation, a radiotherapy object."""
     kind = tags.file_meta.get("MediaStorageSOPClassUID")
-    known = kind is not None and (kind.is_private or kind.name != str(kind))  # a name broken off is no longer known
+    known = kind is not None and (kind.is_private or kind.name != str(kind))  # a truncated name is unknown
     return known and "Image Storage" not in kind.name
 
 

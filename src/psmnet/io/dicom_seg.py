@@ -1,6 +1,6 @@
 """DICOM Segmentation: label maps that refer to the slices they were drawn on, written and read by highdicom.
 
-A segmentation carries its patient's identity: that is how viewers lay it over the scan. highdicom is an extra, and
+A segmentation carries its patient's identity, by which viewers find the scan it belongs to. highdicom is an extra,
 imported when needed.
 """
 
@@ -26,14 +26,14 @@ from psmnet.volume import Array, Volume
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 SHARED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")  # by all slices
-# What the standard wants there, if empty (type 2), anonymisers take out, and highdicom copies.
+# Required by the standard, though possibly empty (type 2); anonymisers remove them, and highdicom copies them.
 MAY_BE_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 ANATOMY = ("123037004", "SCT", "Anatomical Structure")
 MADE_BY = "psmnet"
-SERIES_NUMBER = 900  # far behind a scanner's own
+SERIES_NUMBER = 900  # far above a scanner's own
 SERIES_DESCRIPTION = "psmnet segmentation"
 LARGEST_SEGMENTS = 65_535
 
@@ -46,7 +46,7 @@ def is_dicom_seg(path: Path) -> bool:
 
     try:
         meta = pydicom.dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
-    except Exception:  # pydicom raises whatever its parser met; reading says it in full
+    except Exception:  # pydicom raises whatever its parser met; reading reports it in full
         return False
     return str(meta.get("MediaStorageSOPClassUID", "")) in SOP_CLASSES
 
@@ -54,12 +54,12 @@ def is_dicom_seg(path: Path) -> bool:
 def write_dicom_seg(
     labels: Volume, slices: Sequence[Path], names: Mapping[int, OrganName], path: Path, *, overwrite: bool = True
 ) -> None:
-    """Write a label map as DICOM Segmentation, a segment for each label that is there.
+    """Write a label map as DICOM Segmentation, one segment per label present.
 
     Args:
-        labels: on the slices' own lattice, one along array axis 0 for each.
+        labels: on the slices' grid, one slice along array axis 0 for each file.
         slices: DICOM files of the scan, in that order.
-        names: label value to name; label_7 and so on where it says nothing.
+        names: label value to name; label_7 and so on for the others.
         path: ends in .dcm. It appears whole or not at all.
         overwrite: replace a file that is there already.
 
@@ -69,17 +69,17 @@ def write_dicom_seg(
     """
     require_readable_name(path)
     if not overwrite and path.exists():
-        raise InputError(f"{path} exists already", "choose another name, or allow overwriting")
+        raise InputError(f"{path} already exists", "choose another name, or allow overwriting")
     values = [int(value) for value in np.unique(labels.array_zyx) if value]
     if not 0 < len(values) <= LARGEST_SEGMENTS:
-        raise InputError(f"can't write {path.name}: {len(values)} labels are there", "use the NIfTI mask")
+        raise InputError(f"can't write {path.name}: it has {len(values)} labels", "use the NIfTI mask")
     import pydicom
 
     highdicom = _highdicom()
     numbers = np.zeros(max(values) + 1, dtype=np.uint16 if len(values) > 255 else np.uint8)
     numbers[values] = np.arange(1, len(values) + 1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values in the slices that break the standard's letter
+        warnings.simplefilter("ignore")  # values in the slices that are not strictly standard
         sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in slices]
         _require_one_series(slices, sources, path)
         for tags in sources:
@@ -105,7 +105,7 @@ def write_dicom_seg(
                 content_label="PSMNET",
                 content_description="Few-shot segmentation, for research",
             )
-        except (ValueError, TypeError, AttributeError) as error:  # it takes slices' tags as the standard has them
+        except (ValueError, TypeError, AttributeError) as error:  # slices' tags that are not as in the standard
             said = " ".join(str(error).split())
             raise InputError(f"can't write {path.name} for these slices ({said:.200})", "use the NIfTI mask") from error
         with atomic_path(path) as temporary:

@@ -1,4 +1,4 @@
-"""Scans and label maps as files, whatever their format."""
+"""Reading and writing scans and label maps, in any supported format."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Scan:
 
     Attributes:
         volume: the scan.
-        slices: its DICOM files, in the order of array axis 0; none of other formats.
-        modality: as DICOM names it; "" where nothing says.
+        slices: its DICOM files, in the order of array axis 0; empty for other formats.
+        modality: as in DICOM; "" if unknown.
     """
 
     volume: Volume
@@ -42,8 +42,8 @@ def read_scan(path: Path, *, series: Collection[str] = (), notes: list[str] | No
 
     Args:
         path: a file as of `read_volume`, or a folder.
-        series: SeriesInstanceUIDs that are wanted of folders; the largest where none of them is there.
-        notes: remarks for the user are appended to it.
+        series: SeriesInstanceUIDs to read from folders; the largest series if none of them is there.
+        notes: gets remarks for the user.
 
     Raises:
         InputError: as `read_volume` and `read_dicom_folder`; a DICOM file in place of its folder.
@@ -61,11 +61,11 @@ def read_volume(path: Path | str, *, notes: list[str] | None = None) -> Volume:
 
     Args:
         path: a .nii, .nii.gz, .nrrd, .mha or .mhd file.
-        notes: remarks for the user are appended to it, one line each: no stored orientation, transforms that
-            disagree, voxels that were not finite.
+        notes: gets remarks for the user, one line each: no stored orientation, transforms that disagree, voxels
+            that were not finite.
 
     Returns:
-        Integers as they are stored; everything else, and integers with a slope or intercept, as float32.
+        Integers as stored; everything else, and integers with a slope or intercept, as float32.
         Voxels that are not finite become the smallest finite value. A 4D file with one volume is squeezed.
 
     Raises:
@@ -84,7 +84,7 @@ def read_labels(path: Path | str, *, notes: list[str] | None = None) -> Volume:
 
     Args:
         path: as of `read_volume`; floats are accepted if they are whole within 0.001.
-        notes: remarks on the stored orientation are appended to it, one line each.
+        notes: gets remarks on the stored orientation, one line each.
 
     Returns:
         Label values in the smallest of uint8, uint16 and int32 that holds the largest.
@@ -101,10 +101,10 @@ def read_labels(path: Path | str, *, notes: list[str] | None = None) -> Volume:
 
 
 def read_lattice(path: Path | str) -> Volume:
-    """Where a scan's voxels lie, without its voxels (they are one 0, shown everywhere).
+    """A scan's grid, without its voxels (the array is one 0, shown everywhere).
 
     Raises:
-        InputError: as `read_volume` does, but for what the voxels hold.
+        InputError: as `read_volume`, except for voxel values.
     """
     path = Path(path)
     return read_itk_lattice(path) if has_itk_suffix(path) else read_header(path).grid
@@ -118,8 +118,9 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
 
     Args:
         volume: what to write; the type of its voxels is kept (bool becomes uint8, float16 float32).
-        path: ends in .nii.gz or .nrrd (compressed) or .nii; its folder is made. It appears whole or not at all.
-        overwrite: replace a file that is there already.
+        path: ends in .nii.gz or .nrrd (compressed) or .nii; its folder is made if missing. The file appears whole
+            or not at all.
+        overwrite: replace an existing file.
 
     Raises:
         InputError: the suffix, the type of the voxels or the path can't be written, or the disk is full.
@@ -130,13 +131,13 @@ def write_volume(volume: Volume, path: Path | str, *, overwrite: bool = True) ->
     if not nifti and not path.name.lower().endswith(NRRD_SUFFIXES):
         raise InputError(f"can't write {path}: unsupported suffix {path.suffix!r}", "name it .nii.gz or .nrrd")
     if not overwrite and path.exists():
-        raise InputError(f"{path} exists already", "choose another name, or allow overwriting")
+        raise InputError(f"{path} already exists", "choose another name, or allow overwriting")
     array = volume.array_zyx
     if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
         raise InputError(f"can't write {path}: voxels of type {array.dtype}", "convert to int16 or float32")
     if nifti and max(array.shape) > np.iinfo(np.int16).max:
         raise InputError(f"can't write {path}: size {volume.size_xyz}, NIfTI-1 holds 32767", "crop it")
-    if array.dtype == np.bool_ or array.dtype == np.float16:  # files know neither
+    if array.dtype == np.bool_ or array.dtype == np.float16:  # no file format has them
         array = array.astype(np.uint8 if array.dtype == np.bool_ else np.float32)
 
     with atomic_path(path) as temporary:

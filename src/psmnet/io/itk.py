@@ -1,4 +1,4 @@
-"""NRRD and MetaImage, which SimpleITK reads."""
+"""Reading NRRD and MetaImage, and writing NRRD, by SimpleITK."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from psmnet.volume import Volume, as_image, simpleitk, volume_of
 
 
 def lattice_of(path: Path, size_xyz: tuple[int, int, int]) -> Volume:
-    """Where a file's voxels lie; in their place stands one 0, shown everywhere.
+    """A file's grid, without its voxels (the array is one 0, shown everywhere).
 
     Raises:
         RuntimeError: SimpleITK can't read it.
@@ -32,7 +32,10 @@ def read_itk(path: Path) -> tuple[Volume, tuple[str, ...]]:
     """
     header = read_itk_header(path)
     if header.layers > 1:
-        raise InputError(f"{path} holds {header.layers} layers", "give it as a label map, or save one volume")
+        raise InputError(
+            f"{path} holds {header.layers} layers of segments, not one scan",
+            "give it as a label map, or save one volume",
+        )
     image = read_image(path)
     if image.GetSize() != header.size_xyz or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(
@@ -42,7 +45,7 @@ def read_itk(path: Path) -> tuple[Volume, tuple[str, ...]]:
 
 
 def read_itk_lattice(path: Path) -> Volume:
-    """Where the voxels of a .nrrd, .mha or .mhd lie, without them.
+    """The grid of a .nrrd, .mha or .mhd, without its voxels.
 
     Raises:
         InputError: as `read_itk`.
@@ -90,10 +93,10 @@ def read_image(path: Path) -> Any:
 
 
 def remarks(path: Path, header: ItkHeader) -> tuple[str, ...]:
-    """What the user should know of a header."""
+    """Remarks for the user on a header."""
     return () if header.oriented else (f"{path} stores no orientation: sides may be swapped; axes taken as LPS",)
 
 
 def last_line(error: Exception) -> str:
-    """The line of an ITK message that says something; the ones before it are addresses in ITK's sources."""
+    """The last line of an ITK message, which has the reason; the others are addresses in ITK's sources."""
     return str(error).strip().splitlines()[-1]

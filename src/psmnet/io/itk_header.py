@@ -1,7 +1,7 @@
 """Checking an NRRD or MetaImage file before SimpleITK touches it: header, layout and length.
 
-Both are a text header and voxels after it, or in a file beside it. As with NIfTI, what a header claims is compared with
-what the file holds before any memory is taken.
+Both are a text header with the voxels after it or in a second file. As with NIfTI, what a header claims is compared
+with what the file holds before any memory is allocated.
 
 Sources: https://teem.sourceforge.net/nrrd/format.html, https://itk.org/Wiki/ITK/MetaIO/Documentation.
 """
@@ -20,7 +20,7 @@ Coding = Literal["raw", "gzip", "zlib"]
 
 NRRD_SUFFIXES = (".nrrd",)
 META_SUFFIXES = (".mha", ".mhd")
-LARGEST_HEADER_BYTES = 1 << 20  # a .seg.nrrd says a few hundred bytes of each segment
+LARGEST_HEADER_BYTES = 1 << 20  # a .seg.nrrd has a few hundred bytes per segment
 NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -50,9 +50,9 @@ class ItkHeader:
 
     Attributes:
         size_xyz: voxels along the stored axes.
-        layers: label maps on top of each other in a .seg.nrrd; 1 of everything else.
-        oriented: whether the file says how the axes lie in the patient.
-        holder: the file that holds the voxels: of a .mhd, another one.
+        layers: overlapping label maps in a .seg.nrrd; 1 otherwise.
+        oriented: whether the file states how the axes lie in the patient.
+        holder: the file that holds the voxels; of a .mhd, a second one.
     """
 
     size_xyz: tuple[int, int, int]
@@ -83,7 +83,7 @@ def read_itk_header(path: Path) -> ItkHeader:
         path: a .nrrd, .mha or .mhd file.
 
     Raises:
-        InputError: no 3D scalar image can be read from it; says what was found and what to do.
+        InputError: no 3D scalar image can be read from it.
     """
     require_readable_name(path)
     if not path.is_file():
@@ -104,12 +104,12 @@ def read_itk_header(path: Path) -> ItkHeader:
 
 def _nrrd(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
     if not start.startswith(b"NRRD000"):
-        raise InputError(f"{path} is not an NRRD file (it begins with {start[:8]!r})", "give an .nrrd file")
+        raise InputError(f"{path} is not an NRRD file", "give a .nrrd file")
     text, end = _until_blank_line(path, start)
     fields = {}
     for line in text.splitlines()[1:]:
         name, colon, value = line.partition(": ")
-        if colon and not line.startswith("#"):  # "name:=value" are the writer's own
+        if colon and not line.startswith("#"):  # "name:=value" lines are the writer's own
             fields[name.strip().lower()] = value.strip()
     if "data file" in fields or "datafile" in fields:
         raise InputError(f"{path} keeps its voxels in another file", "save it as one .nrrd file")
@@ -121,7 +121,7 @@ def _nrrd(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
     size = _size(path, sizes)
     kind = fields.get("type", "").lower()
     if kind not in NRRD_BYTES:
-        raise InputError(f"{path} has voxels of type {kind!r}", "save one number a voxel, as int16 or float32")
+        raise InputError(f"{path} has voxels of type {kind!r}", "save one number a voxel: int16 or float32")
     encoding = fields.get("encoding", "").lower()
     if encoding not in NRRD_CODINGS:
         raise InputError(f"{path} has encoding {encoding!r}", "save it with encoding raw or gzip")
@@ -141,7 +141,7 @@ def _until_blank_line(path: Path, start: bytes) -> tuple[str, int]:
     ends = [(start.find(mark), len(mark)) for mark in (b"\n\n", b"\r\n\r\n")]
     found = [(at, length) for at, length in ends if at >= 0]
     if not found:
-        raise InputError(f"{path} is truncated: its header has no end in {len(start)} bytes", "copy it again")
+        raise InputError(f"{path} is truncated: its header does not end within {len(start)} bytes", "copy it again")
     at, length = min(found)
     return start[:at].decode("utf-8", "replace"), at + length
 
@@ -164,7 +164,7 @@ def _meta(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
         raise InputError(f"{path} has {channels} values a voxel (ElementNumberOfChannels)", "give a grey image")
     kind = fields.get("elementtype", "")
     if kind not in META_BYTES:
-        raise InputError(f"{path} has voxels of type {kind!r}", "save one number a voxel, as int16 or float32")
+        raise InputError(f"{path} has voxels of type {kind!r}", "save one number a voxel: int16 or float32")
     compressed = fields.get("compresseddata", "").lower() in TRUE
     if fields.get("headersize", "0") not in ("0", "-1"):
         raise InputError(f"{path} skips {fields['headersize']} bytes (HeaderSize)", AGAIN)
@@ -176,10 +176,10 @@ def _meta(path: Path, start: bytes) -> tuple[ItkHeader, _Layout]:
     if not local and (data != Path(data).name or data.upper() == "LIST" or "%" in data):
         raise InputError(f"{path} keeps its voxels in {data!r}", "save it as one .mha file")
     if not holder.is_file():
-        raise InputError(f"{path} keeps its voxels in {data}, which is not there", "copy both files")
+        raise InputError(f"{path} keeps its voxels in {data}, which is missing", "copy both files")
     layout = _Layout(holder, at if local else 0, "zlib" if compressed else "raw", needed)
     if compressed:
-        # MetaIO decodes as many bytes as the header says, and hands over memory that nobody wrote where it says none.
+        # MetaIO decodes as many bytes as the header says; without a number it returns uninitialised memory.
         said, there = fields.get("compresseddatasize", "none"), holder.stat().st_size - layout.offset
         if said != str(there):
             raise InputError(
@@ -196,7 +196,7 @@ def _whole(path: Path, name: str, text: str) -> list[int]:
 
 
 def _size(path: Path, sizes: list[int]) -> tuple[int, int, int]:
-    """One 3D image's size, or an InputError for whatever is none."""
+    """One 3D image's size, or an InputError for anything else."""
     if len(sizes) > MOST_AXES:
         raise InputError(f"{path} claims {len(sizes)} axes", AGAIN)
     text = " x ".join(map(str, sizes))
@@ -207,7 +207,7 @@ def _size(path: Path, sizes: list[int]) -> tuple[int, int, int]:
     if math.prod(sizes) > LARGEST_VOXEL_COUNT:
         raise InputError(
             f"{path} claims {text} = {math.prod(sizes)} voxels, more than {LARGEST_VOXEL_COUNT}",
-            "mend the header, or crop the scan",
+            "fix the size in the header, or crop the scan",
         )
     if len(sizes) > 3:
         raise InputError(
@@ -222,14 +222,14 @@ def _require_length(path: Path, layout: _Layout) -> None:
     try:
         for count in _decoded(layout):
             found += count
-            if found > layout.needed + TOLERATED_EXTRA_BYTES:  # a bomb is left after what its header claims
+            if found > layout.needed + TOLERATED_EXTRA_BYTES:  # no further: a bomb
                 raise InputError(
-                    f"{path} goes on after the {layout.needed} bytes that its header claims",
-                    "mend the header's size, or export the scan again",
+                    f"{path} is longer than the {layout.needed} bytes that its header claims",
+                    "fix the size in the header, or export the scan again",
                 )
     except zlib.error as error:
         raise InputError(
-            f"{path} is damaged: its {layout.coding} stream breaks off after {found} of {layout.needed} bytes",
+            f"{path} is damaged: its {layout.coding} stream ends after {found} of {layout.needed} bytes",
             "copy or download it again",
         ) from error
     if found < layout.needed:
@@ -237,7 +237,7 @@ def _require_length(path: Path, layout: _Layout) -> None:
 
 
 def _decoded(layout: _Layout) -> Iterator[int]:
-    """How many bytes each chunk of the voxels decodes to; a stream that is cut off just ends."""
+    """Number of bytes that each chunk of the voxels decodes to; a truncated stream just ends."""
     with layout.path.open("rb") as file:
         file.seek(layout.offset)
         if layout.coding == "raw":

@@ -1,4 +1,4 @@
-"""Labels in whatever single file people have them: a label map, a .seg.nrrd of 3D Slicer, a DICOM Segmentation."""
+"""Reading labels from one file: a label map, a .seg.nrrd of 3D Slicer or a DICOM Segmentation."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MANY_LABELS = 256  # no label map of organs has as many values; an image has mor
 
 
 def read_label_file(path: Path) -> Segments:
-    """Read labels, with the names that the file itself has: none, if it is a label map.
+    """Read labels, with their names if the file has any (plain label maps have none).
 
     Raises:
         InputError: it can't be read, or holds no labels.

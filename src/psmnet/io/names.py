@@ -1,4 +1,4 @@
-"""What files' names tell: scans, label maps and segmentations, as people and programs call them."""
+"""Scans, label maps and segmentations told apart by their file names."""
 
 from pathlib import PurePath
 
@@ -11,7 +11,7 @@ LABEL_PREFIX, IMAGE_PREFIX, PSEUDOLABEL_PREFIXES = "label_", "image_", ("superpi
 
 
 def stem(path: PurePath) -> str:
-    """A file's name without its suffix: .nii.gz and the like, in any case, or whatever else it is."""
+    """A file's name without its suffix: .nii.gz and the like, in any case, or any other."""
     for suffix in SUFFIXES:
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
@@ -25,7 +25,7 @@ def is_segmentation(path: PurePath) -> bool:
 
 
 def is_label_map(path: PurePath) -> bool:
-    """Whether the name is that of a label map: by its beginning, its ending, or its folder."""
+    """Whether the name is that of a label map, by prefix, ending or folder."""
     name = stem(path).lower()
     return name.startswith(LABEL_PREFIX) or name.endswith(LABEL_ENDINGS) or path.parent.name in LABEL_FOLDERS
 
@@ -36,5 +36,5 @@ def is_pseudolabel(path: PurePath) -> bool:
 
 
 def without_folder(text: str, path: PurePath) -> str:
-    """A remark with the file's name in place of its path: reports don't tell whose folder a scan was in."""
+    """A message with the file's name in place of its path: reports must not show whose folder a scan was in."""
     return text.replace(str(path), path.name)

@@ -1,4 +1,4 @@
-"""What label values are called: JSON, CSV, ITK-SNAP's label descriptions, 3D Slicer's colour tables."""
+"""Names of label values, from JSON, CSV, ITK-SNAP's label descriptions or 3D Slicer's colour tables."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from psmnet.errors import InputError
 LARGEST_BYTES = 1 << 20
 HEADINGS = ("value", "label", "id", "index")  # of a CSV's first column
 SEPARATORS = ",;\t"
-REMEDY = "give JSON or CSV: value, name and perhaps a SNOMED CT code; or a table of ITK-SNAP or 3D Slicer"
+REMEDY = "give JSON or CSV with value, name and optionally a SNOMED CT code, or a table of ITK-SNAP or 3D Slicer"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class OrganName:
     """A structure's name.
 
     Attributes:
-        name: for people and file names.
+        name: as shown, also in file names.
         snomed: its SNOMED CT code; "" if unknown.
     """
 
@@ -29,12 +29,12 @@ class OrganName:
 
     @property
     def key(self) -> str:
-        """Alike for names that mean one structure: "Right_Kidney" and "right kidney"."""
+        """Equal for names of the same structure: "Right_Kidney" and "right kidney"."""
         return " ".join(self.name.casefold().replace("_", " ").replace("-", " ").split())
 
 
 def unnamed(value: int) -> OrganName:
-    """What a label value is called that nobody named."""
+    """The name of a label value that has none."""
     return OrganName(f"label_{value}")
 
 
@@ -43,36 +43,36 @@ def read_names(path: Path) -> dict[int, OrganName]:
 
     Args:
         path: `{"1": "liver"}`, `{"liver": 1}` or `{"1": {"name": "liver", "snomed": "10200004"}}` as .json; lines of
-            value, name and perhaps a code as .csv, between commas, semicolons or tabs; `IDX R G B A VIS MSH "LABEL"`
-            (ITK-SNAP); `value name r g b a` (Slicer's .ctbl).
+            value, name and optionally a code as .csv, separated by commas, semicolons or tabs;
+            `IDX R G B A VIS MSH "LABEL"` (ITK-SNAP); `value name r g b a` (Slicer's .ctbl).
 
     Raises:
-        InputError: it can't be read, or names no value, one twice, or two values alike.
+        InputError: it can't be read, has no value, one value twice, or one name twice.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} has {path.stat().st_size} bytes, too many for a table of names", REMEDY)
+            raise InputError(f"{path} has {path.stat().st_size} bytes, more than a table of names has", REMEDY)
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text", "save it as UTF-8") from error
+        raise InputError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
     rows = _json_rows(path, text) if path.suffix.lower() == ".json" else _table_rows(path, text)
     names: dict[int, OrganName] = {}
     for value, name, code in rows:
         if not value.isdecimal() or not name.strip():
             raise InputError(f"{path}: value {value!r} with name {name!r}", REMEDY)
         if int(value) == 0:
-            continue  # background, which some tables name
+            continue  # background, which some tables list
         if int(value) in names:
-            raise InputError(f"{path} names value {int(value)} twice", "leave one out")
+            raise InputError(f"{path} has value {int(value)} twice", "remove one")
         names[int(value)] = OrganName(name.strip(), code.strip())
     if not names:
-        raise InputError(f"{path} names no label", REMEDY)
+        raise InputError(f"{path} has no label values", REMEDY)
     called = [organ.key for organ in names.values()]
     twice = sorted({name for name in called if called.count(name) > 1})
     if twice:
-        raise InputError(f"{path} calls two values {', '.join(twice)}", "give each a name of its own")
+        raise InputError(f"{path} has two values of the name {', '.join(twice)}", "give each value its own name")
     return dict(sorted(names.items()))
 
 
@@ -81,16 +81,16 @@ def _json_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
         keys = [key for key, _ in pairs]
         for key in keys:
             if keys.count(key) > 1:
-                raise InputError(f"{path} names {key!r} twice", "leave one out")
+                raise InputError(f"{path} has {key!r} twice", "remove one")
         return dict(pairs)
 
     try:
         content = json.loads(text, object_pairs_hook=once)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON: {error}", REMEDY) from error
+        raise InputError(f"{path} is not JSON: {error}", REMEDY) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not names by value", REMEDY)
-    if content and all(type(entry) is int and not key.isdecimal() for key, entry in content.items()):  # as nnU-Net has
+    if content and all(type(entry) is int and not key.isdecimal() for key, entry in content.items()):  # as in nnU-Net
         return [(str(value), name, "") for name, value in content.items()]
     rows = []
     for value, entry in content.items():
@@ -113,9 +113,9 @@ def _table_rows(path: Path, text: str) -> list[tuple[str, str, str]]:
             return [(row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]
         rows = [shlex.split(line) for line in lines]
     except (csv.Error, ValueError) as error:
-        raise InputError(f"{path} is no table of names: {error}", REMEDY) from error
+        raise InputError(f"{path} is not a table of names: {error}", REMEDY) from error
     if rows and all(len(row) == 8 for row in rows):  # ITK-SNAP
         return [(row[0], row[7], "") for row in rows]
     if rows and all(len(row) == 6 for row in rows):  # 3D Slicer
         return [(row[0], row[1].replace("_", " "), "") for row in rows]
-    raise InputError(f"{path} is no table of names", REMEDY)
+    raise InputError(f"{path} is not a table of names", REMEDY)

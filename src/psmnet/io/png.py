@@ -1,4 +1,4 @@
-"""Reading grey PNG files, as label maps of single slices come."""
+"""Reading grey PNG files: label maps of single slices."""
 
 import warnings
 from pathlib import Path
@@ -22,13 +22,13 @@ def read_grey_png(path: Path) -> Array:
 
     Args:
         path: a PNG file: grey, or palette or colour whose pixels are all grey and opaque. 16-bit grey is accepted up
-            to the value 255; fewer than 8 bits are spread over 0..255, as PNG means them (1 bit: 0 and 255).
+            to the value 255; fewer than 8 bits are spread over 0..255, as the PNG standard has it (1 bit: 0 and 255).
 
     Returns:
         Grey values, (H, W), uint8, first row on top.
 
     Raises:
-        InputError: the file is missing, no PNG, damaged, very large, coloured, transparent, or has values above 255.
+        InputError: the file is missing, not a PNG, damaged, very large, coloured, transparent, or has values above 255.
     """
     path = Path(path)
     require_readable_name(path)
@@ -40,7 +40,7 @@ def read_grey_png(path: Path) -> Array:
     if not header:
         raise InputError(f"{path} is empty (0 bytes)", "copy or export it again")
     if not header.startswith(SIGNATURE):
-        raise InputError(f"{path} is not a PNG file (it begins with {header[:4].hex()})", "convert it to PNG")
+        raise InputError(f"{path} is not a PNG file", "convert it to PNG")
     picture = _load(path)
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         values = np.asarray(picture)
@@ -63,7 +63,7 @@ def _load(path: Path) -> "Image":
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=["PNG"]) as image:
-                image.verify()  # checksums to the end: decoding stops at the last pixel, damaged or not
+                image.verify()  # checks all checksums: decoding stops at the last pixel, damaged or not
             with Image.open(path, formats=["PNG"]) as image:
                 image.load()
                 return image

@@ -1,4 +1,4 @@
-"""Which scans a user means, and what their outputs are called."""
+"""The scans that a user names by files, folders and patterns, and names for their outputs."""
 
 import glob
 import unicodedata
@@ -13,7 +13,7 @@ from psmnet.io.checksums import checksum
 from psmnet.io.dicom_folder import holds_dicom
 from psmnet.io.names import is_label_map, is_pseudolabel, is_segmentation, stem
 
-INSIDE_OUT = "it lies in the output folder"
+INSIDE_OUT = "it is in the output folder"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Query:
 
     Attributes:
         path: of the scan: a file, or a folder of DICOM slices.
-        name: what its outputs' names begin with.
+        name: the first part of its outputs' names.
     """
 
     path: Path
@@ -40,18 +40,18 @@ class Skipped:
 def find_queries(
     patterns: Sequence[str], supports: Sequence[Path] = (), out: Path | None = None
 ) -> tuple[list[Query], list[Skipped]]:
-    """The scans behind files, folders (searched to the bottom, DICOM folders too) and glob patterns.
+    """Find scans by files, folders (searched with their subfolders) and glob patterns.
 
     Args:
-        patterns: as a user gave them.
+        patterns: paths and patterns.
         supports: images and label maps of the supports, which are skipped.
-        out: a folder where outputs go; what lies under it is skipped.
+        out: folder of the outputs; what is in it is skipped.
 
     Returns:
-        queries, each under a name of its own, and what was skipped.
+        queries, each with a unique name, and what was skipped.
 
     Raises:
-        InputError: a pattern that matches nothing, nothing left to segment, or names that can't be told apart.
+        InputError: a pattern matches nothing, no scan is left, or two outputs would have the same name.
     """
     paths: dict[Path, Path] = {}  # real path to that which was given
     skipped: list[Skipped] = []
@@ -100,7 +100,7 @@ def _expand(pattern: str) -> list[Path]:
             raise InputError(f"no file or folder {pattern}", "check the path")
         found = [path]
     else:
-        # Folders that exist stand for themselves: "scans [2024]/*.nii.gz".
+        # Folders that exist are not patterns: "scans [2024]/*.nii.gz".
         folder = next(parent for parent in path.parents if parent.exists())
         wanted = str(Path(glob.escape(str(folder))) / path.relative_to(folder))
         # Path.glob refuses "a**b" and finds hidden files.
@@ -147,7 +147,7 @@ def _reason_to_skip(path: Path, supports: set[Path], out: Path | None) -> str | 
 
 
 def _key(name: str) -> str:
-    """Names that a file system may take for the same."""
+    """Equal for names that a file system may treat as the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -167,5 +167,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
         for key, times in Counter(map(_key, names)).items():
             if times > 1:
                 same = ", ".join(path.name for path, name in zip(paths, names, strict=True) if _key(name) == key)
-                raise InputError(f"outputs of {same} would have one name", "rename one, or segment them apart")
+                raise InputError(
+                    f"outputs of {same} would have the same name", "rename one, or process them in separate runs"
+                )
     return names

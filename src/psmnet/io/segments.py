@@ -1,7 +1,7 @@
-"""Segments of 3D Slicer: a `.seg.nrrd` names each, and keeps those that overlap in layers.
+"""Segments of 3D Slicer: a `.seg.nrrd` has a name for each, and keeps overlapping ones in layers.
 
-Source: https://apidocs.slicer.org/main/classvtkMRMLSegmentationStorageNode.html (Segment0_Name, ...). What is not
-looked at stays behind: a segment's history may tell who drew it.
+Source: https://apidocs.slicer.org/main/classvtkMRMLSegmentationStorageNode.html (Segment0_Name, ...). Nothing else is
+read: a segment's history may name who drew it.
 """
 
 import re
@@ -15,17 +15,17 @@ from psmnet.io.organ_names import OrganName
 from psmnet.io.voxels import as_labels, stacked
 from psmnet.volume import Volume, simpleitk, volume_of
 
-# A terminology entry is context~category~type~modifier and so on; the type says which organ it is.
+# A terminology entry is context~category~type~modifier and so on; the type is the organ.
 SNOMED = re.compile(r"TerminologyEntry:[^~|]*~[^~|]*~SCT\^(\d+)\^")
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Labels as a file has them.
+    """Labels of a file, with their names.
 
     Attributes:
         volume: label map; a voxel of several segments has the last one's value.
-        names: value to name, as far as the file has names.
+        names: value to name, of the values that have one.
         notes: remarks for the user.
     """
 
@@ -35,10 +35,10 @@ class Segments:
 
 
 def read_segments(path: Path) -> Segments | None:
-    """The segments of a .nrrd; None if it names none and is an image or label map like any other.
+    """The segments of a .nrrd; None if it has none: it is an image or a plain label map.
 
     Raises:
-        InputError: it can't be read, or its segments don't fit its voxels.
+        InputError: it can't be read, or its segments don't match its voxels.
     """
     if not path.name.lower().endswith(NRRD_SUFFIXES):
         return None
@@ -58,7 +58,7 @@ def read_segments(path: Path) -> Segments | None:
     names: dict[int, OrganName] = {}
     masks = []
     stored = [_whole(path, known, f"Segment{number}_LabelValue") for number in numbers]
-    # Layers may each begin at 1 again.
+    # Values may begin at 1 in each layer.
     places = stored if len(set(stored)) == len(stored) and 0 not in stored else range(1, len(numbers) + 1)
     for place, number, value in zip(places, numbers, stored, strict=True):
         layer = _whole(path, known, f"Segment{number}_Layer")

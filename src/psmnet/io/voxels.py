@@ -1,4 +1,4 @@
-"""What voxels a scan and a label map may have, whatever file they come from."""
+"""Checking the voxels of scans and label maps, from any file format."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +13,14 @@ LABEL_TOLERANCE = 1e-3
 
 
 def as_scan(array: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
-    """A scan's voxels, finite: integers as they are, all else float32; and remarks for the user.
+    """A scan's voxels, finite: integers unchanged, everything else as float32; and remarks for the user.
 
     Raises:
         InputError: no voxel is finite.
     """
     if array.dtype.kind != "f":
         return array, ()
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, see below
+    with np.errstate(over="ignore"):  # float64 above float32's range becomes infinite, handled below
         array = array.astype(np.float32, copy=False)
     finite = np.isfinite(array)
     missing = array.size - int(np.count_nonzero(finite))
@@ -71,17 +71,17 @@ def stacked(
     """Masks, each with its label value (up to 65,535), as one label map.
 
     Args:
-        masks: one after another, so that one at a time has to be in memory.
+        masks: an iterable, so that only one has to be in memory.
         shape_zyx: of each.
-        what: what the masks are called, for the remark.
+        what: plural noun for the masks, for the remark.
 
     Returns:
-        the label map, and a remark if masks share voxels: these have the last one's value.
+        the label map, and a remark if masks overlap: the last one wins.
     """
     labels = np.zeros(shape_zyx, dtype=np.uint16)
     shared = 0
     for value, inside in masks:
         shared += int(np.count_nonzero(labels[inside]))
         labels[inside] = value
-    remarks = (f"{shared} voxels are in several {what}, and count for the last",) if shared else ()
+    remarks = (f"{shared} voxels are in several {what}; the last one wins",) if shared else ()
     return narrowed(labels), remarks

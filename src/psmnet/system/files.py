@@ -1,4 +1,4 @@
-"""Writing so that nothing half-written is ever left behind: temporary name in the target's folder, then rename."""
+"""Writing files whole or not at all: under a temporary name in the target's folder, then renamed."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from psmnet.errors import InputError
 
-TEMPORARY_PREFIX = ".tmp-"  # of what is being written; a killed run leaves some behind
+TEMPORARY_PREFIX = ".tmp-"  # of unfinished files; a killed run may leave some behind
 
 
 def _cannot_write(target: Path, error: OSError) -> InputError:
@@ -39,7 +39,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; a result is as readable as any other file
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; results are as readable as other files
         temporary.replace(target)
     except OSError as error:
         raise _cannot_write(target, error) from error
@@ -49,13 +49,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write UTF-8 text atomically; names of files that are no Unicode text are written with escapes."""
+    """Write UTF-8 text atomically; file names that are not Unicode text are written with escapes."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(target: Path, content: Any) -> None:
-    """Write JSON atomically; NaN and infinity are refused because JSON has none."""
+    """Write JSON atomically; NaN and infinity are refused, as JSON has neither."""
     write_text(target, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -70,20 +70,20 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"can't read {path} ({error.strerror or error})", "check the path") from error
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error})", "make the file again") from error
+        raise InputError(f"{path} is not JSON ({error})", "restore or create the file again") from error
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run was writing in a folder; the caller holds its lock."""
+    """Remove unfinished files of a killed run from a folder; the caller must hold its lock."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def require_writable(target: Path, *, overwrite: bool = True) -> None:
-    """Prove, before long work, that `target` can be written; its folder is made if missing.
+    """Check, before long work, that `target` can be written; its folder is made if missing.
 
     Raises:
-        InputError: it can't, or it is there and `overwrite` is off.
+        InputError: it can't, or it exists and `overwrite` is off.
     """
     if target.is_dir():
         raise InputError(f"{target} is a folder", "give a file's name")

@@ -10,7 +10,7 @@ from filelock import SoftFileLock, Timeout
 from psmnet.errors import InputError
 
 LOCK_NAME = ".psmnet.lock"
-UNSIGNED_S = 2.0  # a lock without an owner is of a process that is about to sign it, or was killed before it could
+UNSIGNED_S = 2.0  # a lock file without an owner is being written, or its process was killed before it could
 RETRY_S = 0.1
 
 
@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists() and _owner(path) is None and time.time() - path.stat().st_mtime > UNSIGNED_S:
-            path.unlink(missing_ok=True)  # filelock would wait for it for ever
+            path.unlink(missing_ok=True)  # filelock would wait without end
         lock.acquire()
     except Timeout as error:
         owner = _owner(path)
@@ -46,7 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         if ours:
-            with contextlib.suppress(OSError):  # it holds something, and so it stays
+            with contextlib.suppress(OSError):  # it is not empty, so it stays
                 folder.rmdir()
 
 
@@ -54,6 +54,6 @@ def _owner(path: Path) -> tuple[int, str] | None:
     """Process id and host in a lock; None if it is not signed."""
     try:
         pid, host, *_ = path.read_text(encoding="utf-8").splitlines()
-        return int(pid), host.partition("?")[0]  # after it stands the container
+        return int(pid), host.partition("?")[0]  # filelock appends the container
     except (OSError, ValueError):
         return None

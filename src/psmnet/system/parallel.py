@@ -1,4 +1,4 @@
-"""Cases side by side: the same work on each, in processes of their own; a case that fails doesn't stop the others."""
+"""The same work on many cases in parallel processes; a case that fails doesn't stop the others."""
 
 import contextlib
 import os
@@ -21,27 +21,27 @@ Result = TypeVar("Result")
 def map_cases(
     work: Callable[[Item], Result], items: Sequence[Item], jobs: int = 1
 ) -> Iterator[tuple[Item, Result | PsmnetError]]:
-    """Do `work` on each item and yield it with what came of it, in the order in which they finish.
+    """Do `work` on each item and yield the item with its result, in the order in which they finish.
 
     Args:
-        work: a module's function (or partial of one); what it takes and returns is pickled. What it has to keep it
-            writes itself, so that memory doesn't grow with the number of items.
+        work: a module's function (or partial of one); its argument and result are pickled. It should write large
+            results itself, so that memory doesn't grow with the number of items.
         items: cases.
-        jobs: processes. One works in this process; more are spawned, so a script that asks for them needs
+        jobs: number of processes. 1 works in this process; more are spawned, so a script needs
             `if __name__ == "__main__"`.
 
     Yields:
-        (item, result), or (item, error) where the case can't be used.
+        (item, result), or (item, error) if the case failed.
     """
     jobs = min(jobs, len(items))
     if jobs <= 1:
         for item in items:
             yield item, _attempt(work, item)
         return
-    # Not forked: threads of this process (progress, ITK) would be left behind in the middle of what they hold.
+    # Not forked: threads of this process (progress, ITK) may hold locks that no thread of the fork would release.
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare_worker)
     try:
-        with _deaf_to_ctrl_c():  # what is started here inherits it, and is deaf from its first moment on
+        with _ignoring_ctrl_c():  # processes started here inherit it, from their first moment on
             futures: dict[Future[Result | PsmnetError], Item] = {
                 pool.submit(_attempt, work, item): item for item in items
             }
@@ -67,9 +67,9 @@ def _attempt(work: Callable[[Item], Result], item: Item) -> Result | PsmnetError
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def _ignoring_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what signals do
+        yield  # only the main thread may set signal handlers
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -79,9 +79,9 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, which lets cases at work finish, and end when the parent is killed.
+    """Leave Ctrl-C to the parent, which lets running cases finish, and end when the parent is killed.
 
-    A pool's workers would else wait for work for ever.
+    A pool's workers would otherwise wait for work without end.
     """
     keep_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

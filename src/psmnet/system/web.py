@@ -1,4 +1,4 @@
-"""Opening addresses: https only, each redirect looked at, and what can go wrong in two exceptions."""
+"""Opening web addresses: https only, every redirect checked, and two exceptions for what can go wrong."""
 
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse, responses
@@ -10,17 +10,17 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from psmnet.errors import InputError
 from psmnet.runtime import package_version
 
-TIMEOUT_S = 60.0  # without a byte
+TIMEOUT_S = 60.0  # without receiving a byte
 BLOCK = 1 << 20
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Lost(Exception):
-    """No connection, or one that broke: worth another try."""
+    """No connection, or a lost one: worth another try."""
 
 
 class Refused(Exception):
-    """An answer that is an error; its text is one line, not the server's own words."""
+    """The server answered with an error; the message is one line, without the server's own text."""
 
     def __init__(self, status: int, url: str) -> None:
         self.status = status
@@ -28,10 +28,10 @@ class Refused(Exception):
 
 
 def checked(url: str, came_from: str | None = None) -> str:
-    """An address, with its spaces escaped: https, or http on this machine unless it was named from elsewhere.
+    """Check an address and escape its spaces: https, or http on this machine unless another machine named it.
 
     Raises:
-        InputError: it is neither, or carries a user's name.
+        InputError: it is neither, or contains a user name.
     """
     try:
         parts = urlsplit(url)
@@ -42,7 +42,7 @@ def checked(url: str, came_from: str | None = None) -> str:
     local = host in LOOPBACK and (came_from is None or urlsplit(came_from).hostname in LOOPBACK)
     if not plain or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
         said = f" (named by {came_from})" if came_from else ""
-        raise InputError(f"{url!r}{said} is no https address", "nothing is fetched without https: give another source")
+        raise InputError(f"{url!r}{said} is not an https address", "give a source with https")
     return quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
 
@@ -57,12 +57,12 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def open_url(url: str, start: int = 0) -> HTTPResponse:
-    """Ask for what is at an address, from byte `start` on.
+    """Request the content of an address, from byte `start` on.
 
     Raises:
         InputError: the address, or one that it redirects to, is not https.
         Lost: no answer.
-        Refused: an error for an answer.
+        Refused: the server answers with an error.
     """
     headers = {"User-Agent": f"psmnet/{package_version()}", "Accept": "application/json, */*;q=0.5"}
     if start:
@@ -78,22 +78,22 @@ def open_url(url: str, start: int = 0) -> HTTPResponse:
 
 
 def read(response: HTTPResponse, size: int, url: str) -> bytes:
-    """What has come of an answer, `size` bytes at most; empty at its end, or where it broke off unnoticed.
+    """Read what has arrived of an answer, at most `size` bytes; empty at its end, or if it broke off unnoticed.
 
     Raises:
         Lost: the connection broke.
     """
     try:
-        return response.read1(size)  # what has come, so that nothing is lost with the connection
+        return response.read1(size)  # what has arrived, so that nothing is lost with the connection
     except (OSError, HTTPException, ValueError) as error:
         raise Lost(f"the connection to {url} broke ({error})") from error
 
 
 def blocks(url: str) -> Iterator[bytes]:
-    """All that is at an address, block by block.
+    """Read the whole content of an address, block by block.
 
     Raises:
-        InputError, Lost, Refused: as `open_url`; Lost also where less comes than was announced.
+        InputError, Lost, Refused: as `open_url`; Lost also if less arrives than announced.
     """
     with open_url(url) as response:
         missing = response.length or 0

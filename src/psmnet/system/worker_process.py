@@ -1,7 +1,7 @@
-"""Work in a process of its own: one that hangs is ended, one that dies is noticed, and either starts anew.
+"""Work in a separate process: one that hangs is ended, one that dies is reported, and a new one is started.
 
-A plain child that speaks pickles over its pipes, where a pool would not do: it works within daemonic processes (as
-Dask's workers are), needs no `if __name__ == "__main__"` of scripts, and one can be ended without the others.
+A child process that exchanges pickles over its pipes. Unlike a pool it works within daemonic processes (such as
+Dask's workers), needs no `if __name__ == "__main__"` in scripts, and one can be ended without the others.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from psmnet.system.process_errors import out_of_memory, process_died, unusable
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-START_S = 120.0  # to import what is needed; not the work's own time
+START_S = 120.0  # for imports; not counted as the work's time
 END_S = 5.0
 LARGER_MACHINE = "run it on a larger machine, or leave it out"
 CHILD = (
@@ -34,13 +34,13 @@ CHILD = (
 
 
 class Isolated(Generic[Item, Result]):
-    """A process that does one piece of work after another, as a worker of many.
+    """A process that works on one item after another.
 
-    It is started by the first piece, keeps what was set up, and ends with `close` or with this process. It doesn't
-    hear Ctrl-C.
+    It starts with the first item, keeps what was set up, and ends with `close` or with this process. It ignores
+    Ctrl-C.
 
     Args:
-        setup: an imported module's function (or partial of one), called there once; returns the work.
+        setup: an imported module's function (or partial of one), called once in the process; returns the work.
 
     Example:
         >>> def setup(): return str.upper                              # doctest: +SKIP
@@ -59,11 +59,11 @@ class Isolated(Generic[Item, Result]):
         self.close()
 
     def run(self, item: Item, timeout_s: float) -> Result:
-        """Do one piece of work.
+        """Work on one item.
 
         Args:
             item: what `setup`'s work takes; pickled, as is what it returns.
-            timeout_s: after which it is given up.
+            timeout_s: after which the process is ended.
 
         Raises:
             PsmnetError: as the setup or the work raised it; it took too long; or its process was killed.
@@ -73,7 +73,7 @@ class Isolated(Generic[Item, Result]):
         return result
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         process, self._process = self._process, None
         if process is not None:
             _end(process)
@@ -83,15 +83,15 @@ class Isolated(Generic[Item, Result]):
         if running is not None and running.poll() is None:
             return running
         self.close()
-        # Another thread may close it meanwhile: then asking fails, in words.
+        # Another thread may close it meanwhile: asking then fails with an error.
         process = self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is the parent's affair
+            start_new_session=True,  # Ctrl-C goes to the parent only
         )
         try:
-            with contextlib.suppress(BrokenPipeError, ValueError):  # it died at once: asking says so
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it died at once: asking reports it
                 pickle.dump(sys.path, _pipe(process.stdin))
             what = f"a process did not start within {START_S:g} s"
             late = InputError(what, "try again with fewer workers", code="workers")
@@ -114,7 +114,7 @@ def _ask(process: "subprocess.Popen[bytes]", question: Any, timeout_s: float, la
     timer.daemon = True
     timer.start()
     try:
-        # Twice pickled: what can't be read there is an error of the question's, not of the pipe's.
+        # Pickled twice: a question that can't be unpickled there must not break the pipe.
         pickle.dump(pickle.dumps(question), _pipe(process.stdin))
         _pipe(process.stdin).flush()
         done, answer = pickle.load(_pipe(process.stdout))
@@ -136,7 +136,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(OSError):  # it may have ended already
-        _pipe(process.stdin).close()  # which it takes as the end
+        _pipe(process.stdin).close()  # which ends it
     try:
         process.wait(END_S)
     except subprocess.TimeoutExpired:
@@ -146,7 +146,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def serve() -> None:
-    """What the process does: answer (True, result) or (False, error), first to the setup."""
+    """The process's main loop: answer (True, result) or (False, error), first to the setup."""
     keep_memory()
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # what libraries print must not come between answers
@@ -163,7 +163,7 @@ def serve() -> None:
 
 
 def _listen(questions: "queue.SimpleQueue[bytes]") -> None:
-    """Hand questions on; at the end of the pipe, as of a parent that was killed, nobody waits for an answer."""
+    """Pass questions on; the pipe ends when the parent does, and then this process ends, too."""
     while True:
         try:
             questions.put(pickle.load(sys.stdin.buffer))
@@ -186,7 +186,7 @@ def _attempt(work: Callable[[], Any]) -> tuple[bool, Any]:
     except OSError as error:
         name = PurePath(error.filename).name if error.filename else None  # its folder may name a patient
         return False, unusable(error, name, "check paths, permissions and free space")
-    except Exception as error:  # the others go on; a person has to look at this one
+    except Exception as error:  # a bug: the other items go on
         last = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({PurePath(last.filename).name}:{last.lineno})"
         return False, InputError(what, "please report this")

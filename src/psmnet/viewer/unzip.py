@@ -1,4 +1,4 @@
-"""Zips from outside: unpacked under numbers, never under the names in them, and within bounds."""
+"""Uploaded zips, unpacked under numbers, never under the names in them, and within limits."""
 
 import shutil
 from pathlib import Path, PurePosixPath
@@ -14,16 +14,16 @@ def unzip(archive: Path, folder: Path, most_files: int, most_bytes: int) -> list
     """Unpack the files of a zip as `00001<suffix>`, ... into a new folder.
 
     Args:
-        archive: the zip; nothing in it is believed, its sizes neither.
-        folder: where to; there is none yet, and there is none again if this fails.
-        most_files, most_bytes: that are unpacked.
+        archive: the zip; nothing in it is trusted, neither names nor sizes.
+        folder: where to; it must not exist, and is removed if this fails.
+        most_files, most_bytes: allowed in all.
 
     Returns:
-        each file, and what it is called in the zip, in the order of their names.
+        each file and its name in the zip, sorted by these names.
 
     Raises:
         InputError: it is damaged, encrypted or empty, or holds a link.
-        TooLarge: it holds more.
+        TooLarge: it holds more than allowed.
     """
     found, left = [], most_bytes
     try:
@@ -33,7 +33,7 @@ def unzip(archive: Path, folder: Path, most_files: int, most_bytes: int) -> list
                 opened, CALLED, most_files=most_files, most_bytes=most_bytes, names_become_paths=False, keep=_is_wanted
             )
             if not entries:
-                raise InputError("the zip is empty", "put a scan's files into it")
+                raise InputError("the zip is empty", "add the files of a scan to it")
             for number, entry in enumerate(sorted(entries, key=lambda e: e.filename), start=1):
                 name = PurePosixPath(entry.filename)
                 path = folder / f"{number:05d}{_suffix(name)}"
@@ -49,7 +49,7 @@ def unzip(archive: Path, folder: Path, most_files: int, most_bytes: int) -> list
 
 
 def _suffix(name: PurePosixPath) -> str:
-    """What tells a file's format; DICOM needs none."""
+    """The suffix, where a file's format depends on it; DICOM needs none."""
     lower = name.name.lower()
     return next((s for s in (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha") if lower.endswith(s)), "")
 

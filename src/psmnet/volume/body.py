@@ -1,4 +1,4 @@
-"""Where the body is in a scan: CT with its table, MR with its noise, fields of view smaller than the body."""
+"""Mask of the body in a scan: CT with its table, noisy MR, fields of view smaller than the body."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,12 +7,12 @@ from skimage.filters import threshold_otsu
 
 from psmnet.volume.volume import Array
 
-# All [ours], looked at on the scans of CHAOS and a CT. Shares, not mm, where it can be: spacings may be wrong.
+# All [ours], chosen by eye on the scans of CHAOS and a CT. Shares, not mm, where possible: spacings may be wrong.
 OPENING_MM = 3.0  # shells of tables, tubes and blankets are thinner than twice this, chest walls thicker
-OPENING_SHARE = 0.02  # and the opening's radius is never more than this share of a slice's shorter side
-PART_SHARE = 0.01  # of the largest part, in area and in volume: a forearm has 2 to 3 %, the scraps of a table less
+OPENING_SHARE = 0.02  # the opening's radius is at most this share of a slice's shorter side
+PART_SHARE = 0.01  # of the largest part, in area and in volume: a forearm has 2 to 3 %, remains of a table less
 SLAB_RADIUS, SLAB_DISC = 0.4, 0.2  # a table's largest disc is under 0.4 of the trunk's, and under 0.2 of its own area
-NEAR_MM = 20.0  # along the slices: how far a hole looks for outside air
+NEAR_MM = 20.0  # along the slices: how far to look for outside air around a hole
 LOG_OFFSET = 0.02  # of the range of intensities: below it differences are noise in air
 FILLED_BORDER = 0.75  # with this share of the border inside the body, what is dark at the border is tissue
 
@@ -21,14 +21,14 @@ IN_PLANE = np.stack([np.zeros((3, 3), bool), ndimage.generate_binary_structure(2
 
 
 def body_mask(array_zyx: Array, threshold: float | None, spacing_mm: tuple[float, float, float]) -> Mask:
-    """Where the body is, its lungs and gas included, the table and the air around it not.
+    """Mask of the body, with its lungs and gas, without the table and the air around it.
 
-    Per slice, what is above the threshold is filled and opened with a disc, so that a thin table falls off. Of the
-    parts that remain, trunk, arms and legs stay, slabs go; each then grows back by what the opening took.
+    Per slice, what is above the threshold is filled and opened with a disc, which removes a thin table. Of the
+    remaining parts, trunk, arms and legs are kept and slabs removed; then what the opening took is added again.
 
     Args:
         array_zyx: (Z, Y, X), slices across the body.
-        threshold: the body is above it. None: Otsu's threshold of logarithms, for MR and CT of any scale.
+        threshold: the body is above it. None: Otsu's threshold on logarithms, for MR and CT of any scale.
         spacing_mm: (x, y, z).
 
     Returns:
@@ -42,8 +42,8 @@ def body_mask(array_zyx: Array, threshold: float | None, spacing_mm: tuple[float
 
     solid = _fill(above, reach)
     kept = _parts_of_body(_open(solid, sampling, radius_mm), sampling)
-    # A table lies at the same place in all slices. Where it touches the body so broadly that the opening can't part
-    # them, other slices tell what is table.
+    # A table is at the same place in all slices. Where it touches the body so broadly that the opening can't separate
+    # them, the other slices show what is table.
     table = _lasting(solid & ~_grow_back(kept, solid, sampling, radius_mm), solid)
     if (kept & table).any():
         solid = _fill(above & ~table, reach)
@@ -53,7 +53,7 @@ def body_mask(array_zyx: Array, threshold: float | None, spacing_mm: tuple[float
 
 
 def _above_air(array_zyx: Array) -> float:
-    """Otsu's threshold of logarithms: on the intensities themselves bright organs and fluid draw it into the body."""
+    """Otsu's threshold on logarithms: on intensities, bright organs and fluid would pull it into the body."""
     low, high = (float(value) for value in np.percentile(array_zyx, (0.5, 99.5)))
     if not high > low:
         return low
@@ -62,10 +62,10 @@ def _above_air(array_zyx: Array) -> float:
 
 
 def _fill(above: Mask, reach: int) -> Mask:
-    """Fill what is enclosed in a slice, but for outside air enclosed by chance, as between arm and trunk.
+    """Fill holes in a slice, except outside air that is enclosed by chance, as between arm and trunk.
 
-    A hole is outside air if most of it is outside, on average over the slices within reach. Per slice, as one slice
-    with a gap in the chest's wall would else empty the lung.
+    A hole is outside air if most of it is outside, on average over the slices within reach. Per slice, since one
+    slice with a gap in the chest wall would otherwise empty the lung.
     """
     holes_and_air, _ = ndimage.label(~above, IN_PLANE)
     at_border = np.zeros(int(holes_and_air.max()) + 1, dtype=bool)
@@ -92,7 +92,7 @@ def _distance(slice_yx: Mask, sampling: tuple[float, float]) -> npt.NDArray[np.f
 
 
 def _open(solid: Mask, sampling: tuple[float, float], radius_mm: float) -> Mask:
-    """Opening by a disc in each slice; the outside of the image doesn't erode. One that would take all is left out."""
+    """Opening by a disc in each slice, not eroded from the image border; skipped if it would remove everything."""
     if radius_mm < min(sampling):
         return solid
     opened = np.zeros_like(solid)
@@ -124,7 +124,7 @@ def _parts_of_body(core: Mask, sampling: tuple[float, float]) -> Mask:
     volume = np.bincount(components.ravel())
     volume[0] = 0
     kept: Mask = (volume >= max(1, PART_SHARE * volume.max()))[components]
-    # The body's last slices may be small, like the top of a head.
+    # The first and last slices of the body may be small, such as the top of a head.
     beside = np.zeros_like(kept)
     beside[1:] |= kept[:-1]
     beside[:-1] |= kept[1:]
@@ -134,7 +134,7 @@ def _parts_of_body(core: Mask, sampling: tuple[float, float]) -> Mask:
 
 
 def _grow_back(kept: Mask, solid: Mask, sampling: tuple[float, float], radius_mm: float) -> Mask:
-    """Grow within what was opened by the disc's radius, so that skin folds and ears return and a table doesn't."""
+    """Grow by the disc's radius within the solid parts, so that skin folds and ears return and a table doesn't."""
     steps = int(radius_mm / min(sampling))
     if steps == 0 or not kept.any():
         return kept
@@ -143,14 +143,14 @@ def _grow_back(kept: Mask, solid: Mask, sampling: tuple[float, float], radius_mm
 
 
 def _lasting(left_out: Mask, solid: Mask) -> Mask:
-    """(1, Y, X): left out in a quarter of the slices, and in more than half of those where there is anything."""
+    """(1, Y, X): left out in at least a quarter of the slices, and in more than half of those that are solid there."""
     votes, present = left_out.sum(axis=0), solid.sum(axis=0)
     lasting: Mask = (votes >= max(2.0, len(solid) / 4)) & (votes > present / 2)
     return lasting[None]
 
 
 def _with_cut_off_tissue(body: Mask) -> Mask:
-    """Take a slice as all body where nearly all its border is: dark there is a lung cut off, not air."""
+    """Take a slice as all body if most of its border is body: what is dark there is a lung cut off, not air."""
     share = np.concatenate(_edges(body), axis=1).mean(axis=1)
     whole: Mask = body | (share >= FILLED_BORDER)[:, None, None]
     return whole

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-WORTH_COUNTING = 0.1  # of the largest part: smaller ones are slips of the hand that labelled
+WORTH_COUNTING = 0.1  # of the largest part: smaller ones are mostly slips in labelling
 
 
 def parts(mask: npt.NDArray[np.bool_]) -> int:

@@ -1,4 +1,4 @@
-"""Laying scans along one another without resampling: permute, flip, crop and pad, each with a way back.
+"""Aligning scans without resampling: permute, flip, crop and pad axes, each reversible.
 
 Stored axes are counted in (x, y, z) order, as spacing and direction are: stored axis j is array axis 2 - j.
 """
@@ -17,7 +17,7 @@ Axes = tuple[int, int, int]
 Flips = tuple[bool, bool, bool]
 
 COARSENESS = 1.5
-LATTICE_TOLERANCE_VOXELS = 0.05  # float32 headers are good for 0.001 voxel; half a voxel would move a contour
+LATTICE_TOLERANCE_VOXELS = 0.05  # float32 headers are exact to 0.001 voxel; half a voxel would move a contour
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Reorientation:
         return np.ascontiguousarray(np.flip(array_zyx.transpose(order), self._flipped_array_axes()))
 
     def undo(self, array_zyx: Array) -> Array:
-        """Bring an array on the new lattice back to the old one; axes before the last three stay. Contiguous."""
+        """Bring an array on the new grid back to the old one; axes before the last three stay. Contiguous."""
         order = self._array_order(array_zyx)
         return np.ascontiguousarray(np.flip(array_zyx, self._flipped_array_axes()).transpose(np.argsort(order)))
 
@@ -89,12 +89,12 @@ def signed_permutation(direction_from: Matrix, direction_to: Matrix) -> tuple[Ax
 
 
 def reorient(volume: Volume, axes: Axes, flips: Flips) -> Volume:
-    """`Reorientation(axes, flips).apply(volume)`, for those who need no way back."""
+    """`Reorientation(axes, flips).apply(volume)`, if the way back is not needed."""
     return Reorientation(axes, flips).apply(volume)
 
 
 def axis_letters(direction: Matrix) -> str:
-    """Where the stored axes (x, y, z) run to, to the nearest: three of L R P A S I, as in LAS."""
+    """Nearest anatomical direction of each stored axis (x, y, z): three of L R P A S I, as in LAS."""
     letters = ""
     for column in np.asarray(direction).T:
         axis = int(np.abs(column).argmax())
@@ -123,7 +123,7 @@ def slice_first(volume: Volume) -> Reorientation:
 
 
 def align_query(support: Volume, query: Volume) -> tuple[Reorientation, list[str]]:
-    """Lay the query's stored axes along the support's.
+    """Reorder and flip the query's stored axes so that they run as the support's do.
 
     Args:
         support: a support scan that is slice-first already (see `slice_first`).
@@ -146,12 +146,12 @@ def align_query(support: Volume, query: Volume) -> tuple[Reorientation, list[str
 def align_labels(
     image: Volume, labels: Volume, *, trust: bool = False, image_name: str = "", labels_name: str = ""
 ) -> Volume:
-    """Lay a label map onto its image's grid: flipped, permuted, cropped or padded maps are, others are refused.
+    """Bring a label map onto its image's grid, if it is flipped, permuted, cropped or padded; refuse others.
 
     Args:
         image: the scan.
         labels: a label map whose voxels coincide with the scan's (as 3D Slicer exports it), within 0.05 voxel.
-        trust: take labels of the image's size as lying on its grid where their header says otherwise.
+        trust: ignore the header of a label map of the image's size, and take it as lying on the image's grid.
         image_name: how to call the image in errors, for instance its path.
         labels_name: how to call the label map in errors.
 
@@ -166,7 +166,7 @@ def align_labels(
     shifted = False
     if placed is not None:
         array, start = placed
-        # A map of the image's own size that is moved by whole voxels is no crop: one of the two headers is wrong.
+        # A map of the image's size that is shifted by whole voxels is not a crop: one of the headers is wrong.
         shifted = array.shape == image.array_zyx.shape and any(start)
         if not shifted:
             return image.with_array(_paste(image, array, start, image_name, labels_name))
@@ -179,13 +179,14 @@ def align_labels(
         )
         raise InputError(
             f"{labels_name} has the size of {image_name} but lies elsewhere: voxels are up to {offset:.4g} mm apart",
-            "is this the label map of this scan? if so, correct its header",
+            "is this the label map of this scan? if so, correct its header; trust_grid=True ignores the header, but "
+            "then a label map of another scan goes unnoticed",
             code="label-grid",
         )
     raise InputError(
-        f"{labels_name} (size {labels.size_xyz}, spacing {_millimetres(labels.spacing_mm)}) doesn't lie on the grid "
+        f"{labels_name} (size {labels.size_xyz}, spacing {_millimetres(labels.spacing_mm)}) is not on the grid "
         f"of {image_name} (size {image.size_xyz}, spacing {_millimetres(image.spacing_mm)})",
-        "resample the labels onto the image's grid, nearest neighbour",
+        "is this the label map of this scan? if so, resample it onto the scan's grid (nearest neighbour)",
     )
 
 
@@ -216,7 +217,7 @@ def _paste(image: Volume, array: Array, start: tuple[int, int, int], image_name:
     if outside:
         raise InputError(
             f"{labels_name} has {outside} labelled voxels outside {image_name}",
-            "give the image that was labelled, or erase them",
+            "is this the label map of this scan? if so, erase these voxels",
         )
     result = np.zeros(image.array_zyx.shape, dtype=array.dtype)
     result[tuple(target)] = inside
@@ -258,7 +259,7 @@ class CropPad:
         """Bring (..., y, x) back to the original rows and columns; what was cropped away becomes `fill`."""
         if array.shape[-2:] != self.size_yx:
             raise InputError(
-                f"expected rows and columns {self.size_yx}, got {array.shape[-2:]}", "undo what was cropped"
+                f"expected rows and columns {self.size_yx}, got {array.shape[-2:]}", "give the array that was cropped"
             )
         return _center_fit(array, self.original_yx, fill)
 

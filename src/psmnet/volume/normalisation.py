@@ -1,4 +1,4 @@
-"""Intensities as the weights ask for them."""
+"""Intensity normalisation, as stored with a network's weights."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ class Scale:
 
     Attributes:
         mean, std: of its intensities, after clipping.
-        clip: lowest and highest that are kept; None to keep all.
+        clip: lowest and highest that are kept; None: all are kept.
     """
 
     mean: float

@@ -1,4 +1,4 @@
-"""Slices at a given mm per pixel, padded to what a network takes, and the way back. Nothing is squeezed."""
+"""Slices resampled to a given mm per pixel and padded to a network's input size, and back. Proportions are kept."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from torch.nn import functional
 
 from psmnet.errors import InputError
 
-LARGEST_SIDE_PX = 1024  # five times what networks are trained at: a spacing is wrong more often than a body is long
+LARGEST_SIDE_PX = 1024  # five times the size networks are trained at: more is most likely a wrong spacing
 
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """How the slices of a scan lie on the network's pixels.
+    """Sizes of a scan's slices as stored and as the network gets them.
 
     Attributes:
         stored_yx: size as stored.

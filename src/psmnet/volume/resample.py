@@ -1,4 +1,4 @@
-"""Bringing scans and label maps onto another spacing, along their own axes."""
+"""Resampling scans and label maps to another spacing, along their own axes."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from psmnet.volume.volume import Array, Volume
 
 Spacing = tuple[float, float, float]
 
-LARGEST_SIDE = 4096  # ten times what scanners give: a spacing is wrong more often
+LARGEST_SIDE = 4096  # ten times what scanners give: more is most likely a wrong spacing
 SAME = 1e-4  # relative: float32 headers differ by less
 
 
 def lattice(size_xyz: tuple[int, int, int], spacing_mm: Spacing, like: Volume, origin_mm: Array) -> Volume:
-    """A grid without voxels of its own (they are one 0, shown everywhere), along the axes of `like`."""
+    """A grid along the axes of `like`; its array is one 0, shown everywhere."""
     x, y, z = (float(value) for value in origin_mm)
     empty = np.broadcast_to(np.uint8(0), size_xyz[::-1])
     return Volume(empty, spacing_mm, (x, y, z), like.direction)
@@ -34,9 +34,9 @@ def covering(volume: Volume, spacing_mm: Spacing) -> Volume:
     if max(size) > LARGEST_SIDE:
         raise InputError(
             f"{volume.size_xyz} voxels of {volume.spacing_mm} mm would become {tuple(size)} at {spacing_mm} mm",
-            f"choose a spacing that gives at most {LARGEST_SIDE} a side",
+            f"choose a spacing that gives at most {LARGEST_SIDE} voxels a side",
         )
-    # From voxel centre to voxel centre: half of what remains between the two fields of view is taken on each side.
+    # Between voxel centres; the difference between the two fields of view is split between both sides.
     shift = [
         ((n - 1) * s - (m - 1) * t) / 2
         for n, s, m, t in zip(volume.size_xyz, volume.spacing_mm, size, spacing_mm, strict=True)
@@ -46,7 +46,7 @@ def covering(volume: Volume, spacing_mm: Spacing) -> Volume:
 
 
 def covering_with_extra_slice(volume: Volume, spacing_mm: Spacing) -> Volume:
-    """The grid that the field's notebooks resample to: int(n s / t + 1) voxels, from the first voxel on (a fault)."""
+    """The grid of the published notebooks, a known bug: int(n s / t + 1) voxels, from the first voxel on."""
     size = [int(n * s / t + 1) for n, s, t in zip(volume.size_xyz, volume.spacing_mm, spacing_mm, strict=True)]
     return lattice((size[0], size[1], size[2]), spacing_mm, volume, np.array(volume.origin_mm))
 
@@ -55,7 +55,7 @@ def resample_image(volume: Volume, grid: Volume) -> Volume:
     """Linear interpolation onto a grid along the same axes; beyond the scan, its smallest value.
 
     Returns:
-        float32 on the grid; the volume itself where the grid is its own.
+        float32 on the grid; the volume itself if the grid is its own.
     """
     if _is_same(volume, grid):
         return volume
@@ -63,7 +63,7 @@ def resample_image(volume: Volume, grid: Volume) -> Volume:
 
 
 def resample_labels(labels: Volume, grid: Volume) -> Volume:
-    """Linear interpolation class by class, then the likeliest class: no holes between organs.
+    """Linear interpolation per class, then the likeliest class, which leaves no holes between organs.
 
     Returns:
         Labels of the same type on the grid; of equally likely classes the lower value (background before all).
@@ -79,13 +79,13 @@ def resample_labels(labels: Volume, grid: Volume) -> Volume:
         likelier = share > best
         found[likelier] = value
         np.maximum(best, share, out=best)
-    # A hair's breadth for the background: 1 minus a sum of shares is not as exact as a share.
+    # 1e-6 in favour of the background: 1 minus a sum of shares is less exact than a share.
     found[best <= background + 1e-6] = 0
     return grid.with_array(found)
 
 
 def resample_labels_with_holes(labels: Volume, grid: Volume) -> Volume:
-    """As the field's notebooks do: class by class, linear and rounded, pasted in ascending order (a fault)."""
+    """As the published notebooks do, a known bug: linear per class, rounded, pasted in ascending order."""
     found = np.zeros(grid.array_zyx.shape, labels.array_zyx.dtype)
     for value in _values(labels.array_zyx):
         found[np.rint(_linear(labels, labels.array_zyx == value, grid, 0.0)) == 1] = value

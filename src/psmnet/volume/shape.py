@@ -1,4 +1,4 @@
-"""How large an organ is, and of what shape: simple measures of a mask in mm."""
+"""Volume and simple shape measures of a mask."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from psmnet.errors import InputError
 from psmnet.volume.components import parts
 
-SMOOTH_VOXELS = 0.5  # before the surface is taken: a mask's own stairs would add a third to it
+SMOOTH_VOXELS = 0.5  # smoothing before the surface is measured: voxel steps would add a third to it
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Shape:
         surface_cm2: of the mesh around it (marching cubes, slightly smoothed).
         sphericity: surface of the sphere of equal volume over its own, 0..1 up to the mesh's error [Wadell 1935].
         extent_mm: of its box along the stored axes, (x, y, z).
-        parts: connected parts, those of less than a tenth of the largest left out.
+        parts: connected parts, without those smaller than a tenth of the largest.
         slices: along the third stored axis.
     """
 
@@ -44,7 +44,7 @@ def measure(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float])
         InputError: the mask is empty.
     """
     if not mask.any():
-        raise InputError("the mask is empty", "leave it out")
+        raise InputError("the mask is empty", "measure a mask with at least one voxel")
     (box,) = ndimage.find_objects(mask.view(np.uint8))
     inside = mask[box]
     voxel_mm3 = float(np.prod(spacing_mm))

@@ -1,4 +1,4 @@
-"""Volumes as SimpleITK's images and back: array and geometry, no metadata."""
+"""Volumes to SimpleITK images and back: array and geometry, no metadata."""
 
 import importlib
 from typing import Any
@@ -9,7 +9,7 @@ from psmnet.volume.volume import Volume
 
 
 def as_image(volume: Volume) -> Any:
-    """SimpleITK's image of a scan: array and geometry, and nothing else."""
+    """A scan as a SimpleITK image: array and geometry only."""
     image = simpleitk().GetImageFromArray(np.ascontiguousarray(volume.array_zyx))
     image.SetSpacing(volume.spacing_mm)
     image.SetOrigin(volume.origin_mm)
@@ -25,6 +25,6 @@ def simpleitk() -> Any:
 
 
 def volume_of(image: Any) -> Volume:
-    """A 3D image of SimpleITK's; nothing of its metadata."""
+    """A volume from a 3D SimpleITK image, without its metadata."""
     direction = np.array(image.GetDirection()).reshape(3, 3)
     return Volume(simpleitk().GetArrayFromImage(image), image.GetSpacing(), image.GetOrigin(), direction)

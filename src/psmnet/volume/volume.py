@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A 3D image or label map on a lattice in physical space (LPS, as ITK and DICOM have it).
+    """A 3D image or label map on a grid in physical space (LPS, as in ITK and DICOM).
 
     Attributes:
         array_zyx: voxels, axis 0 is the third stored axis (the slices), axis 2 the first.
@@ -67,10 +67,10 @@ class Volume:
         return matrix
 
     def with_array(self, array_zyx: Array) -> "Volume":
-        """The same lattice under another array of the same shape."""
+        """The same grid with another array of the same shape."""
         if array_zyx.shape != self.array_zyx.shape:
             raise InputError(
-                f"array of shape {array_zyx.shape} for a lattice of {self.array_zyx.shape}",
-                "keep the lattice",
+                f"array of shape {array_zyx.shape} for a grid of {self.array_zyx.shape}",
+                "give an array of the grid's shape",
             )
         return Volume(array_zyx, self.spacing_mm, self.origin_mm, self.direction, self.nifti_forms)

@@ -201,7 +201,7 @@ def test_names_that_differ_in_case_alone_are_refused(site):
 @pytest.mark.parametrize("url", INSECURE)
 def test_an_address_without_https_in_a_record_is_refused(site, url):
     site.record(FIRST, site.entry(links={"self": url}))
-    with pytest.raises(InputError, match=re.escape(f"(named by {site.url}/api/{FIRST}) is no https address")):
+    with pytest.raises(InputError, match=re.escape(f"(named by {site.url}/api/{FIRST}) is not an https address")):
         find_files("chaos-t2")
 
 
@@ -235,7 +235,7 @@ def test_a_record_that_breaks_off_is_one_line(site):
 
 @pytest.mark.parametrize("url", INSECURE)
 def test_a_mirror_without_https_is_refused_before_zenodo_is_asked(site, url):
-    with pytest.raises(ConfigError, match=r"mirror .* is no https address"):
+    with pytest.raises(ConfigError, match=r"mirror .* is not an https address"):
         find_files("chaos-t2", url)
     assert site.asked == []
 

@@ -46,7 +46,7 @@ def find_files(name: str, mirror: str | None = None) -> list[RemoteFile]:
         The files, with their addresses.
 
     Raises:
-        ConfigError: no such data set, no free download, or a mirror that is no https address.
+        ConfigError: no such data set, no free download, or a mirror that is not an https address.
         InputError: no network, a refusal, no record with these files, or one that can't be used.
     """
     facts = dataset(name)
