@@ -200,7 +200,7 @@ def test_labels_of_another_resolution(desk):
     write_volume(half, desk.labels)
     line = desk.refusal(*desk.arguments("--trust-support-grid"))
     assert "size (32, 32, 12)" in line
-    assert "resample the labels" in line
+    assert "resample it onto the scan's grid" in line
 
 
 def test_an_empty_support_mask(desk):

@@ -83,5 +83,5 @@ def stacked(
     for value, inside in masks:
         shared += int(np.count_nonzero(labels[inside]))
         labels[inside] = value
-    remarks = (f"{shared} voxels are in several {what}; the last one wins",) if shared else ()
+    remarks = (f"{shared} voxels are in several {what}; they get the value of the last one",) if shared else ()
     return narrowed(labels), remarks
