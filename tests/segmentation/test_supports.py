@@ -136,7 +136,7 @@ def test_masks_that_overlap_count_for_the_last(tmp_path):
     notes: list[str] = []
     found = read_supports([(image_file(tmp_path), folder)], notes=notes)
     assert voxels(found) == {"a": 0, "b": SIZES[1]}
-    assert notes == [f"masks: {SIZES[1]} voxels are in several masks, and count for the last by name"]
+    assert notes == [f"masks: {SIZES[1]} voxels are in several masks; they get the value of the last one by name"]
 
 
 @pytest.mark.parametrize("layered", [False, True])
