@@ -1,0 +1,43 @@
+"""psmnet demo."""
+
+import os
+
+import pytest
+
+from helpers.commands import contents
+from psmnet.cli import demo
+from psmnet.system.locks import LOCK_NAME
+
+
+def test_demo(cli, tmp_path, monkeypatch):
+    """With two patients, one of them labelled, and the bundled weights."""
+    monkeypatch.setattr(demo, "PATIENTS", 2)
+    out = tmp_path / "demo é"
+    out.mkdir()
+    (out / LOCK_NAME).write_bytes(b"")  # of a demo that was killed at its very beginning
+    os.utime(out / LOCK_NAME, (0, 0))
+    outcome = cli("demo", "--out", out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "mean Dice 0." in outcome.out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "image_2_overlay.png",
+        "image_2_seg.nii.gz",
+        "index.html",
+        "patients",
+    ]
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "data:image/png;base64," in page
+    assert cli("demo", "--out", out).code == 0  # again, over the same folder
+
+
+@pytest.mark.parametrize(
+    ("stray", "message"),
+    [("out/notes.txt", "holds other files; choose another --out folder"), ("out", "is a file; give a folder")],
+)
+def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
+    (tmp_path / stray).parent.mkdir(exist_ok=True)
+    (tmp_path / stray).write_bytes(b"mine")
+    outcome = cli("demo", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.err) == (2, f"psmnet: {tmp_path / 'out'} {message}\n")
+    assert contents(tmp_path) == {stray: b"mine"}
