@@ -5,13 +5,26 @@ import os
 import pytest
 
 from helpers.commands import contents
-from psmnet.cli import demo
+from psmnet.data.phantom.patient import draw_patient
+from psmnet.io import write_volume
 from psmnet.system.locks import LOCK_NAME
 
 
+def two_small_patients(folder, count, seed):
+    """In place of five: the first is the labelled one."""
+    assert count == 5
+    paths = []
+    for number in (1, 2):
+        image, labels = draw_patient(seed + number, shape_zyx=(12, 64, 64), spacing_mm=(5.0, 5.0, 12.0))
+        paths.append((folder / f"image_{number}.nii.gz", folder / f"label_{number}.nii.gz"))
+        write_volume(image, paths[-1][0])
+        write_volume(labels, paths[-1][1])
+    return paths
+
+
 def test_demo(cli, tmp_path, monkeypatch):
-    """With two patients, one of them labelled, and the bundled weights."""
-    monkeypatch.setattr(demo, "PATIENTS", 2)
+    """With the bundled weights."""
+    monkeypatch.setattr("psmnet.report.demo.write_patients", two_small_patients)
     out = tmp_path / "demo é"
     out.mkdir()
     (out / LOCK_NAME).write_bytes(b"")  # of a demo that was killed at its very beginning

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.commands import contents, segment
+from helpers.commands import contents, only_line, segment
 from helpers.dicom_files import write_series
 from psmnet.io import read_labels, read_volume, write_volume
 from psmnet.system.files import read_json
@@ -68,16 +68,16 @@ def test_report_of_segment(cli, data, tmp_path, tiny_weights):
     assert str(tmp_path) not in text  # a folder may bear a person's name
 
 
-def test_segment_ends_with_what_to_look_at_first(cli, data, tmp_path, tiny_weights):
-    outcome = cli(*segment(tmp_path / "masks", data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz"))
+def test_segment_ends_with_what_to_look_at_first(cli, segmented, tiny_weights):
+    masks = segmented / "masks"
+    outcome = cli(*segment(masks, segmented, tiny_weights, segmented / "image_2.nii.gz", segmented / "image_3.nii.gz"))
     assert (outcome.code, outcome.err) == (0, "")
-    report = read_json(tmp_path / "masks" / "report.json")
+    report = read_json(masks / "report.json")
     worst = min(report["queries"], key=lambda entry: entry["confidence"])
-    masks, overlays, last = outcome.out.splitlines()[-3:]
-    assert masks == f"masks: 2 in {tmp_path / 'masks'} (<name>_seg.nii.gz)"
-    folder = tmp_path / "masks"
-    assert overlays == f"table and pictures: {folder / 'summary.csv'}, {folder / 'contact_sheet.html'}"
-    assert last.startswith(f"look first at: {tmp_path / 'masks' / worst['overlay']} (")
+    *_, counted, overlays, last = outcome.out.splitlines()
+    assert counted == f"masks: 2 in {masks} (<name>_seg.nii.gz)"
+    assert overlays == f"table and pictures: {masks / 'summary.csv'}, {masks / 'contact_sheet.html'}"
+    assert last.startswith(f"look first at: {masks / worst['overlay']} (")
 
 
 def test_segment_with_several_supports(cli, data, tmp_path, tiny_weights):
@@ -87,28 +87,36 @@ def test_segment_with_several_supports(cli, data, tmp_path, tiny_weights):
     assert len(read_json(tmp_path / "masks" / "report.json")["supports"]) == 2
 
 
-def test_segment_goes_on_where_it_was_broken_off(cli, data, tmp_path, tiny_weights):
-    first = cli(*segment(tmp_path / "masks", data, tiny_weights, data / "image_2.nii.gz"))
-    assert (first.code, first.err) == (0, "")
-    before = contents(tmp_path / "masks")
-    (tmp_path / "masks" / ".tmp-half.nii.gz").write_bytes(b"of a run that was killed")
-    both = segment(tmp_path / "masks", data, tiny_weights, data / "image_2.nii.gz", data / "image_3.nii.gz")
+def test_segment_goes_on_where_it_was_interrupted(cli, segmented, tiny_weights):
+    masks = segmented / "masks"
+    before = contents(masks)
+    (masks / ".tmp-half.nii.gz").write_bytes(b"of a run that was killed")
+    both = segment(masks, segmented, tiny_weights, segmented / "image_2.nii.gz", segmented / "image_3.nii.gz")
     outcome = cli(*both)
     assert (outcome.code, outcome.err) == (0, "")
     assert "kept: 1 of 2, done before with the same inputs and settings" in outcome.out
-    after = contents(tmp_path / "masks")
+    after = contents(masks)
     own = {f"image_{n}_{end}" for n in (2, 3) for end in ("seg.nii.gz", "seg.json", "overlay.png")}
     assert set(after) == own | {"report.json", "summary.csv", "contact_sheet.html"}
     assert {name: after[name] for name in before if name.startswith("image_2")} == {
         name: content for name, content in before.items() if name.startswith("image_2")
     }
-    report = read_json(tmp_path / "masks" / "report.json")
-    assert [entry["query"] for entry in report["queries"]] == ["image_2.nii.gz", "image_3.nii.gz"]
-    other = cli(*both, "--labels", "1")
-    assert other.code == 2
-    assert "image_2_seg.nii.gz already exists, from another scan or other settings; choose another --out" in other.err
-    assert contents(tmp_path / "masks") == after
-    assert cli(*both, "--labels", "1", "--overwrite").code == 0
+    assert [entry["query"] for entry in read_json(masks / "report.json")["queries"]] == [
+        "image_2.nii.gz",
+        "image_3.nii.gz",
+    ]
+
+
+def test_masks_of_other_settings_are_not_replaced(cli, segmented, tiny_weights):
+    masks = segmented / "masks"
+    before = contents(masks)
+    other = (*segment(masks, segmented, tiny_weights, segmented / "image_2.nii.gz"), "--labels", "1")
+    line = only_line(cli(*other))
+    mask = masks / "image_2_seg.nii.gz"
+    assert f"{mask} already exists, from another scan or other settings; choose another --out folder" in line
+    assert contents(masks) == before
+    assert cli(*other, "--overwrite").code == 0
+    assert set(np.unique(read_labels(mask).array_zyx)) <= {0, 1}
 
 
 def test_segment_tells_no_name_if_asked(cli, data, tmp_path, tiny_weights):
@@ -167,13 +175,13 @@ def test_one_writer_per_folder(cli, data, tmp_path, tiny_weights):
     assert not out.exists()
 
 
-def test_a_dead_owners_lock_is_taken_over(cli, data, tmp_path, tiny_weights):
+def test_a_dead_owners_lock_is_taken_over(cli, segmented, tiny_weights):
+    masks = segmented / "masks"
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    with locked(tmp_path / "masks"):
-        _, host, *_ = (tmp_path / "masks" / LOCK_NAME).read_text().splitlines()
-    (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / LOCK_NAME).write_text(f"{gone.pid}\n{host}\n", encoding="utf-8")
-    outcome = cli(*segment(tmp_path / "masks", data, tiny_weights, data / "image_2.nii.gz"))
+    with locked(masks):
+        _, host, *_ = (masks / LOCK_NAME).read_text().splitlines()
+    (masks / LOCK_NAME).write_text(f"{gone.pid}\n{host}\n", encoding="utf-8")
+    outcome = cli(*segment(masks, segmented, tiny_weights, segmented / "image_2.nii.gz"))
     assert (outcome.code, outcome.err) == (0, "")
-    assert not (tmp_path / "masks" / LOCK_NAME).exists()
+    assert not (masks / LOCK_NAME).exists()

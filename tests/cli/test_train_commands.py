@@ -55,10 +55,10 @@ def test_from_pseudo_labels_to_masks(cli, data, tmp_path):
     assert outcome.code == 2
     assert "the weights were trained on case 3, 4" in outcome.err
 
-    outcome = cli(*segment(tmp_path / "masks", data, run, data))
+    outcome = cli(*segment(tmp_path / "masks", data, run, data / "image_2.nii.gz", data / "image_3.nii.gz"))
     assert (outcome.code, outcome.err) == (0, "")
     masks = tmp_path / "masks"
-    for number in range(2, 7):
+    for number in (2, 3):
         image, mask = read_volume(data / f"image_{number}.nii.gz"), read_labels(masks / f"image_{number}_seg.nii.gz")
         assert np.allclose(mask.affine, image.affine)
         assert mask.array_zyx.shape == image.array_zyx.shape

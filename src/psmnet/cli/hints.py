@@ -41,6 +41,7 @@ HINTS: dict[str, str] = {
     "seen-setting-1": "train with --setting 2 --group {group}, or add --allow-seen (the scores are then too high)",
     "setting-1": "give --setting 1",
     "timeout": "allow more minutes with --timeout, or leave it out",
+    "too-many-k": "choose a smaller -k",
     "unfinished-run": "let its training finish: run the same command again with --resume",
     "untrained-weights": "leave out --weights",
     "viewer-database": "choose another --data folder, or delete all uploads and results with psmnet serve --purge",

@@ -6,6 +6,10 @@ from .job import (
     Loaded,
     Outputs,
 )
+from .mask_measures import (
+    MEASURES,
+    measure_masks,
+)
 from .records import (
     CohortReport,
     FailedScan,
@@ -14,6 +18,11 @@ from .records import (
 from .run import (
     TIMEOUT_S,
     segment_cohort,
+)
+from .scans_to_label import (
+    RankedScan,
+    ScanRanking,
+    rank_scans,
 )
 from .summary import (
     REPORT_NAME,
@@ -30,6 +39,7 @@ from .worker import (
 __all__ = [
     "EXTRAS",
     "FORMATS",
+    "MEASURES",
     "REPORT_NAME",
     "SHEET_NAME",
     "TABLE_NAME",
@@ -40,10 +50,14 @@ __all__ = [
     "FailedScan",
     "Loaded",
     "Outputs",
+    "RankedScan",
+    "ScanRanking",
     "SegmentedScan",
     "Worker",
     "failure",
+    "measure_masks",
     "notes_of",
+    "rank_scans",
     "require_safe",
     "segment_cohort",
 ]

@@ -7,6 +7,10 @@ from .csv_table import (
     csv_text,
     printable,
 )
+from .demo import (
+    Demo,
+    write_demo,
+)
 from .overlay import (
     colour_of,
     css_colour,
@@ -39,6 +43,7 @@ from .table import (
 __all__ = [
     "Card",
     "Colour",
+    "Demo",
     "Mask",
     "PageTable",
     "SlicePainter",
@@ -55,6 +60,7 @@ __all__ = [
     "results_table",
     "table_block",
     "write_contact_sheet",
+    "write_demo",
     "write_document",
     "write_page",
     "write_report",
