@@ -47,14 +47,15 @@ def training_cost(row: Row) -> str:
 def headline() -> str:
     """README.md: one row a method."""
     bundled = [pick("bundled", "psmnet", "bundled", protocol=protocol, seed=None) for protocol in ("ep1", "blind")]
-    rows: list[list[object]] = [[title(bundled[0]), *map(mean, bundled), "bundled (synthetic images only)", "none"]]
+    rows: list[list[object]] = [[title(bundled[0]), *map(mean, bundled), "bundled (synthetic images only)", "none", "`bundled`"]]
     for ep1, blind in zip(adapted("ep1"), adapted("blind"), strict=True):
         start = "bundled" if ep1.name == "psmnet" else "encoder of the bundled" if ep1.trained else "none"
-        rows.append([title(ep1), mean(ep1), mean(blind), start, training_cost(ep1) if ep1.trained else "none"])
+        cost, recipe = (training_cost(ep1), "`final`") if ep1.trained else ("none", "`registration`")
+        rows.append([title(ep1), mean(ep1), mean(blind), start, cost, recipe])
     long = pick("scratch_long", "psmnet")
-    rows.append([title(long), mean(long), "not measured", "random", training_cost(long)])
+    rows.append([title(long), mean(long), "not measured", "random", training_cost(long), "`scratch_long`"])
     rows = [[f"{cell:.2f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
-    columns = ("method", "EP1", "whole scans", "start weights", "training on one fold, one core")
+    columns = ("method", "EP1", "whole scans", "start weights", "training on one fold, one core", "recipe")
     ahead = [pair(*(pick("final", m, protocol=p, own=False) for m in ("psmnet", "alpnet"))) for p in ("ep1", "blind")]
     points = " and ".join(f"{100 * found.difference:.1f}" for found in ahead if found is not None)
     return (
