@@ -21,7 +21,7 @@ from psmnet import Segmenter, find_cases, load_weights, score
 from psmnet.catalog import DataSet, dataset
 from psmnet.data import Case
 from psmnet.runtime import machine, versions
-from psmnet.segmentation import ScanEncoder, agreements, choose, places_of
+from psmnet.segmentation import ScanEncoder, agreements, body_points, choose_scans
 from psmnet.system import read_json, write_json
 from psmnet.volume import Array
 
@@ -44,10 +44,10 @@ def main() -> None:
     dice = _matrix(pairs["records"], [case.id for case in cases])
     weights = load_weights("bundled")
     encoder = ScanEncoder(weights, CPU, [cases[0].image()])
-    held = agreements([places_of(encoder, case.image()) for case in cases], list(range(len(cases))))
+    held = agreements([body_points(encoder, case.image()) for case in cases], list(range(len(cases))))
     everyone = np.arange(len(cases))
     worth, told = _off_diagonal(dice).mean(axis=1), _off_diagonal(held).mean(axis=1)
-    (best,) = choose(held, everyone, 1).chosen
+    (best,) = choose_scans(held, everyone, 1).chosen
     figures: dict[str, Any] = {
         "suggested": cases[best].id,
         "dice": {"suggested": worth[best], "mean": worth.mean(), "best": worth.max(), "worst": worth.min()},
@@ -61,7 +61,7 @@ def main() -> None:
     }
     print(figures, flush=True)
     drawn = (random.choice(everyone, 3, replace=False) for _ in range(options.sets))
-    sets = [sorted(chosen) for chosen in (choose(held, everyone, 3).chosen, *drawn)]
+    sets = [sorted(chosen) for chosen in (choose_scans(held, everyone, 3).chosen, *drawn)]
     figures["of_three"] = []
     for number, chosen in enumerate(sets):
         found = _dice_of_set([cases[i] for i in chosen], [c for i, c in enumerate(cases) if i not in chosen], facts)
@@ -91,7 +91,7 @@ def _closed(dice: Array, held: Array, chosen: Array) -> float:
     """Share of the gap between the mean and the best choice that the suggestion closes, among some scans."""
     among = np.ix_(chosen, chosen)
     worth = _off_diagonal(dice[among]).mean(axis=1)
-    first = choose(held[among], np.arange(len(chosen)), 1).chosen[0]
+    first = choose_scans(held[among], np.arange(len(chosen)), 1).chosen[0]
     return float((worth[first] - worth.mean()) / (worth.max() - worth.mean()))
 
 

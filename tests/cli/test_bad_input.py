@@ -141,7 +141,7 @@ def test_scans_that_can_not_be_used(desk, which, spoil, message):
 def test_constant_scans(desk, which, named):
     constant(getattr(desk, which))
     line = desk.refusal(*desk.arguments())
-    assert f"{named} is constant: every voxel is 7; give a scan that shows something" in line
+    assert f"{named} is constant: every voxel is 7; give a scan with contrast" in line
     assert not list(desk.folder.rglob("*_seg.nii.gz"))
     assert not leftovers(desk.folder)
 

@@ -1,4 +1,4 @@
-"""Places are known here: queries are the support itself, moved."""
+"""BodyPoints are known here: queries are the support itself, moved."""
 
 import pytest
 import torch

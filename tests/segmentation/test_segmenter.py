@@ -192,7 +192,9 @@ def test_an_empty_support_mask_is_refused(fresh):
 
 def test_a_support_mask_without_background_is_refused(fresh):
     image, labels = scan()
-    with pytest.raises(InputError, match="the support mask has no background: every voxel is labelled; give 0"):
+    with pytest.raises(
+        InputError, match="the support mask has no background: every voxel is labelled; label voxels outside organs 0"
+    ):
         fresh.set_support([scan(), (image, labels.with_array(np.maximum(labels.array_zyx, 1)))])
 
 
@@ -200,9 +202,9 @@ def test_a_support_mask_without_background_is_refused(fresh):
 def test_constant_scans_are_refused(segmenter, fresh, grey):
     image, labels = scan()
     constant = image.with_array(np.full_like(image.array_zyx, grey))
-    with pytest.raises(InputError, match=f"the support is constant: every voxel is {grey}; give a scan that"):
+    with pytest.raises(InputError, match=f"the support is constant: every voxel is {grey}; give a scan with"):
         fresh.set_support([(constant, labels)])
-    with pytest.raises(InputError, match=f"the scan is constant: every voxel is {grey}; give a scan that"):
+    with pytest.raises(InputError, match=f"the scan is constant: every voxel is {grey}; give a scan with"):
         segmenter.examine(constant)
 
 

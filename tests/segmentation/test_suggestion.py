@@ -9,17 +9,17 @@ from torch.nn import functional
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.models.weights import load_weights
-from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, Places, agreements, cover, suggest
+from psmnet.segmentation.suggestion import AGREED_MM, REACH_MM, BodyPoints, agreements, cover, suggest
 from psmnet.volume.volume import Volume
 
 CPU = torch.device("cpu")
 
 
-def places(*z_mm: float, kinds: Tensor | None = None, x_mm: float = 0.0) -> Places:
-    """Places above each other, each of another kind unless said otherwise."""
+def places(*z_mm: float, kinds: Tensor | None = None, x_mm: float = 0.0) -> BodyPoints:
+    """BodyPoints above each other, each of another kind unless said otherwise."""
     kinds = torch.arange(len(z_mm)) if kinds is None else kinds
     where = torch.tensor([[z, 0.0, x_mm] for z in z_mm])
-    return Places(functional.one_hot(kinds, 8).half(), where)
+    return BodyPoints(functional.one_hot(kinds, 8).half(), where)
 
 
 # ---- agreement -------------------------------------------------------------------------------------------------

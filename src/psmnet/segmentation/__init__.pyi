@@ -37,8 +37,8 @@ from .segmenter import (
 from .suggestion import (
     Suggestion,
     agreements,
-    choose,
-    places_of,
+    body_points,
+    choose_scans,
     suggest,
 )
 from .supports import (
@@ -69,14 +69,14 @@ __all__ = [
     "WholeScanSettings",
     "agreed_on",
     "agreements",
-    "choose",
+    "body_points",
+    "choose_scans",
     "encode_slices",
     "is_ct",
     "load_method",
     "mask_tensor",
     "match_slices",
     "method_name",
-    "places_of",
     "read_labelled",
     "read_supports",
     "require_contrast",

@@ -1,4 +1,4 @@
-"""What can be segmented, and from what."""
+"""Checks of labelled scans and queries before anything is computed."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,16 @@ from psmnet.volume import Volume
 
 
 def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:
-    """The label values to segment, ascending, of supports that can be used.
+    """Check labelled scans and return the label values to segment, ascending.
 
     Args:
         supports: image and label map of each labelled scan.
-        labels: values asked for; None or none for all that are there.
+        labels: requested values; None or an empty sequence for all values of the label maps.
 
     Raises:
         ConfigError: no support.
-        InputError: no labelled voxel, another grid, no contrast, or a label value that no support has.
+        InputError: no labelled voxel, no background, image and labels of different shape, no contrast, or a label
+            value that no support has.
     """
     if not supports:
         raise ConfigError("no support scan", "give at least one labelled scan")
@@ -31,7 +32,7 @@ def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[in
         require_contrast(image, "the support")
         if mask.array_zyx.all():
             raise InputError(
-                "the support mask has no background: every voxel is labelled", "give 0 to what is no organ"
+                "the support mask has no background: every voxel is labelled", "label voxels outside organs 0"
             )
     present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
     if not present:
@@ -43,14 +44,22 @@ def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[in
 
 
 def require_volume(volume: object, what: str) -> None:
-    """Refuse a path, an array and the like."""
+    """Refuse what is not a Volume, such as a path or an array.
+
+    Raises:
+        InputError: it is not one.
+    """
     if not isinstance(volume, Volume):
         raise InputError(f"{what} is a {type(volume).__name__}, not a Volume", "read it with psmnet.read_volume")
 
 
 def require_contrast(volume: Volume, what: str) -> None:
-    """Refuse what is no scan, and a constant one."""
+    """Refuse what is not a Volume, and a scan whose voxels all have one value.
+
+    Raises:
+        InputError: it is one of these.
+    """
     require_volume(volume, what)
     low, high = volume.array_zyx.min(), volume.array_zyx.max()
     if low == high:
-        raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan that shows something")
+        raise InputError(f"{what} is constant: every voxel is {low:g}", "give a scan with contrast")

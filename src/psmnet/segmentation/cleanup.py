@@ -1,4 +1,4 @@
-"""What matching leaves behind, tidied in 3D: an organ has as many parts as the support shows."""
+"""Removal of small false parts in 3D: an organ keeps as many connected parts as it has in the support."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from psmnet.volume import Array, part_sizes
 
 
 def keep_largest_parts(labels_zyx: Array, counts: Mapping[int, int]) -> None:
-    """Set to 0, in place, all but the largest connected parts of each label.
+    """Set all but the largest connected parts of each label to 0, in place.
 
     Args:
-        labels_zyx: label map.
+        labels_zyx: label map (Z, Y, X).
         counts: label value to the number of parts to keep.
     """
     boxes = dict(enumerate(ndimage.find_objects(labels_zyx), 1))

@@ -1,4 +1,4 @@
-"""From arrays to probabilities, slice-wise: what evaluation and segmentation share.
+"""Steps of slice-wise inference that evaluation and segmentation share.
 
 Each support slice and each query slice is encoded once, whatever the number of organs.
 """
@@ -13,11 +13,11 @@ from torch import Tensor
 from psmnet.models import Features, Method, Support, resize_images
 from psmnet.volume import Array, Normalisation
 
-BATCH = 16  # slices; larger batches are no faster on a CPU
+BATCH = 16  # slices per batch; larger batches are no faster on a CPU
 
 
 def slice_tensor(array_zyx: Array, normalisation: Normalisation, size: int, numbers: npt.NDArray[np.int64]) -> Tensor:
-    """Normalise a volume (Z, Y, X), all of it, and bring the slices of these numbers (N,) to (N, 1, size, size)."""
+    """Normalise a volume (Z, Y, X) and resize its slices `numbers` (N,) to (N, 1, size, size)."""
     return resize_images(torch.from_numpy(normalisation.apply(array_zyx)[numbers])[:, None], size)
 
 
@@ -29,11 +29,11 @@ def mask_tensor(labels_zyx: Array, values: list[int]) -> Tensor:
 @torch.no_grad()
 def encode_slices(model: Method, images: Tensor, device: torch.device) -> Features:
     """Encode slices (N, 1, H, W) in batches."""
-    return joined([model.encode(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)])
+    return concatenated([model.encode(images[i : i + BATCH].to(device)) for i in range(0, len(images), BATCH)])
 
 
-def joined(parts: Sequence[Features]) -> Features:
-    """The features of several batches of images as one."""
+def concatenated(parts: Sequence[Features]) -> Features:
+    """Concatenate the features of several batches of images."""
     maps = tuple(torch.cat([p.maps[i] for p in parts]) for i in range(len(parts[0].maps)))
     codes = [p.code for p in parts if p.code is not None]
     return Features(maps, torch.cat(codes) if codes else None)
@@ -47,11 +47,11 @@ def match_slices(
 
     Args:
         features: of Q query slices.
-        support: of several support slices or joined groups.
-        serving: (Q,) long, which of them serves each query.
+        support: of several support slices or groups of them.
+        serving: (Q,) long, index of the support slice or group that serves each query.
 
     Yields:
-        which queries, and (b, K, H, W) logits of foreground against background at the network's pixels.
+        a slice of the queries, and their logits of foreground against background (b, K, H, W) at the network's pixels.
     """
     for start in range(0, len(serving), BATCH):
         chunk = slice(start, start + BATCH)
@@ -60,17 +60,17 @@ def match_slices(
 
 
 def smoothed_across(margins: Tensor, numbers: npt.NDArray[np.int64], step_mm: float, sigma_mm: float) -> Tensor:
-    """Smooth logits across slices: organs go on from one to the next, noise doesn't.
+    """Smooth logits across slices: organs continue from slice to slice, noise does not.
 
     Args:
         margins: (Q, ...) logits of foreground against background.
-        numbers: (Q,) of their slices; some may be missing between.
-        step_mm: between neighbouring slices.
-        sigma_mm: standard deviation of the Gaussian; 0 leaves them.
+        numbers: (Q,), their slices; there may be gaps.
+        step_mm: distance of neighbouring slices.
+        sigma_mm: standard deviation of the Gaussian; 0 returns the logits unchanged.
     """
     if sigma_mm == 0 or len(margins) < 2:
         return margins
-    places_mm = torch.from_numpy(numbers).to(margins) * step_mm
-    weights = torch.exp(-0.5 * ((places_mm[:, None] - places_mm) / sigma_mm) ** 2)
+    positions_mm = torch.from_numpy(numbers).to(margins) * step_mm
+    weights = torch.exp(-0.5 * ((positions_mm[:, None] - positions_mm) / sigma_mm) ** 2)
     smooth: Tensor = torch.tensordot(weights / weights.sum(dim=1, keepdim=True), margins, dims=1)
     return smooth

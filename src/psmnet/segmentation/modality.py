@@ -1,4 +1,4 @@
-"""CT among the scans: known by its values, windowed, and told of."""
+"""CT scans: recognised by their values, windowed, and reported in notes."""
 
 from collections.abc import Callable, Collection
 
@@ -11,24 +11,24 @@ from psmnet.volume import Array, Normalisation, histogram
 
 
 def is_ct(array: Array) -> bool:
-    """Whether a scan is taken as CT: no other reaches as low as Hounsfield units do."""
+    """Whether a scan is taken as CT: no other modality has values as low as Hounsfield units."""
     return bool(array.min() <= HU_MINIMUM)
 
 
 def windowed(array: Array) -> Array:
-    """Soft tissue of a scan in Hounsfield units, as the weights' training was; any other scan as it is."""
+    """Window a CT scan to soft tissue, as the training data was; return any other scan unchanged."""
     return window(array, CT_WINDOW_HU) if is_ct(array) else array
 
 
 def modality_notes(supports_ct: Collection[bool], query: Array) -> list[str]:
-    """What a user should know of a query's modality.
+    """Notes on a query's modality.
 
     Args:
-        supports_ct: whether labelled scans are CT.
+        supports_ct: for the labelled scans, whether they are CT.
         query: the scan to segment.
 
     Returns:
-        a note if it is CT and no labelled scan is, or the other way round; and one if it is taken as CT.
+        a warning if the query is CT and no labelled scan is, or the reverse; and a note if it is taken as CT.
     """
     ct = is_ct(query)
     notes = []
@@ -43,7 +43,10 @@ def modality_notes(supports_ct: Collection[bool], query: Array) -> list[str]:
 
 
 def normaliser(array: Array, normalisation: Normalisation) -> Callable[[Array], npt.NDArray[np.float32]]:
-    """What normalises parts of a scan by the statistics of all of it; of 16 bits, it is never copied whole."""
+    """A function that normalises parts of a scan by the statistics of the whole scan.
+
+    Scans of 16 bits are never copied as a whole.
+    """
     ct = is_ct(array)
 
     def seen(part: Array) -> Array:

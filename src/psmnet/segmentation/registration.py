@@ -1,8 +1,8 @@
 """`Registration`: the baseline without training. Labelled scans are registered to a query and carry their labels.
 
 An affine transform maximises mutual information [Mattes et al., IEEE TMI 22 (2003) 120], from several starts; free-form
-deformations [B-splines; Rueckert et al., IEEE TMI 18 (1999) 712] refine it from coarse to fine. Everything happens in
-physical space, so that spacings and orientations may differ.
+deformations [B-splines; Rueckert et al., IEEE TMI 18 (1999) 712] refine it from coarse to fine. All steps work
+in physical space, so that spacings and orientations may differ.
 """
 
 from collections.abc import Sequence
@@ -32,16 +32,19 @@ from psmnet.volume import (
 )
 
 # All [ours], chosen on CHAOS fold 0.
-COARSE_MM, FINE_MM = 8.0, 4.0  # voxels of the two resolutions; an axis with larger ones keeps them
+COARSE_MM, FINE_MM = 8.0, 4.0  # voxel sizes of the two resolutions; an axis with larger voxels keeps them
 CLIPPED = (1.0, 99.0)  # percentiles of the body's intensities
-NEIGHBOURHOOD_MM = 25.0  # intensities are standardised by mean and deviation within it: coils shade, fat outshines
-SHIFT_MM, REACH_MM = 20.0, 40.0  # of the starts, along the slice axis: scans begin and end where they like
-STARTS = 3  # the best of which are optimised
+NEIGHBOURHOOD_MM = 25.0  # intensities are standardised by local mean and deviation: MR coils are not homogeneous
+SHIFT_MM, REACH_MM = 20.0, 40.0  # step and range of the starts along the slice axis
+STARTS = 3  # number of starts that are optimised
 AFFINE_BINS, SPLINE_BINS = 32, 16  # of the joint histogram; a spline's cost grows with them
-AFFINE_POINTS, SPLINE_POINTS = 20_000, 10_000  # of the body that are compared, so that time does not grow with scans
+AFFINE_POINTS, SPLINE_POINTS = (
+    20_000,
+    10_000,
+)  # compared points of the body; a fixed number keeps the time constant
 AFFINE_STEPS, SPLINE_STEPS = 100, 20
 CONTROL_MM = (100.0, 60.0, 40.0)  # between control points, coarse to fine
-FOLDLESS = 0.4  # of that distance: cubic B-splines whose control points move by less can't fold [Choi and Lee 2000]
+FOLDLESS = 0.4  # of that distance: cubic B-splines with smaller displacements can't fold [Choi and Lee 2000]
 SEED = 1
 
 
@@ -89,10 +92,10 @@ class Registration:
 
         Args:
             supports: image and label map on one grid, of each labelled scan.
-            labels: label values to segment; all that are there by default.
+            labels: label values to segment (default: all).
 
         Raises:
-            InputError: no labelled voxel, another grid, or a label value that no support has.
+            InputError: no labelled voxel, image and labels of different shape, or a label value that no support has.
         """
         values = wanted_values(supports, labels)
         first = supports[0][0]
@@ -112,11 +115,11 @@ class Registration:
         return self.examine(query).labels
 
     def examine(self, query: Volume) -> Segmentation:
-        """Segment a query; the confidence is the mean share of the votes over each label's voxels (1 with one support).
+        """Segment a query; a label's confidence is its mean share of the votes (1 with one support).
 
         Raises:
             ConfigError: no support has been set.
-            InputError: a support can't be laid over the query.
+            InputError: a support can't be registered to the query.
         """
         if self._frame is None:
             raise ConfigError("no support has been set", "call set_support first")
@@ -146,13 +149,13 @@ class Registration:
 
 @dataclass(frozen=True)
 class _Look:
-    """A scan as registration sees it at one resolution, as SimpleITK images: intensities, and 1 in the body."""
+    """A scan at one resolution as SimpleITK images: intensities, and 1 in the body."""
 
     image: Any
     body: Any
 
-    def middles_mm(self) -> list[npt.NDArray[np.float64]]:
-        """Middle of the lattice and of the body, (x, y, z)."""
+    def centres_mm(self) -> list[npt.NDArray[np.float64]]:
+        """Centres of the grid and of the body, (x, y, z)."""
         body = simpleitk().GetArrayViewFromImage(self.body)
         indices = (np.array(body.shape) - 1) / 2, np.array(ndimage.center_of_mass(body))
         return [np.array(self.body.TransformContinuousIndexToPhysicalPoint(zyx[::-1].tolist())) for zyx in indices]
@@ -163,7 +166,7 @@ Looks = tuple[_Look, _Look]  # coarse and fine
 
 @dataclass(frozen=True)
 class _Support:
-    """A labelled scan: what registration sees of it, its label map, the ranks (from 1) of the labels it has."""
+    """A labelled scan: its two resolutions, its label map as ranks, and the ranks (from 1) of the labels it has."""
 
     looks: Looks
     ranks: Any
@@ -171,7 +174,7 @@ class _Support:
 
 
 def _ranks(labels: Array, values: Sequence[int]) -> Array:
-    """Labels as 2, 3, ... in the values' order and 1 elsewhere, so that 0 is left for what lies outside the scan."""
+    """Renumber labels as 2, 3, ... in the order of `values`, and 1 elsewhere; 0 means outside the scan."""
     ranks = np.ones(labels.shape, dtype=np.min_scalar_type(len(values) + 1))
     for rank, value in enumerate(values, 2):
         ranks[labels == value] = rank
@@ -179,7 +182,7 @@ def _ranks(labels: Array, values: Sequence[int]) -> Array:
 
 
 def _looks(scan: Volume) -> Looks:
-    """Find the body of a scan with its slices first, coarsen, standardise."""
+    """Prepare a scan (slices first): find the body, standardise and resample."""
     body = body_mask(scan.array_zyx, None, scan.spacing_mm)
     if not body.any():
         body = np.ones_like(body)
@@ -197,7 +200,7 @@ def _looks(scan: Volume) -> Looks:
 
 
 def _coarsened(volume: Volume, mm: float) -> Volume:
-    """Smooth and resample to voxels of at least `mm` along each axis, in float32."""
+    """Smooth and resample to voxels of at least `mm` along each axis, float32."""
     spacing = [max(step, mm) for step in volume.spacing_mm]
     sigma = [np.sqrt(new**2 - old**2) / 2 / old for new, old in zip(spacing, volume.spacing_mm, strict=True)]
     smooth = volume.with_array(ndimage.gaussian_filter(volume.array_zyx.astype(np.float32), sigma[::-1]))
@@ -205,7 +208,7 @@ def _coarsened(volume: Volume, mm: float) -> Volume:
 
 
 def _standardised(scan: Volume, body: npt.NDArray[np.bool_]) -> Volume:
-    """Intensities less the body's mean nearby, over its standard deviation there; 0 outside the body."""
+    """Subtract the body's local mean and divide by its local standard deviation; 0 outside the body."""
     sigma = [NEIGHBOURHOOD_MM / step for step in reversed(scan.spacing_mm)]
 
     def nearby(array: Array) -> Array:
@@ -234,7 +237,7 @@ def _align(query: Looks, support: Looks, spline: bool) -> Any:
 
 
 def _affine(query: Looks, support: Looks) -> Any:
-    """Optimise the best starts at the coarse resolution, and the best of these at the fine one."""
+    """Optimise the best starts at the coarse resolution, and the best result again at the fine one."""
     coarse, fine = zip(query, support, strict=True)
     starts = sorted(_starts(*coarse), key=lambda start: _value(*coarse, start))[:STARTS]
     if np.isinf(_value(*coarse, starts[0])):
@@ -244,26 +247,26 @@ def _affine(query: Looks, support: Looks) -> Any:
 
 
 def _starts(query: _Look, support: _Look) -> list[Any]:
-    """Translations that lay the lattices or the bodies about one middle, moved along the slice axis, and none."""
+    """Translations that align the centres of grids or bodies, with shifts along the slice axis; and no translation."""
     along = np.array(query.body.GetDirection()).reshape(3, 3)[:, 2]
     lengths_mm = [look.body.GetSize()[2] * look.body.GetSpacing()[2] for look in (query, support)]
     steps = int(max(REACH_MM, abs(lengths_mm[0] - lengths_mm[1]) / 2) / SHIFT_MM)
     offsets = [
         there - here + step * SHIFT_MM * along
-        for here, there in zip(query.middles_mm(), support.middles_mm(), strict=True)
+        for here, there in zip(query.centres_mm(), support.centres_mm(), strict=True)
         for step in range(-steps, steps + 1)
     ]
     starts = []
-    for offset in (*offsets, np.zeros(3)):  # none: scans of one session
+    for offset in (*offsets, np.zeros(3)):  # no translation: scans of one session
         start = simpleitk().AffineTransform(3)
-        start.SetCenter(query.middles_mm()[1].tolist())
+        start.SetCenter(query.centres_mm()[1].tolist())
         start.SetTranslation(offset.tolist())
         starts.append(start)
     return starts
 
 
 def _fitted(query: _Look, support: _Look, start: Any, step_mm: float) -> Any:
-    """An affine transform optimised from a start; the start where SimpleITK gives up."""
+    """An affine transform optimised from a start; the start itself where SimpleITK fails."""
     sitk = simpleitk()
     method = _method(query.body, AFFINE_BINS, AFFINE_POINTS)
     affine = sitk.AffineTransform(start)
@@ -280,9 +283,9 @@ def _fitted(query: _Look, support: _Look, start: Any, step_mm: float) -> Any:
 
 
 def _bend(query: _Look, support: _Look, affine: Any) -> Any:
-    """Add free-form deformations to an affine transform, until SimpleITK gives up.
+    """Add free-form deformations to an affine transform, until SimpleITK fails.
 
-    Each is fitted to the support as warped so far, over the box around the query's body where the support reaches.
+    Each is fitted to the support as warped so far, in the box around the part of the query's body that it covers.
     """
     sitk = simpleitk()
     splines: list[Any] = []
@@ -311,7 +314,7 @@ def _bend(query: _Look, support: _Look, affine: Any) -> Any:
         splines.append(spline)
     if not splines:
         return affine
-    # As displacements of the fine voxels: a large scan would wait for its splines longer than for all the rest.
+    # As a displacement field at the fine resolution: on a large scan, evaluating splines would take most of the time.
     sampler = sitk.TransformToDisplacementFieldFilter()
     sampler.SetReferenceImage(query.image)
     field = sampler.Execute(sitk.CompositeTransform(splines))
@@ -319,9 +322,9 @@ def _bend(query: _Look, support: _Look, affine: Any) -> Any:
 
 
 def _method(body: Any, bins: int, points: int | None) -> Any:
-    """Mutual information at so many points of the query's body, drawn from a seed; None for all.
+    """Mutual information at a number of points of the query's body, drawn with a fixed seed; None for all points.
 
-    One work unit: ITK's threads add in the order in which they finish, and no two runs would be equal.
+    With one work unit: several threads would add in the order in which they finish, and runs would differ.
     """
     sitk = simpleitk()
     method = sitk.ImageRegistrationMethod()
@@ -337,27 +340,29 @@ def _method(body: Any, bins: int, points: int | None) -> Any:
 
 
 def _value(query: _Look, support: _Look, transform: Any) -> float:
-    """What is minimised, at all points of the query's body; infinite where the two can't be compared.
+    """The cost at all points of the query's body; infinite where the two can't be compared.
 
-    The fewer points overlap, the more mutual information there is by chance: that is taken off [Roulston, Physica D
-    125 (1999) 285].
+    The fewer points overlap, the more mutual information there is by chance; this bias is subtracted [Roulston,
+    Physica D 125 (1999) 285].
     """
     sitk = simpleitk()
     method = _method(query.body, AFFINE_BINS, None)
     method.SetMovingInitialTransform(transform)
-    method.SetInitialTransform(sitk.TranslationTransform(3))  # one must be there to be optimised; here it stays 0
+    method.SetInitialTransform(
+        sitk.TranslationTransform(3)
+    )  # SimpleITK requires one; it stays 0
     try:
         value = float(method.MetricEvaluate(query.image, support.image))
     except RuntimeError:
         return np.inf
-    # No view of the array: the image doesn't outlive the line.
+    # A copy, not a view: the image is freed after this line.
     overlapping = int(sitk.GetArrayFromImage(_reached(query, support, transform)).sum())
     value += (AFFINE_BINS - 1) ** 2 / (2 * max(1, overlapping))
     return value if np.isfinite(value) else np.inf
 
 
 def _reached(query: _Look, support: _Look, transform: Any) -> Any:
-    """1 in the query's body where the support reaches, as an image."""
+    """1 in the part of the query's body that the support covers, as an image."""
     sitk = simpleitk()
     covered = sitk.Image(support.image.GetSize(), sitk.sitkUInt8) + 1
     covered.CopyInformation(support.image)
@@ -365,10 +370,10 @@ def _reached(query: _Look, support: _Look, transform: Any) -> Any:
 
 
 def _carry(ranks: Any, seen: Volume, transform: Any) -> Array:
-    """A support's ranks on the query's grid; 0 where the support doesn't reach.
+    """A support's ranks on the query's grid; 0 outside the support.
 
-    Linear per label, then the likeliest: between thick slices nearest neighbours would leave steps, and a Gaussian
-    takes from organs as thin as itself.
+    Each label is interpolated linearly, and the largest wins: nearest neighbours would leave steps between thick
+    slices, and a Gaussian would shrink thin organs.
     """
     sitk = simpleitk()
     carried = sitk.Resample(ranks, as_image(seen), transform, sitk.sitkLabelLinear, 0.0)

@@ -1,4 +1,4 @@
-"""What a query was given: its label map, and how sure that is."""
+"""The result of segmenting a query: label map, probabilities and confidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from psmnet.segmentation.slice_matches import Match
+from psmnet.segmentation.slice_matches import SliceMatch
 from psmnet.volume import Reorientation, Volume
 
-LEVELS = 255  # of a probability kept in 8 bits
+LEVELS = 255  # a probability of 1, stored in 8 bits
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a query was given.
+    """The result of segmenting a query.
 
     Attributes:
         labels: label map on the query's own grid.
         confidence: mean foreground probability over each label's voxels, 0..1; 0 for a label that was not found.
-        view: how the stored axes turn to slices first, as the network saw them.
-        notes: what a user should know, a line each.
-        foreground: highest probability of any label in each voxel, as 0..LEVELS; 0 where none was looked for, a half
-            where clean-up overruled it. None from a method that has none.
-        probabilities: of each label, alike, before labels compete and clean-up; empty unless asked for.
-        matches: of each label that could be located, the slices where it was looked for and what served them; empty
-            from a method without such.
+        view: reorientation from the stored axes to slices first, as the network saw them.
+        notes: remarks for the user, one line each.
+        foreground: highest probability of any label in each voxel, as 0..LEVELS; 0 where no label was searched, at most
+            a half where clean-up removed the label. None for methods without probabilities.
+        probabilities: the same per label, before labels compete and clean-up; empty unless requested.
+        matches: for each label that could be located, the slices in which it was searched and what served them; empty
+            for methods without slices.
     """
 
     labels: Volume
@@ -34,14 +34,14 @@ class Segmentation:
     notes: tuple[str, ...]
     foreground: npt.NDArray[np.uint8] | None = None
     probabilities: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    matches: Mapping[int, tuple[Match, ...]] = field(default_factory=dict)
+    matches: Mapping[int, tuple[SliceMatch, ...]] = field(default_factory=dict)
 
     def probability(self, value: int) -> Volume:
-        """Of a label in each voxel, 0..1."""
+        """Probability of a label in each voxel, 0..1."""
         return self._of_levels(self.probabilities[value])
 
     def uncertainty(self) -> Volume:
-        """0 where the decision for or against any label was clear, 1 where it was even: 1 - |2 p - 1|."""
+        """Uncertainty 1 - |2 p - 1| of each voxel: 0 where the decision was certain, 1 where p was a half."""
         assert self.foreground is not None
         p = self._of_levels(self.foreground)
         return p.with_array(1 - np.abs(2 * p.array_zyx - 1))

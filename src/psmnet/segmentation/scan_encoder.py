@@ -1,4 +1,4 @@
-"""Scans as the network sees them: turned alike, at one size of pixels, each slice encoded once."""
+"""Encodes scans in one orientation and at one pixel size, each slice once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class View:
-    """How the network sees a scan.
+    """A scan as the network sees it.
 
     Attributes:
-        turn: how the stored axes turn to slices first.
-        notes: what a user should know of that.
-        seen: the scan, turned.
+        turn: reorientation from the stored axes to slices first.
+        notes: remarks on that for the user.
+        seen: the reoriented scan.
         grid: the network's pixels on its slices.
-        batches: slices that are worked on at a time, in order.
+        batches: slices that are processed together, in order.
     """
 
     turn: Reorientation
@@ -35,15 +35,15 @@ class View:
 
 
 class ScanEncoder:
-    """Encodes scans whose features are to be compared.
+    """Encodes scans whose features are compared.
 
-    The first scan sets the axes; the widest fills the network's input, whichever comes first: their order must not
-    matter.
+    The first scan determines the axes. The widest scan fills the network's input and so determines the pixel size,
+    which does not depend on the order of the scans.
 
     Args:
         weights: network and normalisation.
         device: where it runs.
-        scans: those that set axes and size of pixels.
+        scans: scans that determine axes and pixel size.
         precision: of the encoder, see `Segmenter`.
     """
 
@@ -54,7 +54,7 @@ class ScanEncoder:
         self._device = device
         self.model: Any = weights.model.to(device)
         self._half = precision == "bfloat16"
-        if self._half:  # bfloat16 gains up to a quarter by it, single precision next to nothing
+        if self._half:  # up to a quarter faster in bfloat16, no faster in single precision
             encoder: Any = self.model.encoder
             encoder.to(memory_format=torch.channels_last)
         self._frame = slice_first(scans[0]).apply(scans[0])
@@ -62,11 +62,11 @@ class ScanEncoder:
 
     @property
     def multiple(self) -> int:
-        """What the sides of an image must be multiples of."""
+        """Pixels of which the sides of an image must be multiples."""
         return int(self.model.encoder.multiple)
 
     def view(self, scan: Volume) -> View:
-        """How the network sees a scan."""
+        """A scan as the network sees it."""
         turn, notes = align_query(self._frame, scan)
         seen = turn.apply(scan)
         count, height, width = seen.array_zyx.shape
@@ -74,17 +74,24 @@ class ScanEncoder:
         size = self._weights.config.input_size
         grid = PixelGrid.of((height, width), (y_mm, x_mm), self._pixel_mm, size, self.multiple)
         padded_height, padded_width = grid.padded_yx
-        # The wider, the fewer, so that memory doesn't grow with their width.
+        # Fewer slices where they are wider, so that memory does not grow with their width.
         step = max(1, BATCH * size**2 // (padded_height * padded_width))
         batches = tuple(slice(start, min(start + step, count)) for start in range(0, count, step))
         return View(turn, tuple(notes), seen, grid, batches)
 
     def encode(self, view: View, report: Callable[[int], None] = lambda done: None) -> tuple[Features, CoarseScan]:
-        """Every slice once: features in half precision, and coarse ones; `report` is told how many batches are done."""
+        """Encode every slice: features in half precision, and coarse features.
+
+        Args:
+            view: the scan.
+            report: called with the number of finished batches.
+        """
         kept: Features | None = None
         cells: list[CoarseScan] = []
         for batch, features, coarse in self._encoded(view):
-            kept = kept or features.half().room_for(len(view.seen.array_zyx))  # joined in the end: there twice
+            kept = kept or features.half().room_for(
+                len(view.seen.array_zyx)
+            )  # concatenating at the end would need twice the memory
             kept.put(batch, features)
             cells.append(coarse)
             report(len(cells))
@@ -92,7 +99,7 @@ class ScanEncoder:
         return kept, _joined(cells)
 
     def coarse(self, view: View) -> CoarseScan:
-        """Coarse features alone."""
+        """Only the coarse features."""
         return _joined([coarse for _, _, coarse in self._encoded(view)])
 
     def _encoded(self, view: View) -> Iterator[tuple[slice, Features, CoarseScan]]:
@@ -112,6 +119,6 @@ def _joined(cells: Sequence[CoarseScan]) -> CoarseScan:
 
 
 def _longest_side_mm(frame: Volume, image: Volume) -> float:
-    """Of a scan's slices, cut as the frame's."""
+    """Longest side of a scan's slices, with the axes of `frame`."""
     view, _ = align_query(frame, image)
     return max(image.spacing_mm[axis] * image.size_xyz[axis] for axis in view.axes[:2])

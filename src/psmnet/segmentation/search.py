@@ -1,4 +1,4 @@
-"""From places to a plan: in which slices of a query, and where in them, each label is looked for, and by what."""
+"""Plans in which query slices, and where in them, each label is searched, and which labelled slices serve there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from psmnet.models import Support, concatenate
-from psmnet.segmentation.localise import CoarseScan, Place, locate
-from psmnet.segmentation.slice_positions import SlicePlace
+from psmnet.segmentation.localise import CoarseScan, OrganLocation, locate
+from psmnet.segmentation.slice_positions import SlicePosition
 
 NEIGHBOURS = 3  # labelled slices of each support scan that serve a query slice
-WINDOW_MM = 25.0  # around an organ's outline, as located, within which it is looked for
+WINDOW_MM = 25.0  # margin around an organ's located outline in which it is searched
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Organ:
     """One label in one support scan.
 
     Attributes:
-        support: its labelled slices, described.
+        support: its labelled slices as the method describes them.
         slices: their numbers in the scan, ascending.
-        outline: (H, W) at the network's pixels, all slices together.
+        outline: (H, W) at the network's pixels, the union over all slices.
         cells: (n, h, w), share of each coarse cell that it fills.
-        parts: how many it consists of.
+        parts: number of connected parts.
         scan: number of the scan, in the order given.
-        places: of its slices, to be told of.
+        positions: of its slices, for reports.
     """
 
     support: Support
@@ -37,12 +37,12 @@ class Organ:
     cells: Tensor
     parts: int
     scan: int
-    places: tuple[SlicePlace, ...]
+    positions: tuple[SlicePosition, ...]
 
 
 @dataclass(frozen=True)
-class LabelledScan:
-    """A support scan as queries meet it: coarse features, and the organs by label value."""
+class DescribedScan:
+    """An encoded support scan: coarse features, and its organs by label value."""
 
     coarse: CoarseScan
     organs: dict[int, Organ]
@@ -50,13 +50,13 @@ class LabelledScan:
 
 @dataclass(frozen=True)
 class Search:
-    """Where one label is looked for in a query, and what serves it there.
+    """Where one label is searched in a query, and what serves it there.
 
     Attributes:
-        slices: (S,) numbers of the query's slices, ascending; maybe none.
-        served: for each scan that shows the label: the organ, and which of its described slices serve, (S, m).
-        window: (H, W) at the query's network pixels: where the label may be.
-        rows, columns: the window's box, on the encoder's multiple.
+        slices: (S,), the query slices, ascending.
+        served: for each support scan with the label: the organ, and the indices (S, m) of its slices that serve.
+        window: (H, W) bool at the network's pixels, where the label may be.
+        rows, columns: bounding box of the window, rounded outwards to the encoder's multiple.
     """
 
     slices: npt.NDArray[np.int64]
@@ -67,11 +67,11 @@ class Search:
 
     @property
     def parts(self) -> int:
-        """How many parts the label consists of where it has most."""
+        """Largest number of connected parts that the label has in a support scan."""
         return max(organ.parts for organ, _ in self.served)
 
     def support(self, chosen: npt.NDArray[np.int64]) -> Support:
-        """What serves some of the slices, by their place in `slices`: one joined support each."""
+        """The support of each slice with an index `chosen` in `slices`."""
         return concatenate(
             [
                 organ.support.select(torch.from_numpy(numbers[chosen].ravel())).join(numbers.shape[1])
@@ -80,37 +80,42 @@ class Search:
         )
 
 
-def plan(scans: Sequence[LabelledScan], query: CoarseScan, size: tuple[int, int], multiple: int) -> dict[int, Search]:
+def plan_searches(
+    scans: Sequence[DescribedScan], query: CoarseScan, size: tuple[int, int], multiple: int
+) -> dict[int, Search]:
     """Locate every label of the support scans in a query.
 
     Args:
-        scans: labelled scans.
+        scans: encoded support scans.
         query: coarse features of the scan to search.
         size: (H, W) of its slices at the network's pixels.
-        multiple: what boxes are rounded outwards to, in pixels.
+        multiple: pixels to whose multiples bounding boxes are rounded outwards.
 
     Returns:
-        a search for each label that could be located at all.
+        the search of each label that could be located, by label value.
     """
-    found: dict[int, list[tuple[LabelledScan, Organ, Place]]] = {}
+    found: dict[int, list[tuple[DescribedScan, Organ, OrganLocation]]] = {}
     for scan in scans:
         masks = torch.stack([organ.cells for organ in scan.organs.values()], dim=1)
-        for (value, organ), place in zip(scan.organs.items(), locate(scan.coarse, masks, query), strict=True):
-            found.setdefault(value, []).append((scan, organ, place))
-    searches = {value: _search(places, query, size, multiple) for value, places in sorted(found.items())}
+        for (value, organ), location in zip(scan.organs.items(), locate(scan.coarse, masks, query), strict=True):
+            found.setdefault(value, []).append((scan, organ, location))
+    searches = {value: _search(locations, query, size, multiple) for value, locations in sorted(found.items())}
     return {value: search for value, search in searches.items() if search is not None}
 
 
 def _search(
-    places: Sequence[tuple[LabelledScan, Organ, Place]], query: CoarseScan, size: tuple[int, int], multiple: int
+    locations: Sequence[tuple[DescribedScan, Organ, OrganLocation]],
+    query: CoarseScan,
+    size: tuple[int, int],
+    multiple: int,
 ) -> Search | None:
     centres_mm = (np.arange(len(query.cells)) + 0.5) * query.slice_mm
     edges_mm = [
         (
-            organ.slices[0] * scan.coarse.slice_mm + place.shift_mm,
-            (organ.slices[-1] + 1) * scan.coarse.slice_mm + place.shift_mm,
+            organ.slices[0] * scan.coarse.slice_mm + location.shift_mm,
+            (organ.slices[-1] + 1) * scan.coarse.slice_mm + location.shift_mm,
         )
-        for scan, organ, place in places
+        for scan, organ, location in locations
     ]
     first_mm, last_mm = np.median(edges_mm, axis=0)
     slices = np.flatnonzero((centres_mm >= first_mm) & (centres_mm <= last_mm))
@@ -118,11 +123,11 @@ def _search(
         slices = np.array([np.abs(centres_mm - (first_mm + last_mm) / 2).argmin()])
     served = []
     window = np.zeros(size, dtype=bool)
-    for scan, organ, place in places:
-        labelled_mm = (organ.slices + 0.5) * scan.coarse.slice_mm + place.shift_mm
+    for scan, organ, location in locations:
+        labelled_mm = (organ.slices + 0.5) * scan.coarse.slice_mm + location.shift_mm
         distance = np.abs(centres_mm[slices, None] - labelled_mm)
         served.append((organ, np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]))
-        window |= _moved(organ.outline, place.shift_yx_px, size)
+        window |= _moved(organ.outline, location.shift_yx_px, size)
     if not window.any():
         return None
     window = ndimage.distance_transform_edt(~window) * query.pixel_mm <= WINDOW_MM
@@ -132,7 +137,7 @@ def _search(
 
 
 def _moved(outline: npt.NDArray[np.bool_], shift_yx: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """An outline moved, middles laid together, on slices of another size; what leaves them is lost."""
+    """Shift an outline, from centre to centre, onto slices of another size; what falls outside is lost."""
     moved = np.zeros(size, dtype=bool)
     ys, xs = np.nonzero(outline)
     ys = ys + shift_yx[0] + (size[0] - outline.shape[0]) // 2

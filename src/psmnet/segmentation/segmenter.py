@@ -1,7 +1,7 @@
-"""`Segmenter`: numpy and physical space outside, tensors inside.
+"""`Segmenter`: segments whole scans from labelled ones with a trained network.
 
-Support and query reach the network at the same mm per pixel, padded and never squeezed. Each organ is located in the
-query first, then matched there alone, slice by slice, with the support's slices of the same height (`search`).
+Support and query reach the network at the same mm per pixel, padded and never stretched. Each organ is first located
+in the query, then matched there slice by slice with the support's slices at the same height (`search`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,13 @@ from psmnet.segmentation.inference import mask_tensor, smoothed_across
 from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.result import LEVELS, Segmentation
 from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder, View
-from psmnet.segmentation.search import LabelledScan, Organ, Search, plan
-from psmnet.segmentation.slice_matches import matches_of
-from psmnet.segmentation.slice_positions import organ_places
+from psmnet.segmentation.search import DescribedScan, Organ, Search, plan_searches
+from psmnet.segmentation.slice_matches import slice_matches_of
+from psmnet.segmentation.slice_positions import organ_positions
 from psmnet.volume import Array, PixelGrid, Volume, parts
 
 THRESHOLD = 0.5
-NOWHERE = -40.0  # logit outside the window: the lowest that scores can differ by
+NOWHERE = -40.0  # logit outside the window: the lowest possible difference of two scores
 EVEN = LEVELS // 2
 
 
@@ -38,10 +38,10 @@ class Segmenter:
     Args:
         weights: network and normalisation.
         device: where it runs.
-        precision: of the encoder: `float32`, or `bfloat16`, about twice as fast where the processor has it.
+        precision: of the encoder: `float32`, or `bfloat16`, which is about twice as fast on processors that support it.
 
     Raises:
-        ConfigError: another precision.
+        ConfigError: no such precision.
 
     Example:
         >>> segmenter = Segmenter.from_pretrained()                    # doctest: +SKIP
@@ -56,7 +56,7 @@ class Segmenter:
         self.device = device
         self.model: Any = weights.model.to(device)
         self._values: list[int] = []
-        self._scans: list[LabelledScan] = []
+        self._scans: list[DescribedScan] = []
         self._encoder: ScanEncoder | None = None
         self._ct: frozenset[bool] = frozenset()
 
@@ -80,10 +80,10 @@ class Segmenter:
 
         Args:
             supports: image and label map on one grid, of each labelled scan.
-            labels: label values to segment; all that are there by default.
+            labels: label values to segment (default: all).
 
         Raises:
-            InputError: no labelled voxel, another grid, or a label value that no support has.
+            InputError: no labelled voxel, image and labels of different shape, or a label value that no support has.
         """
         self._values = wanted_values(supports, labels)
         self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
@@ -100,16 +100,16 @@ class Segmenter:
     def examine(
         self, query: Volume, *, probabilities: bool = False, report: Callable[[float], None] = lambda done: None
     ) -> Segmentation:
-        """Segment a query and say how sure that is.
+        """Segment a query and return confidences and notes with the label map.
 
         Args:
             query: a scan.
-            probabilities: keep each label's, too: a byte a voxel and label.
-            report: told the share of the work that is done, 0..1, now and then.
+            probabilities: also keep the probabilities of each label: one byte per voxel and label.
+            report: called from time to time with the share of the work that is done, 0..1.
 
         Raises:
             ConfigError: no support has been set.
-            InputError: it is no scan, or nothing is to be seen on it.
+            InputError: it is not a Volume, or all its voxels have one value.
         """
         if self._encoder is None:
             raise ConfigError("no support has been set", "call set_support first")
@@ -117,9 +117,9 @@ class Segmenter:
         notes = modality_notes(self._ct, query.array_zyx)
         view = self._encoder.view(query)
         grid, turn = view.grid, view.turn
-        parts_of_work = 2 * len(view.batches)  # to encode and to match
+        parts_of_work = 2 * len(view.batches)  # encoding and matching
         features, coarse = self._encoder.encode(view, lambda done: report(done / parts_of_work))
-        searches = plan(self._scans, coarse, grid.padded_yx, self._encoder.multiple)
+        searches = plan_searches(self._scans, coarse, grid.padded_yx, self._encoder.multiple)
         values = np.array([0, *self._values], dtype=np.min_scalar_type(max(self._values)))
         ranks = np.zeros(view.seen.array_zyx.shape, dtype=np.min_scalar_type(len(self._values)))
         foreground = np.zeros(ranks.shape, dtype=np.uint8)
@@ -147,7 +147,7 @@ class Segmenter:
             (*view.notes, *notes),
             turn.undo(foreground),
             {value: turn.undo(levels) for value, levels in each.items()},
-            matches_of(searches, view.seen, turn, ranks, self._values),
+            slice_matches_of(searches, view.seen, turn, ranks, self._values),
         )
 
     def _compete(
@@ -162,11 +162,11 @@ class Segmenter:
         """Let the labels compete for each voxel of some query slices.
 
         Args:
-            features, batch: of the slices, and their numbers.
+            features, batch: features of the slices, and which slices they are.
             searches: by label value.
             smoothed: by label value, margins of all slices of its search where they were smoothed; else empty.
-            grid: their pixels.
-            each: label value to where its probabilities go, (N, Y, X).
+            grid: the network's pixels on them.
+            each: by label value, array to which its probabilities are written, (N, Y, X).
 
         Returns:
             rank of the winning label (0 for background), and the highest probability, each (N, Y, X).
@@ -222,8 +222,8 @@ class Segmenter:
             )
         return smoothed
 
-    def _describe(self, encoder: ScanEncoder, number: int, image: Volume, mask: Volume) -> LabelledScan:
-        """Labelled scan `number`: each slice encoded once, each label described in its slices."""
+    def _describe(self, encoder: ScanEncoder, number: int, image: Volume, mask: Volume) -> DescribedScan:
+        """Encode labelled scan `number`, and describe each label in its slices."""
         view = encoder.view(image)
         labels = view.turn.apply_array(mask.array_zyx)
         features, coarse = encoder.encode(view)
@@ -240,9 +240,9 @@ class Segmenter:
             outline = (masks > 0).any(dim=0)[0].numpy()
             shares = coarse.masks(masks)[:, 0]
             cells = shares.new_zeros(len(labels), *shares.shape[1:]).index_copy(0, shown, shares)
-            places = organ_places(view.seen, view.turn, slices, inside)
-            organs[value] = Organ(support, slices, outline, cells, parts(inside), number, places)
-        return LabelledScan(coarse, organs)
+            positions = organ_positions(view.seen, view.turn, slices, inside)
+            organs[value] = Organ(support, slices, outline, cells, parts(inside), number, positions)
+        return DescribedScan(coarse, organs)
 
 
 def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:
@@ -251,9 +251,9 @@ def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def _confidence(ranks: Array, certainty: npt.NDArray[np.uint8], organs: int) -> list[float]:
-    """Mean probability over the voxels of ranks 1 to `organs`; 0 for one that is not there."""
+    """Mean probability over the voxels of each rank 1 to `organs`; 0 for a rank without voxels."""
     total, found = np.zeros(organs + 1), np.zeros(organs + 1, dtype=np.int64)
-    for seen, sure in zip(ranks, certainty, strict=True):  # slice by slice: counting takes eight times their room
+    for seen, sure in zip(ranks, certainty, strict=True):  # slice by slice: bincount needs eight times their memory
         total += np.bincount(seen.ravel(), sure.ravel(), organs + 1)
         found += np.bincount(seen.ravel(), minlength=organs + 1)
     return [float(t / (LEVELS * n)) if n else 0.0 for t, n in zip(total[1:], found[1:], strict=True)]

@@ -1,48 +1,48 @@
-"""Which labelled slices served which slice of a query: for whoever wants to see why a mask is as it is."""
+"""Which labelled slices served which slice of a query, to explain a mask."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psmnet.segmentation.search import Search
-from psmnet.segmentation.slice_positions import SlicePlace, organ_places
+from psmnet.segmentation.slice_positions import SlicePosition, organ_positions
 from psmnet.volume import Array, Reorientation, Volume
 
 
 @dataclass(frozen=True)
-class Match:
-    """A slice of a query in which an organ was looked for, and what served it there.
+class SliceMatch:
+    """A query slice in which an organ was searched, and the labelled slices that served it.
 
     Attributes:
         query: the slice.
-        served: number of the labelled scan (from 0, in the order given) and its slice, the nearest first.
+        served: number of the labelled scan (from 0, in the order given) and slice, the nearest first.
     """
 
-    query: SlicePlace
-    served: tuple[tuple[int, SlicePlace], ...]
+    query: SlicePosition
+    served: tuple[tuple[int, SlicePosition], ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return self.query.as_json() | {"served": [{"support": n, **place.as_json()} for n, place in self.served]}
+        """Plain values."""
+        return self.query.as_json() | {"served": [{"support": n, **position.as_json()} for n, position in self.served]}
 
 
-def matches_of(
+def slice_matches_of(
     searches: Mapping[int, Search], seen: Volume, turn: Reorientation, ranks: Array, values: Sequence[int]
-) -> dict[int, tuple[Match, ...]]:
-    """Label value to the slices of a query where it was looked for.
+) -> dict[int, tuple[SliceMatch, ...]]:
+    """By label value, the query slices in which it was searched.
 
     Args:
         searches: by label value.
-        seen, turn: the query, as in `organ_places`.
-        ranks: what was found in `seen`: 1 + the label's place in `values`.
-        values: of labels.
+        seen, turn: the query, as in `organ_positions`.
+        ranks: result in `seen`: 1 + the label's index in `values`, 0 for background.
+        values: label values.
     """
     found = {}
     for value, search in searches.items():
-        places = organ_places(seen, turn, search.slices, ranks == 1 + values.index(value))
-        found[value] = tuple(Match(place, _served(search, row)) for row, place in enumerate(places))
+        positions = organ_positions(seen, turn, search.slices, ranks == 1 + values.index(value))
+        found[value] = tuple(SliceMatch(position, _served(search, row)) for row, position in enumerate(positions))
     return found
 
 
-def _served(search: Search, row: int) -> tuple[tuple[int, SlicePlace], ...]:
-    return tuple((organ.scan, organ.places[slot]) for organ, slots in search.served for slot in slots[row].tolist())
+def _served(search: Search, row: int) -> tuple[tuple[int, SlicePosition], ...]:
+    return tuple((organ.scan, organ.positions[slot]) for organ, slots in search.served for slot in slots[row].tolist())

@@ -1,9 +1,9 @@
-"""Which scans to label first, so that the rest come out best. [ours]
+"""Suggests which scans to label first, so that the others are segmented best. [ours]
 
-A labelled scan serves another if the places of the one are found in the other where they belong. That can be seen
-without a label: each place of the body looks for the most similar place of the other scan. In a scan that serves,
-neighbours agree how far they moved along the body; in one that does not, they scatter. How similar the places are says
-little: it measures the scanner. Figures in results/README.md.
+A labelled scan is useful for another one if points of the body in one are found at the right height in the other. This
+can be measured without labels: each point is matched with the most similar point of the other scan. In a useful scan
+most matches have the same shift along the body; otherwise the shifts scatter. The similarity itself tells little,
+since it mainly depends on the scanner. Figures in results/README.md.
 """
 
 from collections.abc import Iterable
@@ -23,20 +23,20 @@ from psmnet.segmentation.localise import REACH_MM, binned, contrasted
 from psmnet.segmentation.scan_encoder import ScanEncoder
 from psmnet.volume import Volume, body_mask
 
-BIN_MM = 7.5  # of places along the slice axis, unless slices are thicker
-AGREED_MM = 20.0  # how far a place may lie from where the others' common move puts it
-ASKED = 400  # places of a scan that look for their like
-REFERENCES = 64  # scans against which each is held; with more there, evenly spread among them
-INSIDE = 0.5  # share of a place that the body must fill
+BIN_MM = 7.5  # distance of points along the slice axis, unless slices are thicker
+AGREED_MM = 20.0  # largest difference of a match's shift from the median shift
+POINTS = 400  # points of a scan that are matched
+REFERENCES = 64  # scans with which each is compared; of more scans, an even selection
+INSIDE = 0.5  # share of a point's cell that the body must fill
 
 
 @dataclass(frozen=True)
-class Places:
-    """Places of a body, P of them.
+class BodyPoints:
+    """Points of a body and their features.
 
     Attributes:
-        features: (P, C) unit vectors, half precision.
-        zyx_mm: (P, 3), within slices from the scan's middle.
+        features: (P, C), unit vectors in half precision.
+        zyx_mm: (P, 3), positions; within slices counted from the scan's centre.
     """
 
     features: Tensor
@@ -45,10 +45,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.zyx_mm)
 
-    def some(self, count: int) -> "Places":
-        """At most `count` of them, evenly spread."""
+    def some(self, count: int) -> "BodyPoints":
+        """At most `count` points, evenly spread."""
         chosen = torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()
-        return Places(self.features[chosen], self.zyx_mm[chosen])
+        return BodyPoints(self.features[chosen], self.zyx_mm[chosen])
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Suggestion:
     """Scans worth labelling.
 
     Attributes:
-        chosen: indices of the scans, the best first; each next one adds most to those before it.
-        agreement: (N,) of each scan with the others on average, 0..1.
+        chosen: indices of the scans, the best first; each one adds most to those before it.
+        agreement: (N,), mean agreement of each scan with the others, 0..1.
     """
 
     chosen: tuple[int, ...]
@@ -68,38 +68,37 @@ def suggest(scans: Iterable[Volume], weights: Weights, *, k: int = 1, device: to
     """Choose scans to label, so that the others are segmented best from them.
 
     Args:
-        scans: of one part of the body, in any orientation; read one after another, none is kept.
+        scans: of one part of the body, in any orientation; they are read one after another, and none is kept.
         weights: network and normalisation.
         k: how many to choose.
         device: where the network runs.
 
     Raises:
-        ConfigError: k below 1 or no fewer than the scans.
-        InputError: a constant scan.
+        ConfigError: k is below 1 or not below the number of scans.
+        InputError: all voxels of a scan have one value.
     """
     encoder: ScanEncoder | None = None
-    places = []
+    points = []
     for scan in scans:
         require_contrast(scan, "the scan")
         encoder = encoder or ScanEncoder(weights, device, [scan])
-        places.append(places_of(encoder, scan))
-    if not 1 <= k < len(places):
-        raise ConfigError(f"{k} of {len(places)} scans", "choose at least one, and fewer than there are")
-    others = np.unique(np.linspace(0, len(places) - 1, min(REFERENCES, len(places))).round().astype(np.int64))
-    held = agreements(places, others.tolist())
-    return choose(held, others, k)
+        points.append(body_points(encoder, scan))
+    if not 1 <= k < len(points):
+        raise ConfigError(f"{k} of {len(points)} scans", "choose at least one, and fewer than there are")
+    others = np.unique(np.linspace(0, len(points) - 1, min(REFERENCES, len(points))).round().astype(np.int64))
+    return choose_scans(agreements(points, others.tolist()), others, k)
 
 
-def choose(held: npt.NDArray[np.float64], references: npt.NDArray[np.int64], k: int) -> Suggestion:
-    """Choose k scans by how they serve the references (R,), as `agreements` gives it (N, R)."""
-    agreement = _without_itself(held, references)
-    # An odd scan covers what no other does: itself. So it must be as typical as most to be chosen.
-    typical = np.argsort(-agreement, kind="stable")[: max(k, (len(held) + 1) // 2)]
-    return Suggestion(tuple(int(typical[i]) for i in cover(held[typical], k)), agreement)
+def choose_scans(matrix: npt.NDArray[np.float64], references: npt.NDArray[np.int64], k: int) -> Suggestion:
+    """Choose k scans by their agreement (N, R) with the references (R,), as `agreements` returns it."""
+    agreement = _without_itself(matrix, references)
+    # An unusual scan always covers what no other does, itself. Therefore only the more typical half can be chosen.
+    typical = np.argsort(-agreement, kind="stable")[: max(k, (len(matrix) + 1) // 2)]
+    return Suggestion(tuple(int(typical[i]) for i in cover(matrix[typical], k)), agreement)
 
 
-def places_of(encoder: ScanEncoder, scan: Volume) -> Places:
-    """The places of a scan's body; all of the scan if there is no body in it."""
+def body_points(encoder: ScanEncoder, scan: Volume) -> BodyPoints:
+    """Points of a scan's body; of the whole scan if no body is found."""
     view = encoder.view(scan)
     coarse = encoder.coarse(view)
     body = body_mask(view.seen.array_zyx, None, view.seen.spacing_mm)
@@ -115,51 +114,51 @@ def places_of(encoder: ScanEncoder, scan: Volume) -> Places:
     axes = [torch.arange(size) * step for size, step in zip(inside.shape, steps, strict=True)]
     axes[1:] = [axis - axis.mean() for axis in axes[1:]]
     where = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).to(cells)
-    return Places(rearrange(cells, "n c h w -> n h w c")[inside].half(), where[inside])
+    return BodyPoints(rearrange(cells, "n c h w -> n h w c")[inside].half(), where[inside])
 
 
-def agreements(places: list[Places], references: list[int]) -> npt.NDArray[np.float64]:
-    """How well scans serve each other: (N, R) shares, 1 of a scan with itself."""
-    some = [one.some(ASKED) for one in places]
-    held = np.ones((len(places), len(references)))
-    for i, here in enumerate(places):
+def agreements(points: list[BodyPoints], references: list[int]) -> npt.NDArray[np.float64]:
+    """Agreement of N scans with R references: (N, R), 0..1; 1 of a scan with itself."""
+    some = [one.some(POINTS) for one in points]
+    matrix = np.ones((len(points), len(references)))
+    for i, here in enumerate(points):
         for j, reference in enumerate(references):
             if i != reference:
-                there = places[reference]
-                held[i, j] = (_agreement(some[i], there) + _agreement(some[reference], here)) / 2
-    return held
+                there = points[reference]
+                matrix[i, j] = (_agreement(some[i], there) + _agreement(some[reference], here)) / 2
+    return matrix
 
 
-def _agreement(asking: Places, asked: Places) -> float:
-    """Share of places whose like lies where the common move along the slice axis puts it."""
-    similar = asking.features.float() @ asked.features.float().T
-    apart = (asking.zyx_mm[:, None, 1:] - asked.zyx_mm[None, :, 1:]).abs().amax(dim=-1)
+def _agreement(source: BodyPoints, target: BodyPoints) -> float:
+    """Share of source points whose most similar target point has about the median shift along the slice axis."""
+    similar = source.features.float() @ target.features.float().T
+    apart = (source.zyx_mm[:, None, 1:] - target.zyx_mm[None, :, 1:]).abs().amax(dim=-1)
     found = similar.masked_fill_(apart > REACH_MM, -1.0).argmax(dim=1)
-    moved = asked.zyx_mm[found, 0] - asking.zyx_mm[:, 0]
-    return float(((moved - moved.median()).abs() <= AGREED_MM).double().mean())
+    shift = target.zyx_mm[found, 0] - source.zyx_mm[:, 0]
+    return float(((shift - shift.median()).abs() <= AGREED_MM).double().mean())
 
 
-def cover(held: npt.NDArray[np.float64], k: int) -> tuple[int, ...]:
-    """Choose one after another whatever raises most the sum of each reference's best agreement with a chosen one.
+def cover(matrix: npt.NDArray[np.float64], k: int) -> tuple[int, ...]:
+    """Choose scans one by one, each the one that most raises the references' best agreement with a chosen scan.
 
     [Greedy facility location: Nemhauser, Wolsey and Fisher, Math. Programming 14 (1978) 265]
 
     Args:
-        held: (N, R), as `agreements` gives it.
-        k: how many of the N.
+        matrix: (N, R), as `agreements` returns it.
+        k: number of scans to choose.
     """
     chosen: list[int] = []
-    covered = np.zeros(held.shape[1])
+    covered = np.zeros(matrix.shape[1])
     for _ in range(k):
-        gain = np.maximum(held, covered).sum(axis=1)
+        gain = np.maximum(matrix, covered).sum(axis=1)
         gain[chosen] = -1
         chosen.append(int(gain.argmax()))
-        covered = np.maximum(covered, held[chosen[-1]])
+        covered = np.maximum(covered, matrix[chosen[-1]])
     return tuple(chosen)
 
 
-def _without_itself(held: npt.NDArray[np.float64], references: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Mean over the references (N,), a scan's agreement with itself left out."""
-    own = np.arange(len(held))[:, None] == references
-    mean: npt.NDArray[np.float64] = np.where(own, 0.0, held).sum(axis=1) / np.maximum((~own).sum(axis=1), 1)
+def _without_itself(matrix: npt.NDArray[np.float64], references: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Mean agreement with the references (N,), without a scan's agreement with itself."""
+    own = np.arange(len(matrix))[:, None] == references
+    mean: npt.NDArray[np.float64] = np.where(own, 0.0, matrix).sum(axis=1) / np.maximum((~own).sum(axis=1), 1)
     return mean

@@ -1,4 +1,4 @@
-"""Labelled scans as people have them: a label map, segments of Slicer or DICOM, or a folder of one mask an organ."""
+"""Reads labelled scans: a label map, segments of Slicer or DICOM, or a folder with one mask per organ."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from psmnet.volume import Volume, align_labels
 
 @dataclass(frozen=True)
 class Supports:
-    """Labelled scans that speak of one set of organs.
+    """Labelled scans with one set of label values and names.
 
     Attributes:
-        pairs: image and label map on its grid, of each.
-        names: label value to name, of every value that a label map has.
-        modalities: of the images, as DICOM names them; "" where nothing says.
+        pairs: for each scan, the image and the label map on its grid.
+        names: label value to name, for every value in a label map.
+        modalities: of the images, as DICOM names them; "" where it is not known.
     """
 
     pairs: tuple[tuple[Volume, Volume], ...]
@@ -39,13 +39,13 @@ class Supports:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One labelled scan before all agree on values.
+    """One labelled scan, before label values are made consistent between scans.
 
     Attributes:
         image: the scan.
-        labels: on its grid.
-        names: of values; where a file has names, its values mean nothing beyond it.
-        modality: as DICOM names it; "" if nothing says.
+        labels: label map on its grid.
+        names: by label value; values of a file with names have no meaning outside that file.
+        modality: as DICOM names it; "" if it is not known.
     """
 
     image: Volume
@@ -62,22 +62,22 @@ def read_supports(
     trust_grid: bool = False,
     notes: list[str] | None = None,
 ) -> Supports:
-    """Read labelled scans and let them agree on label values.
+    """Read labelled scans and make their label values consistent.
 
     Args:
-        pairs: image (a file, or a folder of DICOM slices) and labels: a label map, a .seg.nrrd, a
-            DICOM Segmentation, or a folder of masks, each called after its organ.
-        names: what label values are called.
-        series: SeriesInstanceUIDs that are wanted of DICOM folders.
-        trust_grid: take labels of the image's size as lying on its grid where their header says otherwise.
+        pairs: image (a file, or a folder of DICOM slices) and labels (a label map, a .seg.nrrd, a DICOM Segmentation,
+            or a folder of masks, each named after its organ).
+        names: names of label values.
+        series: SeriesInstanceUIDs to read from DICOM folders.
+        trust_grid: ignore the header of a label map that has the image's size.
         notes: remarks for the user are appended to it.
 
     Returns:
-        the scans. Label maps keep their values; what has names keeps its values if they are free, and organs of one
-        name have one value. Unnamed values are called label_7 and so on.
+        the scans. Values of label maps stay. Named segments keep their values where these are free, and get a free
+        value otherwise; organs with the same name get the same value. Unnamed values are called label_7 and so on.
 
     Raises:
-        InputError: a file can't be used, or labels lie elsewhere than their image.
+        InputError: a file can't be used, or labels and image are on different grids.
     """
     remarks: list[str] = []
     found = [read_labelled(image, labels, series, trust_grid, remarks) for image, labels in pairs]
@@ -87,11 +87,11 @@ def read_supports(
 
 
 def agreed_on(found: Sequence[Labelled], names: Mapping[int, OrganName] | None = None) -> Supports:
-    """Let labelled scans agree on label values, as `read_supports` says.
+    """Make label values of labelled scans consistent, as `read_supports` describes.
 
     Args:
         found: the scans.
-        names: what label values are called.
+        names: names of label values.
     """
     known = dict(names or {})
     plain = {int(v) for one in found if not one.names for v in np.unique(one.labels.array_zyx)} - {0}
@@ -124,7 +124,7 @@ def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid
     """Read one labelled scan; the arguments are those of `read_supports`.
 
     Raises:
-        InputError: a file can't be used, or labels lie elsewhere than their image.
+        InputError: a file can't be used, or labels and image are on different grids.
     """
     if image.resolve() == labels.resolve():
         raise InputError(f"{image} is given as image and as label map", "give two files", code="one-file-support")
@@ -148,7 +148,7 @@ def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid
 def _masks(
     folder: Path, laid: Callable[[Volume, Path], Volume], scan: Volume, notes: list[str]
 ) -> tuple[Volume, dict[int, OrganName]]:
-    """A folder's masks as one label map: an organ is wherever its mask is not 0."""
+    """Join a folder's masks to one label map; an organ is where its mask is not 0."""
     files = sorted(path for path in folder.iterdir() if has_scan_suffix(path) and not path.name.startswith("."))
     if not files:
         raise InputError(f"{folder} holds no mask", "give a folder of masks, each called after its organ")

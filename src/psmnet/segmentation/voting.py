@@ -1,4 +1,4 @@
-"""Several labelled scans laid over a query, each with its opinion of every voxel."""
+"""Voting of several labelled scans that were registered to a query."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ THRESHOLD = 0.5  # share of the votes
 def vote(carried: Sequence[Array], held: Sequence[frozenset[int]], labels: int) -> tuple[Array, Array]:
     """Let the supports vote for each voxel.
 
-    On a label vote the supports that have it and reach the voxel. The label with the largest share of its votes wins
-    if that is at least half; of equal shares the lower label.
+    Supports that have a label and reach the voxel vote on that label. The label with the largest share of its votes
+    wins if that share is at least a half; of equal shares the lower label.
 
     Args:
-        carried: of each support, laid over the query, 0 where it does not reach, 1 for background, then 1 more than a
-            label's rank, (Z, Y, X).
-        held: of each support the ranks of labels (from 1) that it has.
-        labels: how many there are.
+        carried: for each support, its label map on the query's grid (Z, Y, X): 0 outside the support, 1 for
+            background, else 1 + the label's rank.
+        held: for each support, the ranks (from 1) of the labels that it has.
+        labels: number of labels.
 
     Returns:
         rank of the winning label (0 for background) and, in float32, its share of the votes, each (Z, Y, X).
