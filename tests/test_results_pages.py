@@ -74,6 +74,10 @@ def test_names_say_what_was_on():
     assert records.title(Row("psmnet", files)) == "PSMNet"
     everywhere = [file for name in sources.STUDIES for file in records.study(name) if file.method == "psmnet"]
     assert {file.model["attention"] for file in everywhere} == {"off"}
+    shown = [file for file in everywhere if file.variant in (None, "bundled", records.REFINED)]
+    shown = [file for file in shown if "alignment" in file.model]  # not the first preset, which choices.md is about
+    settings = ("minimal_area", "grid", "grid_at_inference", "split_rounds", "split_foreground")
+    assert {tuple(file.model[name] for name in settings) for file in shown} == {(30, 4, 2, 3, True)}
 
 
 def test_every_recipe_has_its_records_and_a_row():
