@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from psmnet.data import Split
 from psmnet.errors import ConfigError, InputError
-from psmnet.evaluation.bench.recipe import Scoring, Task
+from psmnet.evaluation.bench.recipe import BenchTask, Scoring
 from psmnet.evaluation.results_schema import SCHEMA
 from psmnet.models import find_weights
 from psmnet.system import StoredFile, StoredPart, read_json, sha256_of
@@ -42,7 +42,7 @@ class _Results(StoredFile):
     provenance: _Provenance
 
 
-def is_finished(path: Path, task: Task, scoring: Scoring, split: Split, checksums: Mapping[str, str]) -> bool:
+def is_finished(path: Path, task: BenchTask, scoring: Scoring, split: Split, checksums: Mapping[str, str]) -> bool:
     """Whether a results file is there and whole; a damaged one is made again, like one that was cut short.
 
     Args:
@@ -72,7 +72,7 @@ def is_finished(path: Path, task: Task, scoring: Scoring, split: Split, checksum
 
 
 def _compared(
-    found: _Results, task: Task, scoring: Scoring, split: Split, checksums: Mapping[str, str]
+    found: _Results, task: BenchTask, scoring: Scoring, split: Split, checksums: Mapping[str, str]
 ) -> dict[str, tuple[Any, Any]]:
     """What a results file says of how it was made, and what is wanted, by name."""
     spec, its = task.spec(), found.provenance

@@ -153,16 +153,16 @@ class BenchRecipe:
         for setting in self.settings:
             excluded_classes(dataset(self.dataset), setting.setting, setting.group)
 
-    def tasks(self) -> Iterator["Task"]:
+    def tasks(self) -> Iterator["BenchTask"]:
         """All trainings with the rows that share each, fold by fold: an unfinished benchmark has whole folds."""
         shared: dict[str, list[MethodEntry]] = {}
         for entry in self.methods:
             shared.setdefault(entry.trained_name(), []).append(entry)
         for setting, seed, fold, rows in product(self.settings, self.seeds, self.folds, shared.values()):
             if rows[0].is_trained:
-                yield Task(self, tuple(rows), setting, fold, seed)
+                yield BenchTask(self, tuple(rows), setting, fold, seed)
             elif seed == self.seeds[0]:
-                yield Task(self, tuple(rows), setting, fold, None)
+                yield BenchTask(self, tuple(rows), setting, fold, None)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Task:
+class BenchTask:
     """One training, or none of a training-free method (seed None), and the results that come of it.
 
     Attributes:

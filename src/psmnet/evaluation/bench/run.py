@@ -14,7 +14,7 @@ from psmnet.errors import InputError, PsmnetError
 from psmnet.evaluation import evaluate, masks_folder
 from psmnet.evaluation.bench.finished import is_finished
 from psmnet.evaluation.bench.plan import add_to_plan
-from psmnet.evaluation.bench.recipe import BenchRecipe, MethodEntry, Scoring, Task
+from psmnet.evaluation.bench.recipe import BenchRecipe, BenchTask, MethodEntry, Scoring
 from psmnet.models import WEIGHTS_NAME, build_model, changed, load_torchvision
 from psmnet.runtime import pick_device
 from psmnet.segmentation import load_method
@@ -58,7 +58,7 @@ class Progress:
 
 def run_benchmark(
     recipe: BenchRecipe, folders: BenchFolders, *, jobs: int = 1, threads: int | None = 1, device: str = "auto"
-) -> Iterator[tuple[Task, list[Path] | PsmnetError]]:
+) -> Iterator[tuple[BenchTask, list[Path] | PsmnetError]]:
     """Train and score what a recipe wants and is not there yet.
 
     A killed benchmark goes on where it was: trainings from their last checkpoint, scores from the first missing.
@@ -114,7 +114,7 @@ def found_finished(recipe: BenchRecipe, folders: BenchFolders) -> Progress:
     return Progress(sum(path.exists() for path in files), len(files), finished, len(runs))
 
 
-def _require_possible(work: Sequence[Task], cases: list[Case], folders: BenchFolders, device: str) -> None:
+def _require_possible(work: Sequence[BenchTask], cases: list[Case], folders: BenchFolders, device: str) -> None:
     """Say before hours of work what can't be done: a device, fold, method or setting that is not there, no room."""
     pick_device(device)
     for task in work:
@@ -132,7 +132,7 @@ def _require_possible(work: Sequence[Task], cases: list[Case], folders: BenchFol
         load_torchvision(model, trained.encoder_weights, trained.encoder_sha256, folders.runs)
 
 
-def _run(folders: BenchFolders, threads: int | None, device: str, task: Task) -> list[Path]:
+def _run(folders: BenchFolders, threads: int | None, device: str, task: BenchTask) -> list[Path]:
     """One task: its training, unless that is there, and each of its scores that is not."""
     try:
         return _train_and_score(folders, threads, device, task)
@@ -143,7 +143,7 @@ def _run(folders: BenchFolders, threads: int | None, device: str, task: Task) ->
         raise InputError(what, "run only this cell with psmnet train and evaluate to see more") from error
 
 
-def _train_and_score(folders: BenchFolders, threads: int | None, device: str, task: Task) -> list[Path]:
+def _train_and_score(folders: BenchFolders, threads: int | None, device: str, task: BenchTask) -> list[Path]:
     if threads is not None:
         torch.set_num_threads(threads)
     cases = find_cases(folders.data)
@@ -186,7 +186,9 @@ def _train_and_score(folders: BenchFolders, threads: int | None, device: str, ta
     return list(files.values())
 
 
-def _files(task: Task, folders: BenchFolders, supports: tuple[str, ...]) -> dict[tuple[MethodEntry, Scoring], Path]:
+def _files(
+    task: BenchTask, folders: BenchFolders, supports: tuple[str, ...]
+) -> dict[tuple[MethodEntry, Scoring], Path]:
     """Where each of a task's scores goes."""
     return {
         (row, score): task.results_file(folders.out, row, score) for row in task.rows for score in task.scores(supports)
@@ -203,7 +205,7 @@ def _pseudolabels(kind: str, dataset_name: str, folders: BenchFolders, cases: li
     return PseudolabelStore(folders.runs / dataset_name / "pseudolabels", rule)
 
 
-def _split(task: Task, cases: list[Case]) -> Split:
+def _split(task: BenchTask, cases: list[Case]) -> Split:
     """Queries of a task, the support cases that it keeps out of training, and what it trains on."""
     facts, recipe = dataset(task.recipe.dataset), task.recipe
     prepared = read_dataset_file(cases[0].image_path.parent)
@@ -219,7 +221,7 @@ def _split(task: Task, cases: list[Case]) -> Split:
 
 
 def _is_there(
-    path: Path, task: Task, scoring: Scoring, cases: list[Case], checksums: dict[str, str], folders: BenchFolders
+    path: Path, task: BenchTask, scoring: Scoring, cases: list[Case], checksums: dict[str, str], folders: BenchFolders
 ) -> bool:
     """Whether the results of this very cell are finished, with its masks if they are wanted."""
     kept = masks_folder(path).is_dir() or not folders.save_masks
