@@ -24,10 +24,9 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("", "cohort", ""),
     ("", "report", ""),
     ("", "evaluation", "learning"),
-    ("", "segmentation", ""),
-    ("export", "training", ""),
-    ("", "data", ""),
-    ("", "io", "models"),
+    ("export", "segmentation", "training"),
+    ("", "data", "models"),
+    ("", "io", ""),
     ("", "volume", ""),
     ("", "system", ""),
 )
@@ -37,7 +36,8 @@ FILL = {
     **dict.fromkeys(("data", "models", "export"), "#fef3c7"),
 }
 PLAIN = "#f1f5f9"
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 236, 46, 44, 24, 12
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 236, 46, 44, 36, 12
+ASIDE = 70  # from the middle of a box, where arrows to another column begin and end
 
 Imports = dict[str, set[str]]
 
@@ -142,15 +142,19 @@ def corner(where: tuple[int, int]) -> tuple[int, int]:
 
 
 def route(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """Path of an arrow: straight down in a column, round a corner between columns."""
+    """Path of an arrow: straight to the next row, else round corners."""
     (x0, y0), (x1, y1) = corner(start), corner(end)
     middle0, middle1 = x0 + WIDTH // 2, x1 + WIDTH // 2
+    below = end[1] == start[1] + 1
     if start[0] == end[0]:
-        if end[1] == start[1] + 1:
+        if below:
             return f"M{middle0} {y0 + HEIGHT}V{y1}"
         aside = x0 - GAP_X // 2  # past the boxes between
         return f"M{x0} {y0 + HEIGHT // 2}H{aside}V{y1 + HEIGHT // 2}H{x1}"
     rightwards = end[0] > start[0]
+    if below:
+        aside = ASIDE if rightwards else -ASIDE
+        return f"M{middle0 + aside} {y0 + HEIGHT}L{middle1 - aside} {y1}"
     if start[0] == 1:  # from the middle: sideways, then down
         return f"M{x0 + WIDTH if rightwards else x0} {y0 + HEIGHT // 2}H{middle1}V{y1}"
     return f"M{middle0} {y0 + HEIGHT}V{y1 + HEIGHT // 2}H{x1 if rightwards else x1 + WIDTH}"
