@@ -66,7 +66,7 @@ def test_the_report_of_the_records_gives_the_figures_of_the_pages():
 
 def test_names_say_what_was_on():
     row = records.pick("final", "psmnet")
-    assert records.title(row) == "PSMNet without cross attention, background in windows"
+    assert records.title(row) == "PSMNet without cross attention, windows in place of splitting"
     files = {
         cell: file.model_copy(update={"model": file.model | {"attention": "text", "grid_at_inference": 0}})
         for cell, file in row.files.items()

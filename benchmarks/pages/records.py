@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 ORGANS = ("liver", "right_kidney", "left_kidney", "spleen")
 FOLDS = range(5)
 NAMES = {"psmnet": "PSMNet", "alpnet": "ALPNet", "adnet": "ADNet", "qnet": "Q-Net", "panet": "PANet"}
+HARDLY_SPLIT = 30  # positions of the smallest part from which hardly any class is split
 REFINED = "position_at_inference=0.5,refine_at_inference=2"
 PROTOCOLS = {"ep1": "EP1", "blind": "whole scans", "ep2": "EP2"}
 PAIR_COLUMNS = ("difference", "interval from", "to", "p")
@@ -69,7 +70,8 @@ def title(row: Row) -> str:
     parts = [NAMES[file.method]]
     if file.method == "psmnet":
         parts += ["without cross attention"] * (file.model["attention"] == "off")
-        parts += ["background in windows"] * (file.model.get("grid_at_inference", file.model["grid"]) > 0)
+        windows = file.model.get("grid_at_inference", file.model["grid"]) > 0
+        parts += ["windows in place of splitting"] * (windows and file.model["minimal_area"] >= HARDLY_SPLIT)
         parts += ["position code and refinement"] * (file.variant == REFINED)
     return ", ".join(parts).replace("PSMNet, without", "PSMNet without")
 

@@ -58,7 +58,8 @@ def find_results(inputs: Sequence[Path]) -> tuple[list[ResultsFile], int]:
                 found[key] = file.model_copy(update=again)
     if not found:
         raise InputError(
-            f"no results files in {', '.join(map(str, inputs))}", "give what psmnet evaluate wrote, or its folder"
+            f"no results files in {', '.join(map(str, inputs))}",
+            "give what psmnet evaluate wrote, its folder, or a table of records",
         )
     return list(found.values()), others
 
