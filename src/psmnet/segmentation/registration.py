@@ -348,9 +348,7 @@ def _value(query: _Look, support: _Look, transform: Any) -> float:
     sitk = simpleitk()
     method = _method(query.body, AFFINE_BINS, None)
     method.SetMovingInitialTransform(transform)
-    method.SetInitialTransform(
-        sitk.TranslationTransform(3)
-    )  # SimpleITK requires one; it stays 0
+    method.SetInitialTransform(sitk.TranslationTransform(3))  # SimpleITK requires one; it stays 0
     try:
         value = float(method.MetricEvaluate(query.image, support.image))
     except RuntimeError:

@@ -1,7 +1,7 @@
 """The shapes of a synthetic abdomen: which tissue and which organ each voxel holds.
 
 All lengths are mm of a *standard abdomen*, that is x from -160 (right) to 160 (left), y from -125 (front) to 125 (back)
-and z from -96 (feet) to 96 (head); the phantom stretches it to the field of view asked for.
+and z from -96 (feet) to 96 (head); a patient is stretched to the requested field of view.
 """
 
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def draw_anatomy(random: np.random.Generator, grid: Grid) -> tuple[Labels, Label
 
 
 class _Drawing:
-    """A half-drawn patient: who comes first keeps the voxel, so that organs never overlap."""
+    """A patient while being drawn: the first tissue keeps a voxel, so that organs never overlap."""
 
     def __init__(self, random: np.random.Generator, grid: Grid) -> None:
         self.random, self.grid = random, grid
@@ -138,7 +138,7 @@ class _Drawing:
         return self.tissue, self.labels
 
     def _claim(self, mask: Mask, tissue: int, organ: str | None = None) -> Mask:
-        """Give the voxels of a mask that nobody has yet to a tissue, and return them."""
+        """Give the free voxels of a mask to a tissue, and return them."""
         claimed: Mask = mask & self.free
         self.free &= ~claimed
         self.tissue[claimed] = tissue
@@ -147,7 +147,7 @@ class _Drawing:
         return claimed
 
     def _whole(self, mask: Mask) -> Mask:
-        """Of what is still free of a mask, the largest connected part: no organ has crumbs."""
+        """The largest connected part of a mask's free voxels, so that no organ has loose voxels."""
         parts, _ = label(mask & self.free)
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
@@ -155,7 +155,7 @@ class _Drawing:
         return largest
 
     def _vary(self, centre: Point, semi_axes: Point, shift_mm: float, growth: float) -> tuple[Point, Point]:
-        """Move an ellipsoid and change its size, by this patient's chance."""
+        """Move an ellipsoid and change its size at random."""
         x, y, z = np.add(centre, self.random.uniform(-shift_mm, shift_mm, 3))
         a, b, c = np.multiply(semi_axes, self.random.uniform(1 - growth, 1 + growth, 3))
         return (float(x), float(y), float(z)), (float(a), float(b), float(c))
@@ -180,7 +180,7 @@ class _Drawing:
         return radius
 
     def _rough(self, amount: float, knot_mm: float = 28.0) -> Field:
-        """How much an organ's surface departs from the ellipsoid, in semi-axes."""
+        """Random deviation of an organ's surface from the ellipsoid, in semi-axes."""
         field = self.grid.smooth_field(self.random, (knot_mm, knot_mm, knot_mm))
         field *= amount
         return field
@@ -192,7 +192,7 @@ class _Drawing:
         waist = 1 + 0.03 * np.tanh(self.z / 50)
 
         def tube(x_mm: float, y_mm: float, back_mm: float) -> Field:
-            """Of an abdomen's cross-section: flatter than an ellipse."""
+            """Level of a tube with an abdomen's cross-section, flatter than an ellipse."""
             x, y = np.abs(self.x / (waist * x_mm)), np.abs((self.y - back_mm) / (waist * y_mm))
             level: Field = ((x**2.25 + y**2.25) ** (1 / 2.25)).astype(np.float32, copy=False)
             return level
@@ -301,7 +301,7 @@ class _Drawing:
         self._claim(liver, Tissue.LIVER, "liver")
 
     def _lungs(self) -> None:
-        """What the domes of the diaphragm and the heart leave over in the uppermost slices."""
+        """Lungs above the diaphragm, and the heart, in the uppermost slices."""
         heart = self._ellipsoid((14.0, -22.0, 118.0), (52.0, 40.0, 30.0), self.random.uniform(10, 30))
         self._claim((heart < 0.8) & self.lining, Tissue.BLOOD)
         self._claim((heart < 1) & self.lining, Tissue.MUSCLE)

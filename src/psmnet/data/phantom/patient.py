@@ -1,4 +1,4 @@
-"""Synthetic patients: an abdominal "MR" scan and its labels, for tests, examples and smoke trainings without data."""
+"""Synthetic patients: an abdominal "MR" scan and its labels, for tests, examples and short trainings without data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -146,10 +146,10 @@ def write_patients(
     """Write patients in the normalised layout: `image_<id>.nii.gz` and `label_<id>.nii.gz`, ids from 1.
 
     Args:
-        folder: where to.
-        count: how many.
-        seed: of the first; the next ones count up.
-        report: told how many are done.
+        folder: output folder.
+        count: number of patients.
+        seed: seed of the first patient; the others follow.
+        report: called with the number of finished patients.
 
     Returns:
         paths of image and label map of each.
