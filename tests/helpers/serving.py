@@ -23,9 +23,9 @@ PATIENCE_S = 900.0
 
 
 @contextlib.contextmanager
-def listening(root: Path, weights: str, limits: Limits | None = None) -> Iterator[httpx.Client]:
-    """A server and a client of it."""
-    service = Service(DataFolder(root), limits or Limits(), Engine(weights, threads=1))
+def listening(root: Path, weights: str, limits: Limits | None = None, engine: Any = None) -> Iterator[httpx.Client]:
+    """A server and a client of it; `engine` takes the place of the one that segments."""
+    service = Service(DataFolder(root), limits or Limits(), engine or Engine(weights, threads=1))
     address = Address(port=0)
     socket = address.bound()
     port = socket.getsockname()[1]

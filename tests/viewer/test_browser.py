@@ -23,9 +23,9 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 ]
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
-WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 420, "height": 900}
+WIDE, PHONE = {"width": 1000, "height": 700}, {"width": 420, "height": 900}
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
@@ -90,27 +90,50 @@ class Visit:
         if not url.startswith((self.base, "blob:", "data:")):
             self.wrong.append(f"asked elsewhere: {url}")
 
-    def open(self):
+    def open(self, view="axial"):
+        """The page; one slice at a time by default, as 3D takes seconds without a graphics card."""
         self.page.goto(f"{self.base}/#token={TOKEN}")
+        self.page.evaluate("async (view) => (await import('/static/state.js')).set({ view })", view)
         self.page.wait_for_selector("html[data-ready=true]")
         return self.page
 
-    def close(self):
-        self.context.close()
-        assert [line for line in self.wrong if "GPU stall" not in line and "software WebGL" not in line] == []
+    def end(self):
+        """Nothing went wrong; what a test expected to go wrong it has cleared."""
+        wrong, self.wrong[:] = [*self.wrong], []
+        assert [line for line in wrong if "GPU stall" not in line and "software WebGL" not in line] == []
+
+
+RESET = """async () => {
+    const { initial, set, state } = await import("/static/state.js");
+    const { queryViewer } = await import("/static/viewers.js");
+    const { refreshJobs } = await import("/static/jobs.js");
+    const { refreshScans } = await import("/static/scans.js");
+    if (state.correcting) queryViewer().closeDrawing();
+    sessionStorage.removeItem("psmnet-choice");
+    set({ ...initial(), scans: state.scans, jobs: state.jobs, view: "axial" });
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    document.querySelector("#errors").replaceChildren();
+    await refreshJobs();
+    await refreshScans();
+}"""
+
+
+@pytest.fixture(scope="module")
+def window(browser, running):
+    """One window for all tests: a new one compiles all of NiiVue's shaders."""
+    opened = Visit(browser, running[0])
+    opened.open()
+    yield opened
+    opened.context.close()
 
 
 @pytest.fixture
-def visit(browser, server):
-    visits = []
-
-    def opened(size=None):
-        visits.append(Visit(browser, server, size))
-        return visits[-1].open()
-
-    yield opened
-    for one in visits:
-        one.close()
+def page(window, server):
+    """The window as it is when the page has just been opened, and no error on it at the end."""
+    window.page.set_viewport_size(WIDE)
+    window.page.evaluate(RESET)
+    yield window.page
+    window.end()
 
 
 def loaded(page):
@@ -128,11 +151,12 @@ def segmented(page):
 
 def stroke(page, up=0):
     """Draw to the right from the middle of the query, or from above it."""
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator("#query-canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - up
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x + 40, y, steps=8)
+    page.mouse.move(x + 40, y, steps=4)
     page.mouse.up()
 
 
@@ -150,9 +174,8 @@ def picture(page, canvas):
     return page.locator(canvas).screenshot()
 
 
-def test_the_whole_loop(visit, server, running, tiny_weights, tmp_path):
+def test_the_whole_loop(page, server, running, tiny_weights, tmp_path):
     """Load, segment, see the mask, correct it, segment the next scan from both, download: the command line's mask."""
-    page = visit()
     loaded(page)
     page.wait_for_timeout(500)
     before = picture(page, "#query-canvas")
@@ -165,7 +188,6 @@ def test_the_whole_loop(visit, server, running, tiny_weights, tmp_path):
 
     page.click("#correct")
     page.check("[data-pen='4']")
-    page.check("input[name=view][value=axial]")
     stroke(page)
     page.click("#use-correction")
     expect(page.locator("#brush")).to_be_hidden()
@@ -210,8 +232,7 @@ def labels_of(server, path, folder):
     return read_labels(folder / "fetched.nii.gz")
 
 
-def test_files_are_taken_with_their_labels(empty, visit, server, tmp_path):
-    page = visit()
+def test_files_are_taken_with_their_labels(empty, page, server, tmp_path):
     image, labels = draw_patient(7, shape_zyx=(12, 64, 64), spacing_mm=(5, 5, 16))
     write_volume(image, tmp_path / "case.nii.gz")
     write_volume(labels, tmp_path / "case_label.nii.gz")
@@ -221,20 +242,18 @@ def test_files_are_taken_with_their_labels(empty, visit, server, tmp_path):
     assert [len(scan["labels"]) for scan in server.get("/scans").json()] == [1]
 
 
-def test_what_can_not_be_used_is_said_as_the_server_says_it(browser, server, tmp_path):
-    visit = Visit(browser, server)
-    page = visit.open()
+def test_what_can_not_be_used_is_said_as_the_server_says_it(window, page, tmp_path):
     (tmp_path / "broken.nii.gz").write_bytes(b"nonsense")
     (tmp_path / "broken_label.nii.gz").write_bytes(b"nonsense")
     page.set_input_files("#files", [tmp_path / "broken.nii.gz", tmp_path / "broken_label.nii.gz"])
     expect(page.locator("#errors")).to_contain_text("broken.nii.gz: the scan is not a NIfTI image")
     expect(page.locator("#errors")).to_contain_text("broken_label.nii.gz: not added, because its scan is missing")
-    visit.context.close()
+    window.wrong.clear()
 
 
-def test_outlines_are_the_borders_within_slices(visit):
+def test_outlines_are_the_borders_within_slices(page):
     """Two equal slices of 5 x 5 with a full 3 x 3 square: its middle is inside, though no slice lies beyond."""
-    found = visit().evaluate(
+    found = page.evaluate(
         """async () => {
             const { outlined } = await import("/static/labelmap.js");
             const square = [0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0];
@@ -247,34 +266,30 @@ def test_outlines_are_the_borders_within_slices(visit):
     assert found == [*ring.ravel(), *ring.ravel()]
 
 
-def test_a_stroke_is_not_thrown_away_unasked(visit):
-    page = visit()
+def test_a_stroke_is_not_thrown_away_unasked(page):
     loaded(page)
     segmented(page)
     asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     page.click("#correct")
     page.click("#leave-correction")
     expect(page.locator("#brush")).to_be_hidden()
     assert asked == []
     page.click("#correct")
-    page.check("input[name=view][value=axial]")
     stroke(page)
     page.click("#leave-correction")
     expect(page.locator("#brush")).to_be_visible()
     assert asked == ["Discard this correction?"]
 
 
-def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, server):
-    page = visit()
+def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(page, server):
     loaded(page)
     segmented(page)
-    page.check("input[name=view][value=axial]")
     page.click("#correct")
     page.check("[data-pen='5']")
     expect(page.locator("#undo")).to_be_disabled()
     counts = [drawn(page, 5)]
-    for up in (0, 30, 60):
+    for up in (0, 15, 30):
         stroke(page, up)
         counts.append(drawn(page, 5))
     assert sorted(set(counts)) == counts
@@ -296,27 +311,19 @@ def test_undo_stops_at_what_the_job_made_and_redo_at_the_last_stroke(visit, serv
     assert drawn(page, 5) == counts[3]
     expect(page.locator("#redo")).to_be_disabled()
     page.click("#undo")
-    stroke(page, 90)  # what was undone can't be redone after another stroke
+    stroke(page, 45)  # what was undone can't be redone after another stroke
     expect(page.locator("#redo")).to_be_disabled()
     assert page.get_attribute("#undo", "title") == "Undo the last of 3 strokes"
 
 
-def test_undo_ends_at_what_is_still_known_of_many_strokes(visit, server):
-    page = visit()
+def test_undo_ends_at_what_is_still_known_of_many_strokes(page, server):
     loaded(page)
     segmented(page)
-    page.evaluate(
-        """async () => {
-            const { OPTIONS } = await import("/static/niivue.js");
-            const { queryViewer } = await import("/static/viewers.js");
-            OPTIONS.maxDrawUndoBitmaps = queryViewer().nv.opts.maxDrawUndoBitmaps = 4; // drawings that are kept
-        }"""
-    )
-    page.check("input[name=view][value=axial]")
+    keep_drawings(page, 4)
     page.click("#correct")
     seen = [drawn(page, 1)]
     for up in range(5):
-        stroke(page, 20 * up)
+        stroke(page, 12 * up)
         seen.append(drawn(page, 1))
     presses = 0
     while page.is_enabled("#undo"):
@@ -328,6 +335,18 @@ def test_undo_ends_at_what_is_still_known_of_many_strokes(visit, server):
         page.click("#redo")
     assert drawn(page, 1) == seen[-1]
     expect(page.locator("#redo")).to_be_disabled()
+    keep_drawings(page, 32)
+
+
+def keep_drawings(page, count):
+    page.evaluate(
+        """async (count) => {
+            const { OPTIONS } = await import("/static/niivue.js");
+            const { queryViewer } = await import("/static/viewers.js");
+            OPTIONS.maxDrawUndoBitmaps = queryViewer().nv.opts.maxDrawUndoBitmaps = count;
+        }""",
+        count,
+    )
 
 
 @pytest.fixture
@@ -350,8 +369,7 @@ def chosen(page):
     )
 
 
-def test_an_added_scan_is_segmented_in_place_of_the_sample(visit, server, own):
-    page = visit()
+def test_an_added_scan_is_segmented_in_place_of_the_sample(page, server, own):
     loaded(page)
     segmented(page)
     page.set_input_files("#files", [own / "own.nii.gz"])
@@ -362,16 +380,14 @@ def test_an_added_scan_is_segmented_in_place_of_the_sample(visit, server, own):
     assert chosen(page) == ["own.nii.gz", ["other.nii.gz"]]
 
 
-def test_labels_of_the_added_scan_leave_no_sample_to_be_segmented(visit, server, own):
-    page = visit()
+def test_labels_of_the_added_scan_leave_no_sample_to_be_segmented(page, server, own):
     loaded(page)
     page.set_input_files("#files", [own / "own.nii.gz", own / "own_label.nii.gz"])
     expect(page.locator("#setup-text")).to_have_text("Choose the scan to segment.")
     assert chosen(page) == [None, ["own.nii.gz"]]
 
 
-def test_what_was_chosen_by_hand_stays_when_files_are_added(visit, server, own):
-    page = visit()
+def test_what_was_chosen_by_hand_stays_when_files_are_added(page, server, own):
     loaded(page)
     scans = {scan["name"]: scan for scan in server.get("/scans").json()}
     page.check(f"[data-scan='{scans['patient 3']['id']}'] input[type=radio]")
@@ -384,8 +400,7 @@ def test_what_was_chosen_by_hand_stays_when_files_are_added(visit, server, own):
     expect(page.locator("#query .viewer-title")).to_have_text("other.nii.gz")
 
 
-def test_no_reference_is_picked_unasked(visit, server):
-    page = visit()
+def test_no_reference_is_picked_unasked(page, server):
     loaded(page)
     scans = {scan["name"]: scan for scan in server.get("/scans").json()}
     page.check(f"[data-scan='{scans['patient 3']['id']}'] input[type=radio]")
@@ -394,20 +409,18 @@ def test_no_reference_is_picked_unasked(visit, server):
     assert server.get(f"/jobs/{job}").json()["reference"] is None
 
 
-def test_a_scan_deleted_in_another_tab_is_called_by_its_name(browser, server):
-    visit = Visit(browser, server)
-    page = visit.open()
+def test_a_scan_deleted_in_another_tab_is_called_by_its_name(window, page, server):
     loaded(page)
     three = server.get("/scans").json()[2]
     server.delete(f"/scans/{three['id']}")
-    page.check(f"[data-scan='{three['id']}'] input[type=radio]")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click(f"[data-scan='{three['id']}'] [data-focus=remove]")
     expect(page.locator("#errors")).to_contain_text("scan patient 3 does not exist; it may have been deleted")
     expect(page.locator("[data-scan]")).to_have_count(2)
-    visit.context.close()
+    window.wrong.clear()
 
 
-def test_what_a_job_was_is_not_overwritten_by_an_older_answer(visit, server):
-    page = visit()
+def test_what_a_job_was_is_not_overwritten_by_an_older_answer(page, server):
     loaded(page)
     job = segmented(page)
     page.evaluate(
@@ -421,8 +434,7 @@ def test_what_a_job_was_is_not_overwritten_by_an_older_answer(visit, server):
     assert page.get_attribute(f"[data-job='{job}']", "data-state") == "done"
 
 
-def test_a_result_in_view_is_what_the_list_says(visit, server):
-    page = visit()
+def test_a_result_in_view_is_what_the_list_says(page, server):
     loaded(page)
     first = segmented(page)
     scans = {scan["name"]: scan["id"] for scan in server.get("/scans").json()}
@@ -433,8 +445,7 @@ def test_a_result_in_view_is_what_the_list_says(visit, server):
     expect(page.locator("#jobs-count")).to_have_text("1")
 
 
-def test_a_reload_during_a_job_loses_nothing(visit, server):
-    page = visit()
+def test_a_reload_during_a_job_loses_nothing(page, server):
     loaded(page)
     one, two, _ = server.get("/scans").json()
     for _ in range(2):  # these are done first
@@ -447,17 +458,18 @@ def test_a_reload_during_a_job_loses_nothing(visit, server):
     page.wait_for_selector("#query[data-shown]")
 
 
-def test_two_browsers_see_each_others_jobs(visit, server):
-    first, second = visit(), visit()
+def test_two_browsers_see_each_others_jobs(page, browser, server):
+    first, visit = page, Visit(browser, server)
     loaded(first)
-    second.reload()  # the samples, if the first window has brought them in
-    second.wait_for_selector("html[data-ready=true]")
+    second = visit.open()
     expect(second.locator("[data-scan]")).to_have_count(3)
     one = segmented(first)
     second.wait_for_selector(f"[data-job='{one}'][data-state=done]")
     two = segmented(second)
     first.wait_for_selector(f"[data-job='{two}'][data-state=done]")
     assert finished(server, one)["result"]["organs"] == finished(server, two)["result"]["organs"]
+    visit.context.close()
+    visit.end()
 
 
 def test_the_token_leaves_the_address_and_a_wrong_one_is_asked_for_again(browser, server):
@@ -481,15 +493,15 @@ def test_the_token_leaves_the_address_and_a_wrong_one_is_asked_for_again(browser
     visit.context.close()
 
 
-def test_a_phone_can_read_it_without_scrolling_sideways(visit):
-    page = visit(PHONE)
+def test_a_phone_can_read_it_without_scrolling_sideways(page):
+    page.set_viewport_size(PHONE)
+    page.check("input[name=view][value=multi]")
     loaded(page)
     segmented(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_every_control_can_be_reached_by_keyboard_and_has_a_name(visit):
-    page = visit()
+def test_every_control_can_be_reached_by_keyboard_and_has_a_name(page):
     loaded(page)
     reached = set()
     for _ in range(60):

@@ -1,46 +1,43 @@
 """The queue: its order, what is given up, what outlives the server, and what is seen of it meanwhile."""
 
 import json
+import shutil
 import sqlite3
 import threading
 import time
-from functools import partial
 from itertools import pairwise
 
 import pytest
 
+from helpers.quick_engine import QuickEngine
 from helpers.serving import finished, listening, upload, upload_labels
 from psmnet.viewer.database import Database
 from psmnet.viewer.folder import size_of
 from psmnet.viewer.limits import Limits
-from psmnet.viewer.runner import Runner
+
+SLOW = QuickEngine(1.0)
 
 
-class Slow(Runner):
-    """A runner that takes its time, which no test has."""
-
-    def __call__(self, task):
-        time.sleep(1.0)
-        return super().__call__(task)
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    monkeypatch.setattr("psmnet.viewer.runner.Engine.runner", property(lambda engine: partial(Slow, engine)))
-
-
-@pytest.fixture
-def furnished(tmp_path, tiny_weights, phantoms):
-    """Opens a viewer on one folder again and again."""
-
-    def opened(limits=None):
-        return listening(tmp_path / "data", str(tiny_weights), limits)
-
-    with opened() as client:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, phantoms):
+    """A viewer's folder with a labelled scan and another, and a job for them."""
+    data = tmp_path_factory.mktemp("jobs") / "data"
+    with listening(data, "", engine=QuickEngine()) as client:
         support = upload(client, phantoms / "image_1.nii.gz")
         labels = upload_labels(client, support["id"], phantoms / "label_1.nii.gz")
         query = upload(client, phantoms / "image_2.nii.gz")
-    body = {"supports": [labels["id"]], "query": query["id"]}
+    return data, {"supports": [labels["id"]], "query": query["id"]}
+
+
+@pytest.fixture
+def furnished(tmp_path, prepared):
+    """Opens a viewer on one folder again and again."""
+    data, body = prepared
+    shutil.copytree(data, tmp_path / "data")
+
+    def opened(limits=None, engine=QuickEngine()):  # noqa: B008  # it is frozen
+        return listening(tmp_path / "data", "", limits, engine)
+
     return opened, body
 
 
@@ -68,18 +65,18 @@ def test_jobs_are_done_one_after_another(furnished):
         assert before["finished"] <= after["started"]
 
 
-def test_a_waiting_job_is_given_up(furnished, slow):
+def test_a_waiting_job_is_given_up(furnished):
     opened, body = furnished
-    with opened() as client:
+    with opened(engine=SLOW) as client:
         first, second = asked(client, body), asked(client, body)
         assert client.post(f"/jobs/{second}/cancel").json()["state"] == "cancelled"
         finished(client, first)
         assert states(client)[second] == "cancelled"
 
 
-def test_a_running_job_is_given_up_at_once_and_the_next_is_done(furnished, slow):
+def test_a_running_job_is_given_up_at_once_and_the_next_is_done(furnished):
     opened, body = furnished
-    with opened() as client:
+    with opened(engine=SLOW) as client:
         first, second = asked(client, body), asked(client, body)
         until(lambda: states(client)[first] == "running")
         client.post(f"/jobs/{first}/cancel")
@@ -96,18 +93,18 @@ def test_giving_up_what_is_over_changes_nothing(furnished):
         assert client.post(f"/jobs/{job}/cancel").json() == done
 
 
-def test_a_server_that_ends_leaves_its_jobs_to_the_next(furnished, slow):
+def test_a_server_that_ends_leaves_its_jobs_to_the_next(furnished):
     opened, body = furnished
-    with opened() as client:
+    with opened(engine=SLOW) as client:
         jobs = [asked(client, body) for _ in range(2)]
         until(lambda: states(client)[jobs[0]] == "running")
     with opened() as client:
         assert [finished(client, job)["state"] for job in jobs] == ["done", "done"]
 
 
-def test_a_job_that_takes_too_long_fails_and_the_next_is_done(furnished, slow):
+def test_a_job_that_takes_too_long_fails_and_the_next_is_done(furnished):
     opened, body = furnished
-    with opened(Limits(job_s=0.5)) as client:
+    with opened(Limits(job_s=0.5), SLOW) as client:
         job = asked(client, body)
         assert "longer than 0.5 s" in finished(client, job, "failed")["error"]
 
@@ -165,9 +162,9 @@ def test_uploads_go_when_they_are_old(furnished, tmp_path):
         assert client.post("/jobs", json=body).status_code == 404
 
 
-def test_no_more_jobs_wait_than_may(furnished, slow):
+def test_no_more_jobs_wait_than_may(furnished):
     opened, body = furnished
-    with opened(Limits(waiting=1)) as client:
+    with opened(Limits(waiting=1), SLOW) as client:
         first = asked(client, body)
         until(lambda: states(client)[first] == "running")
         asked(client, body)

@@ -7,7 +7,8 @@ import pytest
 
 from helpers.serving import finished, upload, upload_labels
 from psmnet.io import read_labels, write_volume
-from psmnet.viewer.runner import LabelledPaths, compared
+from psmnet.viewer.runner import compared
+from psmnet.viewer.task import LabelledPaths
 from psmnet.volume.volume import Volume
 
 

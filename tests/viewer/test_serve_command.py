@@ -39,6 +39,7 @@ def served(data, *options):
         process.communicate()
 
 
+@pytest.mark.slow  # four processes with torch; test_jobs has a server that ends and its job done by the next
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 # httpx lets go of a connection whose server was killed without closing it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -61,24 +62,21 @@ def test_killed_during_a_job_and_started_again_the_job_ends_well(tmp_path, tiny_
         assert "Traceback" not in process.stderr.read()
 
 
-def test_whoever_watches_is_let_go_when_it_ends(tmp_path, tiny_weights):
-    with served(tmp_path / "data", "--weights", str(tiny_weights)) as (process, client):
+def test_a_server_from_its_start_to_the_purge(tmp_path, tiny_weights, cli):
+    """The demo's patients, private files, no purge while it runs, watchers that end with it, then the purge."""
+    data = tmp_path / "data"
+    with served(data, "--weights", str(tiny_weights), "--demo") as (process, client):
+        assert [scan["name"] for scan in client.get("/scans").json()] == ["patient 1", "patient 2", "patient 3"]
+        for path in (data, *data.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+        busy = cli("serve", "--purge", "--data", data)
+        assert busy.code == 2
+        assert "is being written by process" in busy.err
         with client.stream("GET", "/events") as stream:
             process.send_signal(signal.SIGTERM)
             assert list(stream.iter_lines()) == []
         process.wait(20)
         assert process.stderr.read().splitlines()[1:] == []  # the first says where uploads lie
-
-
-def test_purge_deletes_everything(tmp_path, tiny_weights, phantoms, cli):
-    data = tmp_path / "data"
-    with served(data, "--weights", str(tiny_weights)) as (process, client):
-        upload(client, phantoms / "image_1.nii.gz")
-        busy = cli("serve", "--purge", "--data", data)
-        assert busy.code == 2
-        assert "is being written by process" in busy.err
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
     done = cli("serve", "--purge", "--data", data)
     assert done.code == 0
     assert re.match(r"deleted: \d+\.\d MiB", done.out)
@@ -90,19 +88,6 @@ def test_purge_of_a_folder_that_is_not_there_is_no_success(tmp_path, cli):
     assert outcome.code == 2
     assert "nothing to delete: no folder" in outcome.err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_demo_has_patients_in_it(tmp_path, tiny_weights):
-    with served(tmp_path / "data", "--weights", str(tiny_weights), "--demo") as (_, client):
-        assert [scan["name"] for scan in client.get("/scans").json()] == ["patient 1", "patient 2", "patient 3"]
-
-
-def test_files_are_the_users_alone(tmp_path, tiny_weights, phantoms):
-    data = tmp_path / "data"
-    with served(data, "--weights", str(tiny_weights)) as (_, client):
-        upload(client, phantoms / "image_1.nii.gz")
-        for path in (data, *data.rglob("*")):
-            assert path.stat().st_mode & 0o077 == 0, path
 
 
 @pytest.mark.parametrize(

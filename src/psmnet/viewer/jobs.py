@@ -17,7 +17,8 @@ from psmnet.viewer.folder import DataFolder, existing
 from psmnet.viewer.intake import LABELS_NAME
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import public_message, without_server_names
-from psmnet.viewer.runner import PROGRESS, Engine, LabelledPaths, Task
+from psmnet.viewer.runner import Engine
+from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A job's work, in a process of its own that keeps the network and the labelled scans it met last."""
+"""A job's work, in a process of its own that keeps the network and the labelled scans of its latest jobs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -12,44 +12,11 @@ from psmnet.io import OrganName, Query, read_labels, read_scan
 from psmnet.report import css_colour
 from psmnet.segmentation import Labelled, agreed_on, load_method, wanted_values
 from psmnet.system import read_json, write_json
+from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
 
 KEPT = 2  # sets of labelled scans that stay described
 QUERY = "query"  # what outputs' names begin with
-PROGRESS = "progress"
 SAVED = frozenset({"uncertainty", "matches"})
-
-
-@dataclass(frozen=True)
-class LabelledPaths:
-    """A labelled scan.
-
-    Attributes:
-        image, labels: its files, the labels on the image's grid.
-        names: of label values; none where nobody named them.
-    """
-
-    image: Path
-    labels: Path
-    names: Mapping[int, str]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a job asks of the process.
-
-    Attributes:
-        supports: labelled scans.
-        organs: label values; None for all.
-        query: the scan.
-        reference: labels of the query to compare with, every value named.
-        out: folder of the outputs.
-    """
-
-    supports: tuple[LabelledPaths, ...]
-    organs: tuple[int, ...] | None
-    query: Path
-    reference: LabelledPaths | None
-    out: Path
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ const CHOICES = [
   "awaited",
 ];
 
-export const state = {
+/** What the page begins with. */
+export const initial = () => ({
   /** @type {Scan[]} */ scans: [],
   /** @type {Map<string, Job>} */ jobs: new Map(),
   /** Label sets to learn from, by id. @type {string[]} */ supports: [],
@@ -53,7 +54,9 @@ export const state = {
   outline: false,
   uncertainty: false,
   linked: true,
-};
+});
+
+export const state = initial();
 
 /** @type {{keys: (keyof State)[], react: () => void}[]} */
 const watchers = [];
