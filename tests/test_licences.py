@@ -5,6 +5,7 @@ import tomllib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 import pytest
+from packaging.requirements import Requirement
 
 from helpers.places import REPOSITORY
 
@@ -63,12 +64,44 @@ def test_pins_are_exact_and_of_no_machine(line):
     assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)
 
 
-def test_every_dependency_is_pinned():
+def dependencies() -> list[Requirement]:
+    """Of the project, with all its extras."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = [*project["dependencies"], *(n for extra in project["optional-dependencies"].values() for n in extra)]
-    names = {canonical(re.split(r"[<>=!~\[; ]", text)[0]) for text in needed}
-    assert names <= set(map(canonical, PINNED))
+    extras = project["optional-dependencies"].values()
+    return [Requirement(text) for text in (*project["dependencies"], *(text for extra in extras for text in extra))]
+
+
+def test_every_dependency_is_pinned():
+    assert {canonical(needed.name) for needed in dependencies()} <= set(map(canonical, PINNED))
     assert "torch==2.13.0" in PINS
+
+
+def test_every_pin_is_needed():
+    """By the project, or by a package that it needs; those of other systems are not installed here."""
+    needed, waiting = set(), dependencies()
+    while waiting:
+        one = waiting.pop()
+        key = (canonical(one.name), frozenset(one.extras))
+        if key in needed:
+            continue
+        needed.add(key)
+        try:
+            texts = distribution(one.name).requires or []
+        except PackageNotFoundError:
+            continue
+        environments = [{"extra": extra} for extra in ("", *one.extras)]
+        found = [Requirement(text) for text in texts]
+        waiting += [r for r in found if r.marker is None or any(map(r.marker.evaluate, environments))]
+    names = {name for name, _ in needed}
+    assert [name for name in PINNED if is_installed(name) and canonical(name) not in names] == []
+
+
+def is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def test_pins_have_one_line_each():
