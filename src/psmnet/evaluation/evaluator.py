@@ -15,13 +15,13 @@ from psmnet.data import Case, choose, excluded_classes, novel_classes, read_data
 from psmnet.errors import ConfigError, InputError, LeakageError
 from psmnet.evaluation import protocols
 from psmnet.evaluation.metrics import score
-from psmnet.evaluation.predictors import Mask, Predictor, predictor_of
+from psmnet.evaluation.predictors import Predictor, predictor_of
 from psmnet.evaluation.protocols import Counted
 from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
 from psmnet.models import TrainingRecord, Weights, model_record
 from psmnet.segmentation import UntrainedMethod, method_name
-from psmnet.volume import Volume
+from psmnet.volume import Mask, Volume
 
 
 def evaluate(

@@ -26,9 +26,8 @@ from psmnet.segmentation import (
     slice_tensor,
     smoothed_across,
 )
-from psmnet.volume import Volume
+from psmnet.volume import Mask, Volume
 
-Mask = npt.NDArray[np.bool_]
 ImageAndLabels = tuple[Volume, Volume]
 
 

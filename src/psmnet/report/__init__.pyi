@@ -33,7 +33,6 @@ from .pseudolabels import (
 )
 from .slices import (
     Colour,
-    Mask,
     SlicePainter,
 )
 from .table import (
@@ -44,7 +43,6 @@ __all__ = [
     "Card",
     "Colour",
     "Demo",
-    "Mask",
     "PageTable",
     "SlicePainter",
     "Value",

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 
 from psmnet.errors import InputError
 from psmnet.io import unnamed
-from psmnet.report.slices import DIM, INK, WHITE, Colour, Mask, SlicePainter, builtin_font
+from psmnet.report.slices import DIM, INK, WHITE, Colour, SlicePainter, builtin_font
 from psmnet.system import atomic_path
-from psmnet.volume import Array, Volume
+from psmnet.volume import Array, Mask, Volume
 
 # Led by Okabe and Ito's colours (https://jfly.uni-koeln.de/color), lightened where they would drown on grey; white is
 # the reference's. Thirteen, because then no two organs of any data set in the catalogue share one; the next thirteen

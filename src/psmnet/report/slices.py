@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from psmnet.volume import Array, Reorientation, Volume, signed_permutation
+from psmnet.volume import Array, Mask, Reorientation, Volume, signed_permutation
 
 Colour = tuple[int, int, int]
-Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
+GreyValues = npt.NDArray[np.float32]
 
 MAX_HEIGHT_PX, MAX_WIDTH_PX = 300, 480
 SUPERSAMPLE = 2  # lines are drawn this much finer and averaged, which smooths their edges
@@ -50,7 +49,7 @@ class SlicePainter:
         """Slice `index` with the lines between ids, (Y, X) as stored."""
         return self._finished(index, _with_borders(self._grey(index), self._view.apply(ids_yx), colour))
 
-    def _grey(self, index: int) -> Floats:
+    def _grey(self, index: int) -> GreyValues:
         return _grey(self._view.apply(self._image.array_zyx[index]), self._low, self._high, self._size)
 
     def _finished(self, index: int, drawn: npt.NDArray[np.uint8]) -> Image.Image:
@@ -108,7 +107,7 @@ def _grey_window(array: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _grey(slice_yx: Array, low: float, high: float, size: tuple[int, int]) -> Floats:
+def _grey(slice_yx: Array, low: float, high: float, size: tuple[int, int]) -> GreyValues:
     """Grey values 0 to 255, (height, width); a scan of one value is black."""
     values = np.nan_to_num(slice_yx.astype(np.float32), nan=low, posinf=high, neginf=low)
     scaled = np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
@@ -120,7 +119,7 @@ def _grey(slice_yx: Array, low: float, high: float, size: tuple[int, int]) -> Fl
 
 
 def _with_contours(
-    grey: Floats, masks: Iterable[tuple[Mask, Colour]], references: Iterable[Mask]
+    grey: GreyValues, masks: Iterable[tuple[Mask, Colour]], references: Iterable[Mask]
 ) -> npt.NDArray[np.uint8]:
     """Grey (height, width) to red, green, blue (height, width, 3) with fills and contours."""
     height, width = grey.shape
@@ -137,7 +136,7 @@ def _with_contours(
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _with_borders(grey: Floats, ids_yx: Array, colour: Colour) -> npt.NDArray[np.uint8]:
+def _with_borders(grey: GreyValues, ids_yx: Array, colour: Colour) -> npt.NDArray[np.uint8]:
     """Grey (height, width) to red, green, blue (height, width, 3) with the lines between ids."""
     height, width = grey.shape
     rows = np.arange(height * SUPERSAMPLE) * ids_yx.shape[0] // (height * SUPERSAMPLE)
@@ -195,17 +194,17 @@ def _dashes(mask: Mask) -> Mask:
     return on
 
 
-def _average(mask: Mask) -> Floats:
+def _average(mask: Mask) -> GreyValues:
     """Coverage 0 to 1 of the picture's pixels by a supersampled mask."""
     counts = np.zeros((mask.shape[0] // SUPERSAMPLE, mask.shape[1] // SUPERSAMPLE), np.uint8)
     for row in range(SUPERSAMPLE):  # seven times as fast as a mean over two short axes
         for column in range(SUPERSAMPLE):
             counts += mask[row::SUPERSAMPLE, column::SUPERSAMPLE]
-    coverage: Floats = np.divide(counts, SUPERSAMPLE**2, dtype=np.float32)
+    coverage: GreyValues = np.divide(counts, SUPERSAMPLE**2, dtype=np.float32)
     return coverage
 
 
-def _blend(picture: Floats, colour: Colour, opacity: Floats) -> None:
+def _blend(picture: GreyValues, colour: Colour, opacity: GreyValues) -> None:
     picture += opacity[..., None] * (np.asarray(colour, dtype=np.float32) - picture)
 
 

@@ -43,11 +43,13 @@ from .sitk import (
 )
 from .volume import (
     Array,
+    Mask,
     Volume,
 )
 
 __all__ = [
     "Array",
+    "Mask",
     "NiftiForms",
     "Normalisation",
     "PixelGrid",

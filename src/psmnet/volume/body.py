@@ -5,7 +5,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from psmnet.volume.volume import Array
+from psmnet.volume.volume import Array, Mask
 
 # All [ours], chosen by eye on the scans of CHAOS and a CT. Shares, not mm, where possible: spacings may be wrong.
 OPENING_MM = 3.0  # shells of tables, tubes and blankets are thinner than twice this, chest walls thicker
@@ -16,7 +16,6 @@ NEAR_MM = 20.0  # along the slices: how far to look for outside air around a hol
 LOG_OFFSET = 0.02  # of the range of intensities: below it differences are noise in air
 FILLED_BORDER = 0.75  # with this share of the border inside the body, what is dark at the border is tissue
 
-Mask = npt.NDArray[np.bool_]
 IN_PLANE = np.stack([np.zeros((3, 3), bool), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3), bool)])
 
 

@@ -10,6 +10,7 @@ from psmnet.errors import InputError
 from psmnet.volume.nifti_forms import NiftiForms
 
 Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy.ndimage import label
 
 from psmnet.catalog import DATASETS
+from psmnet.volume import Mask
 
 Field = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.uint8]
 Point = tuple[float, float, float]
 

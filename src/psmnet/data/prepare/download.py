@@ -11,11 +11,11 @@ from pathlib import Path
 
 from psmnet.data.prepare.zenodo import RemoteFile, refusal
 from psmnet.errors import InputError
-from psmnet.system import BLOCK, Lost, Refused, locked, open_url, read, read_json, write_json
+from psmnet.system import BLOCK, Lost, Refused, StoredFile, locked, open_url, read
 
 PAUSES_S = (1.0, 4.0, 15.0)  # before each new try of a connection that broke
 
-Report = Callable[[int, str], None]
+ProgressReport = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,19 @@ class Fetched:
     kept: bool
 
 
+class StartedDownload(StoredFile):
+    """Beside a file that is not complete: checksum and size in the record that it is downloaded from."""
+
+    checksum: str
+    size: int
+
+
 def size_text(size: int) -> str:
     """A number of bytes for people."""
     return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size:,} bytes"
 
 
-def fetch(files: Sequence[RemoteFile], folder: Path, report: Report = lambda done, note: None) -> list[Fetched]:
+def fetch(files: Sequence[RemoteFile], folder: Path, report: ProgressReport = lambda done, note: None) -> list[Fetched]:
     """Download files into a folder. Complete ones are kept, interrupted ones continued.
 
     Args:
@@ -59,7 +66,7 @@ def fetch(files: Sequence[RemoteFile], folder: Path, report: Report = lambda don
         return fetched
 
 
-def _after(before: int, report: Report) -> Report:
+def _after(before: int, report: ProgressReport) -> ProgressReport:
     return lambda done, note: report(before + done, note)
 
 
@@ -87,7 +94,7 @@ def _require_space(folder: Path, files: Sequence[RemoteFile]) -> None:
         )
 
 
-def _fetch_one(file: RemoteFile, target: Path, report: Report) -> None:
+def _fetch_one(file: RemoteFile, target: Path, report: ProgressReport) -> None:
     part = _part_of(target)
     try:
         if _held(part) > file.size or (part.exists() and not _is_of(part, file)):
@@ -121,7 +128,7 @@ def _fetch_one(file: RemoteFile, target: Path, report: Report) -> None:
         ) from error
 
 
-def _stream(file: RemoteFile, part: Path, report: Report) -> None:
+def _stream(file: RemoteFile, part: Path, report: ProgressReport) -> None:
     """Append what is missing, or start again if the server only sends the whole file."""
     start = _held(part)
     try:
@@ -134,7 +141,7 @@ def _stream(file: RemoteFile, part: Path, report: Report) -> None:
     with response:
         done = _first_byte(response, file, part, start)
         if not done:
-            write_json(_sidecar(part), {"checksum": file.checksum, "size": file.size})
+            StartedDownload(checksum=file.checksum, size=file.size).write(_sidecar(part))
         with part.open("ab" if done else "wb") as stream:
             # Without an announced length one byte more is requested, to notice a file that is too long.
             end = file.size + (response.length is None)
@@ -190,10 +197,7 @@ def _drop(part: Path) -> None:
 
 
 def _is_of(part: Path, file: RemoteFile) -> bool:
-    try:
-        return bool(read_json(_sidecar(part)) == {"checksum": file.checksum, "size": file.size})
-    except InputError:  # none, or a broken one
-        return False
+    return StartedDownload.find(_sidecar(part)) == StartedDownload(checksum=file.checksum, size=file.size)
 
 
 def _digest(path: Path, file: RemoteFile) -> str:

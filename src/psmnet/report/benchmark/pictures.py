@@ -12,8 +12,8 @@ from psmnet.data import Case, read_dataset_file
 from psmnet.evaluation import ResultsFile, mask_path, masks_folder
 from psmnet.evaluation.bench import Cell, Row, Table
 from psmnet.io import read_labels
-from psmnet.report import Colour, Mask, SlicePainter, colour_of
-from psmnet.volume import Volume, align_labels
+from psmnet.report import Colour, SlicePainter, colour_of
+from psmnet.volume import Mask, Volume, align_labels
 
 WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
 HOW = "Save the masks when evaluating, and give the folder of the data to the report."
