@@ -13,8 +13,8 @@ from psmnet.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-# Of glibc's malloc.h. Blocks below the first come from the heap (32 MiB is the most it takes), and so much of the heap
-# stays with the process when it is free.
+# Of glibc's malloc.h. Blocks below HEAP_BLOCK_BYTES (32 MiB is the maximum) come from the heap, and KEPT_BYTES of free
+# heap stay with the process.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 HEAP_BLOCK_BYTES, KEPT_BYTES = 32 << 20, 512 << 20
 
@@ -22,10 +22,10 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "SimpleITK", "safetensors
 
 
 def pick_device(name: str = "auto") -> "torch.device":
-    """A device by name; `auto` is CUDA where there is one, else the CPU (MPS only by name).
+    """A device by name; `auto` is CUDA where available, else the CPU (MPS only by name).
 
     Raises:
-        ConfigError: no such device here.
+        ConfigError: no such device on this machine.
     """
     import torch
 
@@ -40,10 +40,11 @@ def pick_device(name: str = "auto") -> "torch.device":
 
 
 def keep_memory() -> None:
-    """Have this process keep freed memory for the next large array, where its C library is glibc.
+    """Keep freed memory in this process for the next large array, where the C library is glibc.
 
-    By itself glibc returns such memory to the system at once and asks for it anew, zeroed page by page: up to half the
-    time of comparing slices. It is the whole process's setting, so programs make it, not the library's functions.
+    By default glibc returns such memory to the system at once and requests it again, zeroed page by page, which takes
+    up to half of the time of matching. The setting affects the whole process, so that programs make it and not the
+    library's functions.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -69,7 +70,7 @@ def versions() -> dict[str, str]:
 
 
 def _revision() -> dict[str, str]:
-    """The commit that runs, with + if files were changed since, where psmnet runs from a git checkout."""
+    """The commit, with + if files were changed, where psmnet runs from a git checkout."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return {}
@@ -87,7 +88,7 @@ def _revision() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What results depend on beside the code: no host or user name."""
+    """What results depend on besides the code; no host or user name."""
     import torch
 
     return {

@@ -238,7 +238,7 @@ def test_the_prepared_folder_itself_is_refused_by_any_name(tmp_path, monkeypatch
     before = contents(data)
     monkeypatch.chdir(tmp_path)
     for out in (data, Path("data"), tmp_path / "other", tmp_path / "data" / ".." / "data"):
-        with pytest.raises(ConfigError, match="is the prepared folder itself; write elsewhere"):
+        with pytest.raises(ConfigError, match="is the prepared folder itself; choose another folder"):
             export_nnunet(data, out, jobs=1)
     assert contents(data) == before
 
@@ -253,7 +253,7 @@ def test_the_prepared_folder_itself_is_refused_by_any_name(tmp_path, monkeypatch
             "nameless",
             None,
             InputError,
-            "nothing names the labels of .*nameless; label a case, and run psmnet prepare folder",
+            "no names for the labels of .*nameless; label a case, and run psmnet prepare folder",
         ),
     ],
 )
@@ -287,7 +287,7 @@ def test_psmnet_export(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("data", "data"), "data is the prepared folder itself; write elsewhere"),
+        (("data", "data"), "data is the prepared folder itself; choose another folder"),
         (("lost", "out"), "no folder lost"),
         (("data", "out", "--dataset", "atlantis"), "unknown data set 'atlantis'"),
         (("data", "file"), "file is a file; give a folder"),

@@ -1,4 +1,4 @@
-"""A prepared folder as an nnU-Net v2 data set, for the field's supervised reference."""
+"""Writes a prepared folder as an nnU-Net v2 data set, to compare with supervised training."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,24 +25,24 @@ def export_nnunet(
 ) -> dict[str, PsmnetError]:
     """Write `imagesTr`, `labelsTr`, `imagesTs` (unlabelled scans) and `dataset.json`.
 
-    Label values become 1, 2, ... as nnU-Net wants them; `dataset.json` tells which they were.
+    Label values become 1, 2, ..., as nnU-Net requires; `dataset.json` holds the original values.
 
     Args:
         folder: in the normalised layout.
-        out: to be named `DatasetNNN_Name` for nnU-Net; files that are there are replaced.
-        dataset_name: in the catalog; what `dataset.json` in `folder` says by default.
-        jobs: processes.
-        report: told (done, case id, total).
+        out: folder, which nnU-Net requires to be named `DatasetNNN_Name`; existing files are replaced.
+        dataset_name: in the catalog (default: the one in `folder`'s `dataset.json`).
+        jobs: number of processes.
+        report: called with (done, case id, total).
 
     Returns:
-        cases that could not be exported, with the reason. `dataset.json` counts the others.
+        errors of cases that could not be exported, by id. `dataset.json` counts the others.
 
     Raises:
-        ConfigError: `out` is `folder`, or nothing tells the data set.
-        InputError: the folder holds no case, or no names for its labels.
+        ConfigError: `out` is `folder`, or the data set is not known.
+        InputError: the folder has no case, or no names for its labels.
     """
     if out.resolve() == folder.resolve():
-        raise ConfigError(f"{out} is the prepared folder itself", "write elsewhere")
+        raise ConfigError(f"{out} is the prepared folder itself", "choose another folder")
     cases = find_cases(folder)
     prepared = read_dataset_file(folder)
     if prepared is None and dataset_name is None:
@@ -52,7 +52,7 @@ def export_nnunet(
     _require_own(out, name)
     labels = dict(facts.labels) or (prepared.labels if prepared else {})
     if not labels:
-        raise InputError(f"nothing names the labels of {folder}", "label a case, and run psmnet prepare folder again")
+        raise InputError(f"no names for the labels of {folder}", "label a case, and run psmnet prepare folder again")
     ordered = dict(sorted(labels.items(), key=lambda item: item[1]))
     new_values = {value: index for index, value in enumerate(ordered.values(), start=1)}
     failed: dict[str, PsmnetError] = {}
@@ -79,10 +79,10 @@ def export_nnunet(
 
 
 def _require_own(out: Path, name: str) -> None:
-    """Refuse a folder that holds another data set: their cases would be mixed.
+    """Refuse a folder with another data set, whose cases would be mixed with these.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it has one.
     """
     path = out / DATASET_NAME
     content = read_json(path) if path.exists() else {"exported_from": name}
@@ -97,7 +97,7 @@ def _export_case(case: Case, *, out: Path, new_values: Mapping[int, int]) -> Non
     training_path, label_path = out / "imagesTr" / f"{case.id}_0000.nii.gz", out / "labelsTr" / f"{case.id}.nii.gz"
     test_path = out / "imagesTs" / training_path.name
     for path in (training_path, label_path, test_path):
-        path.unlink(missing_ok=True)  # of an earlier export, when the case may have had labels, or none, or been whole
+        path.unlink(missing_ok=True)  # files of an earlier export, in which the case may have had labels or not
     image = case.image()
     if not case.label_path.exists():
         write_volume(image, test_path)

@@ -1,4 +1,4 @@
-"""A network of their own for a folder of unlabelled scans."""
+"""Adapts weights to a folder of unlabelled scans."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""`psmnet adapt`: weights that are made to fit a user's own unlabelled scans, from those that the package ships.
+"""Adapts weights to a user's unlabelled scans.
 
-The scans are laid out as segmentation sees them (slices first, one size of pixels, CT windowed) and trained on as any
-data set is. No label is read, so that whoever has none can adapt.
+The scans are converted to what segmentation shows the network (slices first, one pixel size, CT windowed) and trained
+on like any data set. No labels are needed.
 """
 
 import shutil
@@ -21,20 +21,20 @@ from psmnet.training import RunSpec, StepCallback, require_room, run_training
 from psmnet.volume import Array, PixelGrid, Volume, slice_first
 
 SCANS_NAME = "scans.json"
-STEPS = 700
-MULTIPLE = 16  # what the sides of an image must be multiples of, whatever the encoder
+STEPS = 700  # optimiser steps by default
+MULTIPLE = 16  # the sides of an image must be multiples of this for every encoder
 
 
 def adaptation_spec(
     weights: str = "bundled", *, steps: int = STEPS, seed: int = 0, precision: str | None = None
 ) -> RunSpec:
-    """The training that adapts weights.
+    """Settings of the training that adapts weights.
 
     Args:
-        weights: to begin with: `bundled`, a run or a file.
-        steps: optimiser steps.
+        weights: initial weights: `bundled`, a run or a file.
+        steps: number of optimiser steps.
         seed: of the episodes.
-        precision: of the encoder; None for the preset's.
+        precision: of the encoder (default: the preset's).
     """
     return RunSpec("folder", kind="supervoxels", init=weights, steps=steps, seed=seed, precision=precision)
 
@@ -51,25 +51,25 @@ def adapt(
     say: Callable[[str], None] = lambda line: None,
     report: StepCallback | None = None,
 ) -> tuple[Path | None, dict[str, PsmnetError]]:
-    """Train on scans from weights that are there.
+    """Train existing weights further on scans.
 
     Args:
-        spec: of `adaptation`.
-        scans: of any kind that `psmnet segment` takes.
-        out: RUN. Copies of the scans lie in it until the weights are there.
+        spec: from `adaptation_spec`.
+        scans: in any format that segmentation reads.
+        out: RUN. It holds copies of the scans until training has finished.
         device: where to train.
-        series: of DICOM folders, to take; else the largest.
+        series: SeriesInstanceUIDs to read from DICOM folders (default: the largest series).
         jobs: processes that make pseudo-labels.
-        resume: go on with a run that was cut short.
-        say: told in one line what is being done.
-        report: told (step, losses) after every step.
+        resume: continue a run that was cut short.
+        say: called with one line about what is being done.
+        report: called with (steps done, losses) after every step.
 
     Returns:
-        The weights file, and no failure; or None, and why scans can't be used: nothing is trained then.
+        the weights file and no errors; or, if a scan can't be used, None and the errors by scan (nothing is trained).
 
     Raises:
-        ConfigError: RUN holds another run, or one of other scans.
-        InputError: the weights can't be used, or RUN not written.
+        ConfigError: RUN holds another run, or a run on other scans.
+        InputError: the weights can't be used, or RUN can't be written.
     """
     data = out / "scans"
     with locked(out):
@@ -79,7 +79,7 @@ def adapt(
     if failed:
         return None, failed
     weights = run_training(spec, out, data=data, device=device, jobs=jobs, resume=resume, say=say, report=report)
-    for copies in (data, out / "pseudolabels"):  # a run is no place where people look for patients
+    for copies in (data, out / "pseudolabels"):  # nobody expects patient data in the folder of a run
         shutil.rmtree(copies, ignore_errors=True)
     return weights, {}
 
@@ -91,16 +91,16 @@ def _lay_out(
     series: tuple[str, ...],
     say: Callable[[str], None],
 ) -> dict[str, PsmnetError]:
-    """Write scans as `image_<number>.nii.gz`; those that are there stay. Returns why some can't be used."""
+    """Write scans as `image_<number>.nii.gz`, except those already there; returns the errors by scan."""
     listed = data.parent / SCANS_NAME
-    asked = {scan.name: checksum(scan.path) for scan in scans}
-    if listed.exists() and (before := read_json(listed)) != asked:
-        changed = sorted(name for name in before | asked if before.get(name) != asked.get(name))
+    wanted = {scan.name: checksum(scan.path) for scan in scans}
+    if listed.exists() and (before := read_json(listed)) != wanted:
+        changed = sorted(name for name in before | wanted if before.get(name) != wanted.get(name))
         raise ConfigError(
             f"{data.parent} was begun with other scans ({', '.join(changed[:5])})", "choose another folder", code="out"
         )
     data.mkdir(parents=True, exist_ok=True)
-    write_json(listed, asked)
+    write_json(listed, wanted)
     failed: dict[str, PsmnetError] = {}
     say(f"laying out {len(scans)} scan{'s' * (len(scans) > 1)}")
     for number, scan in enumerate(scans, 1):
@@ -120,7 +120,7 @@ def _lay_out(
 
 
 def as_seen(scan: Volume, size: int) -> Volume:
-    """A scan as the network sees it: slices first, the longer side `size` pixels, padded to a square, CT windowed.
+    """A scan as the network sees it: slices first, longer side `size` pixels, padded to a square, CT windowed.
 
     Returns:
         (Z, size, size), float32.
@@ -133,6 +133,6 @@ def as_seen(scan: Volume, size: int) -> Volume:
     shown = windowed(seen.array_zyx)
     fill = float(shown.min())
     array: Array = np.empty((count, *grid.padded_yx), dtype=np.float32)
-    for number, part in enumerate(shown):  # one by one: a large CT is there twice as it is
+    for number, part in enumerate(shown):  # one by one, since a large CT already needs twice its memory
         array[number] = grid.to_pixels(torch.from_numpy(part.astype(np.float32))[None, None], fill)[0, 0].numpy()
     return Volume(array, (pixel_mm, pixel_mm, z_mm))

@@ -1,6 +1,6 @@
-"""torchvision's published ResNet weights into our encoder, without importing torchvision.
+"""Loads torchvision's published ResNet weights into the encoder, without torchvision.
 
-Takes `deeplabv3_resnet101` COCO weights (their `backbone.*`) or an ImageNet ResNet: parameter names are equal.
+It reads COCO weights of `deeplabv3_resnet101` (their `backbone.*`) and ImageNet weights of a ResNet.
 """
 
 import re
@@ -26,11 +26,11 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
         folder: where a download is kept.
 
     Returns:
-        one line that says what was loaded.
+        one line about what was loaded.
 
     Raises:
-        ConfigError: the encoder is no ResNet, or a URL is not https or comes without a checksum.
-        InputError: no such file, a download that fails, another checksum, or tensors that don't fit.
+        ConfigError: the encoder is not a ResNet, or a URL is not https or has no checksum.
+        InputError: no such file, a failed download, another checksum, or tensors that don't fit.
     """
     encoder = model.encoder
     if not isinstance(encoder, ResNetEncoder):
@@ -45,12 +45,12 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
         found = sha256_of(path)
         if len(sha256) < 8 or not found.startswith(sha256.lower()):
             if fetched:
-                path.unlink()  # else a damaged download would stand in the way of the next
+                path.unlink()  # else the damaged file would be used again
             raise InputError(f"{path.name} has SHA-256 {found}, not {sha256}", "fetch it again, or give its checksum")
     tensors = {name.removeprefix("backbone."): tensor for name, tensor in _read(path).items()}
     own = encoder.state_dict()
     wanted = {name for name in own if not name.startswith("projection.")}
-    # Old files were written before BatchNorm counted its batches.
+    # Old files have no counters of batches.
     missing = sorted(name for name in wanted - set(tensors) if not name.endswith("num_batches_tracked"))
     misfits = sorted(name for name in wanted & set(tensors) if tensors[name].shape != own[name].shape)
     if missing or misfits:
@@ -69,7 +69,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise InputError(f"{path.name} is not a safetensors file ({error})", "fetch it again") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises pickle, zip, runtime and key errors for what it can't read
+    except Exception as error:  # torch raises pickle, zip, runtime and key errors for unreadable files
         raise InputError(f"{path.name} is not a PyTorch weights file", "fetch it again") from error
     if not isinstance(content, dict):
         raise InputError(f"{path.name} holds a {type(content).__name__}, not named tensors", "give a state dict")

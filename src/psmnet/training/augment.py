@@ -1,6 +1,6 @@
-"""Random warps and intensity changes of batches of slices; every draw comes from a generator that is handed in.
+"""Random warps and intensity changes of batches of slices, with random numbers from given generators only.
 
-Lengths in `AugmentConfig` are pixels of a 256 pixel slice and are scaled to the slices at hand.
+Lengths in `AugmentConfig` are pixels of a 256 pixel slice and are scaled to the actual slice.
 """
 
 import math
@@ -17,21 +17,25 @@ REFERENCE_PX = 256
 
 
 def random_grids(size: int, config: AugmentConfig, generators: Sequence[Generator]) -> Tensor:
-    """One random warp a generator, as sampling grids (N, size, size, 2) for `warp`."""
+    """One random warp per generator, as sampling grids (N, size, size, 2) for `warp`."""
     scale = size / REFERENCE_PX
     affine = torch.stack([_random_affine(config, generator) for generator in generators])
     grids = functional.affine_grid(affine, [len(generators), 1, size, size], align_corners=False)
     if config.elastic_alpha_px > 0:
         noise = torch.stack([2 * torch.rand(2, size, size, generator=g) - 1 for g in generators])
-        # Simard et al. 2003: uniform noise, smoothed, times alpha. Smoothing by fewer pixels on a smaller slice
-        # leaves more amplitude (in 2D by 1 / sigma), so alpha shrinks twice: shifts keep their share of the slice.
+        # Simard et al. 2003: uniform noise, smoothed, times alpha. Smoothing with a smaller sigma on a smaller
+        # slice leaves a larger amplitude (in 2D by 1 / sigma); alpha is therefore scaled twice, so that displacements
+        # keep their share of the slice.
         field = smooth(noise, config.elastic_sigma_px * scale) * config.elastic_alpha_px * scale * scale
         grids = grids + field.movedim(1, -1) * (2 / size)
     return grids
 
 
 def warp(images: Tensor, labels: Tensor, grids: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample images (N, 1, H, W) bilinearly and labels (N, H, W) by nearest neighbour; outside is border and 0."""
+    """Sample images (N, 1, H, W) bilinearly and labels (N, H, W) by nearest neighbour.
+
+    Outside the slice images repeat their border, and labels are 0.
+    """
     warped = functional.grid_sample(images, grids, mode="bilinear", padding_mode="border", align_corners=False)
     ids = functional.grid_sample(
         labels[:, None].float(), grids, mode="nearest", padding_mode="zeros", align_corners=False
@@ -40,7 +44,7 @@ def warp(images: Tensor, labels: Tensor, grids: Tensor) -> tuple[Tensor, Tensor]
 
 
 def random_intensities(images: Tensor, config: AugmentConfig, generators: Sequence[Generator]) -> Tensor:
-    """Gamma, bias field and noise, one draw a generator; images (N, 1, H, W) of any range keep theirs, roughly."""
+    """Apply random gamma, bias field and noise, one draw per generator; images (N, 1, H, W) about keep their range."""
     low = images.amin(dim=(1, 2, 3), keepdim=True)
     span = (images.amax(dim=(1, 2, 3), keepdim=True) - low).clamp(min=1e-6)
     gamma = torch.stack([uniform(config.gamma, g) for g in generators])[:, None, None, None]
@@ -56,7 +60,7 @@ def random_intensities(images: Tensor, config: AugmentConfig, generators: Sequen
 
 
 def smooth(fields: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian smoothing of (N, D, H, W), zero outside."""
+    """Gaussian smoothing of (N, D, H, W), with zeros outside."""
     rows, columns = (_gaussian(fields.shape[axis], sigma_px).to(fields) for axis in (-2, -1))
     return rows @ fields @ columns
 
@@ -68,10 +72,10 @@ def smooth_noise(channels: int, cells: int, size: int, generator: Generator) -> 
     return enlarge @ coarse @ enlarge.T
 
 
-# Both are linear along each axis, and a product of matrices takes a tenth of a convolution's or interpolation's time.
+# Both are linear along each axis; a matrix product takes a tenth of the time of a convolution or interpolation.
 @lru_cache(maxsize=64)
 def _gaussian(size: int, sigma_px: float) -> Tensor:
-    """(size, size), symmetric: a Gaussian cut off at three sigma about each position."""
+    """Matrix (size, size) of a Gaussian that is cut off at three sigma."""
     positions = torch.arange(size, dtype=torch.float32)
     apart = (positions[:, None] - positions).abs()
     radius = max(1, math.ceil(3 * sigma_px))
@@ -82,21 +86,21 @@ def _gaussian(size: int, sigma_px: float) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _enlargement(cells: int, size: int) -> Tensor:
-    """(size, cells): bicubic interpolation along one axis."""
+    """Matrix (size, cells) of bicubic interpolation along one axis."""
     identity = torch.eye(cells)[:, None, None]
     along = functional.interpolate(identity, size=(1, size), mode="bicubic", align_corners=False)
     return along[:, 0, 0].T.contiguous()
 
 
 def uniform(bounds: tuple[float, float], generator: Generator) -> Tensor:
-    """One draw between two bounds, a scalar tensor."""
+    """One uniform draw between two bounds, a scalar tensor."""
     return bounds[0] + (bounds[1] - bounds[0]) * torch.rand((), generator=generator)
 
 
 def generator_of(*keys: int) -> Generator:
-    """A generator that depends on these numbers alone (seed, episode, ...)."""
+    """A generator whose state depends only on these numbers (seed, episode, ...)."""
     state = 0x9E3779B97F4A7C15
-    for key in keys:  # splitmix64, so that neighbouring episodes share nothing
+    for key in keys:  # splitmix64, so that neighbouring episodes are independent
         state = (state + (key + 1) * 0x9E3779B97F4A7C15) & (2**64 - 1)
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
@@ -105,11 +109,11 @@ def generator_of(*keys: int) -> Generator:
 
 
 def _random_affine(config: AugmentConfig, generator: Generator) -> Tensor:
-    """(2, 3), from output to input positions in -1..1."""
+    """Matrix (2, 3) from output to input coordinates, -1..1."""
     angle, shear, dx, dy = (2 * torch.rand(4, generator=generator) - 1).unbind()
     angle = angle * math.radians(config.rotation_deg)
     shear = torch.tan(shear * math.radians(config.shear_deg))
-    # The grid maps output to input, so an enlargement divides.
+    # The matrix maps output to input: enlarging means dividing.
     zoom = 1 / uniform(config.scale, generator)
     shift = torch.stack([dx, dy]) * config.shift_px * 2 / REFERENCE_PX
     rotation = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])

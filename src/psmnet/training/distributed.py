@@ -1,4 +1,4 @@
-"""Training by several processes that torchrun starts, on one machine or more; without torchrun there is one, ALONE."""
+"""Training by several processes that torchrun starts, on one or more machines; without torchrun there is one, ALONE."""
 
 import contextlib
 import os
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together.
+    """This process among the processes that train together.
 
     Attributes:
-        rank: this process's number; 0 alone writes and prints.
-        world: how many there are.
-        local: its number on its machine, which is its GPU there.
+        rank: number of this process; only rank 0 writes and prints.
+        world: number of processes.
+        local: number of this process on its machine, and of its GPU there.
     """
 
     rank: int = 0
@@ -32,21 +32,21 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this one writes and prints."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
-    def device(self, asked: torch.device) -> torch.device:
-        """This process's own device of the kind that was asked for."""
-        return torch.device("cuda", self.local) if asked.type == "cuda" and self.world > 1 else asked
+    def device(self, kind: torch.device) -> torch.device:
+        """This process's device of the requested kind."""
+        return torch.device("cuda", self.local) if kind.type == "cuda" and self.world > 1 else kind
 
     def in_turn(self, work: Callable[[], Result]) -> Result:
-        """Do `work` in the first process, then in the others, which find the files that it made.
+        """Do `work` in the first process, then in the others, so that they find the files that the first one wrote.
 
-        A failure ends all of them: the first that failed tells why, the others say nothing.
+        A failure ends all processes; only the first that failed raises its error.
 
         Raises:
-            PsmnetError: what went wrong here.
-            SystemExit: it went wrong elsewhere.
+            PsmnetError: the work failed in this process.
+            SystemExit: it failed in another one.
         """
         if self.world == 1:
             return work()
@@ -58,10 +58,10 @@ class Ranks:
                     result = work()
                 except PsmnetError as error:
                     failed = error
-            told: list[bool] = [False] * self.world
-            dist.all_gather_object(told, failed is not None)
-            if any(told):
-                if failed is not None and told.index(True) == self.rank:
+            failures: list[bool] = [False] * self.world
+            dist.all_gather_object(failures, failed is not None)
+            if any(failures):
+                if failed is not None and failures.index(True) == self.rank:
                     raise failed
                 raise SystemExit(2)
         return result  # type: ignore[return-value]  # one of the turns was this process's
@@ -73,10 +73,10 @@ class Ranks:
         return values
 
     def wrap(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """A module whose gradients are averaged over all processes in its backward pass."""
+        """Wrap a module so that its backward pass averages gradients over all processes."""
         if self.world == 1:
             return module
-        if device.type == "cuda":  # on a CPU torch has no BatchNorm over processes: each takes its own statistics
+        if device.type == "cuda":  # torch has no BatchNorm over processes on CPUs
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         return DistributedDataParallel(module)
 
@@ -86,7 +86,7 @@ ALONE = Ranks()
 
 @contextlib.contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """Join the other processes that torchrun started; ALONE where it started none, or one."""
+    """Join the processes that torchrun started; ALONE where it started at most one."""
     world = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if world == 1:
         yield ALONE
@@ -98,14 +98,14 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     except RuntimeError as error:
         if ranks.first or "peer" not in str(error):
             raise
-        raise SystemExit(2) from error  # the first process is gone and has told why
+        raise SystemExit(2) from error  # the first process has ended and printed the reason
     finally:
         dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def gradients_kept(module: nn.Module, *, here: bool) -> Iterator[None]:
-    """Inside, gradients of a wrapped module add up `here` and are not averaged yet."""
+    """While `here` is true, gradients of a wrapped module add up in this process and are not averaged yet."""
     if here and isinstance(module, DistributedDataParallel):
         with module.no_sync():
             yield

@@ -1,6 +1,6 @@
 """Self-supervised episodes: two augmentations of a slice (or of neighbours), pseudo-labels as targets.
 
-Everything random in episode n depends on (seed, n) alone: never on a worker, a rank or what came before.
+All random numbers of episode n depend only on (seed, n): not on workers, ranks or earlier episodes.
 """
 
 from collections.abc import Callable
@@ -18,26 +18,26 @@ from psmnet.errors import InputError
 from psmnet.models import Episode, resize_images
 from psmnet.training.augment import generator_of, random_grids, random_intensities, warp
 
-SMALLEST_TARGET_SHARE = 100 / 256**2  # of a slice: smaller superpixels teach a 1/4 or 1/8 feature grid nothing
+SMALLEST_TARGET_SHARE = 100 / 256**2  # of a slice: smaller superpixels vanish on a feature grid of 1/4 or 1/8
 ATTEMPTS = 8
 
 
 class EpisodeSource(Protocol):
-    """Whatever training draws from: batch `step` is always the same batch."""
+    """Source of training episodes; batch `step` is always the same batch."""
 
     def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
-        """The episodes of one optimiser step, or one of the shares into which it is divided."""
+        """The episodes of one optimiser step, or one of the `shares` into which they are divided."""
 
 
 @dataclass(frozen=True)
 class SliceBank:
-    """Slices that training draws from.
+    """Slices from which training episodes are drawn.
 
     Attributes:
         images: (M, 1, s, s) float, normalised.
-        ids: (M, s, s) int, pseudo-labels; 0 is no target.
-        scans: (M,) int, which scan each slice is of.
-        positions: (M,) int, its number in that scan.
+        ids: (M, s, s) int, pseudo-labels; 0 means no target.
+        scans: (M,) int, number of each slice's scan.
+        positions: (M,) int, number of the slice in its scan.
     """
 
     images: Tensor
@@ -49,11 +49,11 @@ class SliceBank:
     def of_volumes(
         volumes: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]], size: int
     ) -> "SliceBank":
-        """Gather slices.
+        """Collect slices.
 
         Args:
-            volumes: normalised image (Z, Y, X), pseudo-labels (Z, Y, X), and which slices may be used (Z,).
-            size: s.
+            volumes: for each scan, normalised image (Z, Y, X), pseudo-labels (Z, Y, X), and usable slices (Z,) bool.
+            size: s, to which slices are resized.
 
         Raises:
             InputError: no slice has a usable target.
@@ -83,14 +83,14 @@ class SelfSupervisedEpisodes:
     """Batches of one-shot episodes from a bank of slices.
 
     Args:
-        bank: where slices come from.
+        bank: of slices.
         pairs: image pairs in a batch (B).
-        targets: pseudo-labels a pair shares (K); a pair with fewer is padded with targets that are not valid.
-        augment: how far support and query differ.
-        seed: of everything random.
-        reach: how many slices the query may lie from its support: 0 for superpixels, whose ids mean nothing in
-            another slice, 1 for supervoxels.
-        skip_last: never draw a slice's last id, as the field's training does (its fault `superpixel-ids`).
+        targets: pseudo-labels per pair (K); a pair with fewer is padded with invalid targets.
+        augment: how much support and query may differ.
+        seed: of all random numbers.
+        reach: largest distance of the query from its support, in slices: 0 for superpixels, whose ids have no meaning
+            in another slice; 1 for supervoxels.
+        skip_last: never draw a slice's last id, as published training code does (legacy bug `superpixel-ids`).
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class SelfSupervisedEpisodes:
         self._queries = [self._within(reach, number) for number in range(len(self._usable))]
 
     def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
-        """Episodes step * pairs ... of the endless list, or a share of them."""
+        """Episodes number step * pairs to (step + 1) * pairs - 1, or a share of them."""
         return gathered(self._episode, step, self.pairs, share, shares)
 
     def _episode(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -127,14 +127,14 @@ class SelfSupervisedEpisodes:
             generator = generator_of(self.seed, number, attempt)
             pair, chosen = self._choose(generator)
             image, ids = self.bank.images[pair], self.bank.ids[pair]
-            generators = [generator, generator]  # support first, then query: one stream, drawn in order
+            generators = [generator, generator]  # one generator for both: the support's numbers are drawn first
             images, ids = warp(image, ids, random_grids(image.shape[-1], self.augment, generators))
             images = random_intensities(images, self.augment, generators)
             masks = targets_of(ids, chosen)
             valid = both_visible(masks)
             if valid.any():
                 break
-        else:  # warps kept throwing the targets out of the slice: the slice itself is an episode too
+        else:  # every warp moved the targets out of the slice: use the slice itself
             images, masks = image, targets_of(self.bank.ids[pair], chosen)
             valid = both_visible(masks)
         pad = self.targets - len(chosen)
@@ -142,7 +142,7 @@ class SelfSupervisedEpisodes:
         return images[:1], masks[:1], images[1], masks[1], functional.pad(valid, (0, pad))
 
     def _choose(self, generator: Generator) -> tuple[list[int], Tensor]:
-        """Numbers of the support's and the query's slice, and the targets they share."""
+        """Numbers of the support's and the query's slice, and the targets that both show."""
         support = self._supports[int(torch.randint(len(self._supports), (), generator=generator))]
         queries, query = self._queries[support], support
         if len(queries) > 1:
@@ -151,7 +151,7 @@ class SelfSupervisedEpisodes:
         return [support, query], usable[torch.randperm(len(usable), generator=generator)[: self.targets]]
 
     def _within(self, reach: int, number: int) -> list[int]:
-        """Slices that may be the query of this one: near enough in the same scan, and with a target in common."""
+        """Slices that can be the query of this slice: within reach in the same scan, with a common target."""
         near = (self.bank.positions - self.bank.positions[number]).abs() <= reach
         same = self.bank.scans == self.bank.scans[number]
         return [other for other in torch.nonzero(near & same)[:, 0].tolist() if len(self._shared(number, other))]
@@ -162,7 +162,7 @@ class SelfSupervisedEpisodes:
 
 
 def gathered(episode: Callable[[int], tuple[Tensor, ...]], step: int, pairs: int, share: int, shares: int) -> Episode:
-    """Stack the episodes of a batch's share; `episode(number)` gives one without its batch axis."""
+    """Stack the episodes of a share of a batch; `episode(number)` returns one without batch axis."""
     first, last = pairs * share // shares, pairs * (share + 1) // shares
     episodes = [episode(step * pairs + i) for i in range(first, last)]
     return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
@@ -174,12 +174,12 @@ def targets_of(ids: Tensor, chosen: Tensor) -> Tensor:
 
 
 def both_visible(masks: Tensor) -> Tensor:
-    """(K,) bool: targets of masks (2, K, H, W) that fill the smallest usable share in support and query."""
+    """Whether targets of masks (2, K, H, W) are large enough in support and query: (K,) bool."""
     return (masks.mean(dim=(-2, -1)) >= SMALLEST_TARGET_SHARE / 2).all(dim=0)
 
 
 def _usable(ids: Tensor) -> Tensor:
-    """Ids of a slice (s, s) that are large enough to be a target, ascending."""
+    """Ids of a slice (s, s) with enough pixels for a target, ascending."""
     present, counts = ids.unique(return_counts=True)
     usable: Tensor = present[(present > 0) & (counts >= SMALLEST_TARGET_SHARE * ids.numel())]
     return usable

@@ -1,4 +1,4 @@
-"""Batches drawn ahead: by a thread, or by processes of their own where training is faster than drawing."""
+"""Draws batches ahead of training, in a thread or, where training is faster than drawing, in other processes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from psmnet.training.episodes import EpisodeSource
 
 @dataclass(frozen=True)
 class _Shares(Dataset[list[Episode]]):
-    """By step, the parts of its batch that this process takes."""
+    """For each step, the shares of its batch that this process takes."""
 
     source: EpisodeSource
     mine: range
@@ -29,35 +29,35 @@ class _Shares(Dataset[list[Episode]]):
 def prefetched(
     source: EpisodeSource, steps: range, mine: range, shares: int, workers: int
 ) -> Iterator[tuple[int, list[Episode]]]:
-    """Draw the next batches while one trains.
+    """Draw the next batches while the network trains on one.
 
     Args:
-        source: of episodes; with workers it is pickled.
-        steps: whose batches.
-        mine: the shares of a batch that this process takes.
-        shares: into which a batch is divided.
-        workers: processes that draw, each with one core; 0 for a thread of this one.
+        source: of episodes; workers get a pickled copy.
+        steps: the steps whose batches are drawn.
+        mine: the shares of each batch that this process takes.
+        shares: number of shares into which a batch is divided.
+        workers: processes that draw, each with one core; 0 for a thread of this process.
 
     Yields:
-        each step with this process's shares of its batch, in order.
+        steps in order, each with this process's shares of its batch.
 
     Raises:
-        InputError: a process that draws died. torch may notice it elsewhere, too: see `deaths_in_one_line`.
+        InputError: a worker was killed. torch may also raise this elsewhere: see `deaths_in_one_line`.
     """
     drawn = _Shares(source, mine, shares)
     if workers:
         loader = DataLoader(
             drawn,
-            batch_size=None,  # what is drawn is a batch
+            batch_size=None,  # an item is a whole batch
             collate_fn=_unchanged,
             sampler=steps,
             num_workers=workers,
-            multiprocessing_context="spawn",  # as `parallel.map_cases`, and CUDA doesn't outlive a fork
-            generator=torch.Generator(),  # else it takes a number from the one that all share
+            multiprocessing_context="spawn",  # as in `map_cases`; CUDA does not work after a fork
+            generator=torch.Generator(),  # else it would advance the global generator
         )
         try:
             yield from zip(steps, loader, strict=True)
-        except (ConnectionError, EOFError, FileNotFoundError) as error:  # the batch lies with the process that drew it
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # the killed process held the batch
             raise _dead() from error
         return
     with ThreadPoolExecutor(1) as pool:
@@ -71,12 +71,12 @@ def prefetched(
 
 @contextlib.contextmanager
 def deaths_in_one_line() -> Iterator[None]:
-    """Say what a user can do where a process that draws batches dies.
+    """Turn torch's error about a killed worker into one line with a remedy.
 
-    torch raises its RuntimeError from a signal, so at whatever line the main thread has come to.
+    torch raises it from a signal handler, at whatever line the main thread has reached.
 
     Raises:
-        InputError: one died.
+        InputError: a worker was killed.
     """
     try:
         yield

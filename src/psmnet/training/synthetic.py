@@ -1,7 +1,7 @@
 """Synthetic episodes: random label maps in a body-like ellipse, drawn as two patients with random intensities.
 
-[ours] No image of anyone, so weights trained on these carry no data licence. The idea of learning from random label
-maps with random contrasts is SynthSeg's and SynthMorph's (Billot et al. 2023, Hoffmann et al. 2022).
+[ours] No real image is used, so that no data licence restricts weights trained on these. Learning from random label
+maps with random contrasts is the idea of SynthSeg and SynthMorph (Billot et al. 2023, Hoffmann et al. 2022).
 """
 
 import math
@@ -15,11 +15,11 @@ from psmnet.models import Episode
 from psmnet.training.augment import generator_of, random_grids, random_intensities, smooth_noise, uniform, warp
 from psmnet.training.episodes import both_visible, gathered, targets_of
 
-REGIONS = (6, 22)  # tissues behind the organs
-ORGANS = (3, 12)
+REGIONS = (6, 22)  # number of tissues in the background, from .. below
+ORGANS = (3, 12)  # number of organs
 MIN_TARGET_PX_SHARE = 100 / 256**2
-# Share of label maps whose body is larger than the image, of organs with a shell, of organs bitten out, of pairs with
-# few levels of intensity, of pairs with coarse pixels.
+# Shares of: label maps whose body is larger than the image, organs with a shell, crescent-shaped organs, pairs with
+# few intensity levels, pairs with coarse pixels.
 CROPPED, SHELLS, CRESCENTS, FEW_LEVELS, COARSE = 0.35, 0.35, 0.2, 0.4, 0.4
 VESSEL_LEVEL = 1.3
 
@@ -30,11 +30,11 @@ class SyntheticEpisodes:
     Args:
         size: image height and width.
         pairs: image pairs in a batch (B).
-        targets: labels a pair shares (K).
-        seed: of everything random; episode n depends on (seed, n) alone.
+        targets: labels per pair (K).
+        seed: of all random numbers; episode n depends only on (seed, n).
     """
 
-    # Two patients differ more than two views of one: wide smooth deformations, own contrast and noise.
+    # Two patients differ more than two views of one: wide smooth deformations, different contrast and noise.
     patients = AugmentConfig(
         rotation_deg=12,
         shear_deg=8,
@@ -54,7 +54,7 @@ class SyntheticEpisodes:
         self.seed = seed
 
     def batch(self, step: int, share: int = 0, shares: int = 1) -> Episode:
-        """Episodes step * pairs ... of the endless list, or a share of them."""
+        """Episodes number step * pairs to (step + 1) * pairs - 1, or a share of them."""
         return gathered(self._episode, step, self.pairs, share, shares)
 
     def _episode(self, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -82,11 +82,11 @@ class SyntheticEpisodes:
 
 
 def random_label_map(size: int, generator: Generator) -> Tensor:
-    """A body of random tissues and organs: (size, size) long; 0 air, 1 the rim, 2.. tissues and organs."""
+    """A body of random tissues and organs: (size, size) long; 0 air, 1 the body's rim, from 2 tissues and organs."""
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     wobble = 0.06 * smooth_noise(1, 5, size, generator)[0]
-    # Scans of the heart or the hip show a part of the body alone.
+    # Scans of the heart or the hip show only a part of the body.
     zoom = uniform((1.1, 2.0), generator) if _happens(CROPPED, generator) else torch.ones(())
     radius_x, radius_y = uniform((0.65, 0.98), generator) * zoom, uniform((0.45, 0.85), generator) * zoom
     radius = torch.sqrt((x / radius_x) ** 2 + (y / radius_y) ** 2) + wobble
@@ -104,7 +104,7 @@ def random_label_map(size: int, generator: Generator) -> Tensor:
         centre_x = uniform((-0.75, 0.75), generator) * radius_x.clamp(max=1)
         centre_y = uniform((-0.75, 0.75), generator) * radius_y.clamp(max=1)
         angle = uniform((0, math.pi), generator)
-        # Many small organs, few large ones.
+        # Many small organs and few large ones.
         long = 0.07 * (7.0 ** torch.rand((), generator=generator))
         short = long * uniform((0.4, 1.0), generator)
         u = ((x - centre_x) * angle.cos() + (y - centre_y) * angle.sin()) / long
@@ -122,7 +122,7 @@ def random_label_map(size: int, generator: Generator) -> Tensor:
 
 
 def paint(pair: Tensor, generator: Generator) -> Tensor:
-    """Give two label maps (2, H, W) the contrasts of one kind of scan: images (2, 1, H, W) about 0..1."""
+    """Draw two label maps (2, H, W) with the contrasts of one kind of scan: images (2, 1, H, W), about 0..1."""
     count = int(pair.max()) + 1
     size = pair.shape[-1]
     mean = torch.rand(count, generator=generator)
@@ -136,7 +136,7 @@ def paint(pair: Tensor, generator: Generator) -> Tensor:
     grain = torch.stack(
         [
             torch.stack([smooth_noise(1, int(c), size, generator)[0] for c in cells])
-            for _ in range(2)  # the same kind of grain in both, but never the same grain
+            for _ in range(2)  # the same kind of texture in both, but different noise
         ]
     )
     coarse_grained = torch.rand(count, generator=generator) < 0.5
