@@ -1,4 +1,4 @@
-"""Fixtures of several tests; plain helpers are in `tiny`."""
+"""Fixtures that several rooms' tests use; plain helpers are in `tests/helpers`."""
 
 import os
 from collections.abc import Callable
