@@ -12,7 +12,7 @@ from psmnet.io.nifti_header import open_stream, read_header
 from psmnet.volume import Volume
 
 MILLIMETRE = 2
-GZIP_LEVEL = 6
+GZIP_LEVEL = 4  # 6 makes scans 8 % smaller and takes four times as long
 ORIENTED = 1  # code of a transform that leads to the scanner's axes
 
 
