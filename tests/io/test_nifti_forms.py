@@ -139,3 +139,14 @@ def test_an_unused_transform_that_is_not_finite_is_not_repeated(tmp_path):
     write_volume(scan, tmp_path / "mask.nii")
     expected = [[1, 0, 0, 10], [0, 2, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]]
     np.testing.assert_array_equal(nibabel.load(tmp_path / "mask.nii").affine, expected)
+
+
+def test_no_text_of_a_scans_header_reaches_its_mask(tmp_path):
+    content = bytearray(BOTH.content())
+    for place in (4, 14, 148, 228, 328):  # data_type, db_name, descrip, aux_file, intent_name
+        content[place : place + 8] = b"DOE^JOHN"
+    (tmp_path / "scan.nii").write_bytes(content)
+    write_volume(read_volume(tmp_path / "scan.nii"), tmp_path / "mask.nii")
+    assert b"DOE^JOHN" in content
+    assert b"DOE^JOHN" not in (tmp_path / "mask.nii").read_bytes()
+    assert forms_of(tmp_path / "mask.nii") == forms_of(tmp_path / "scan.nii")
