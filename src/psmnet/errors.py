@@ -21,10 +21,14 @@ class PsmnetError(Exception):
         self.values = values
         super().__init__(f"{self.what}; {self.remedy}")
 
-    def worded(self, remedies: Mapping[str, str]) -> str:
-        """The error as one line, with the remedy that stands under its code, if one does."""
+    def remedy_in(self, remedies: Mapping[str, str]) -> str:
+        """The remedy that stands under the error's code; its own if none does."""
         remedy = remedies.get(self.code or "")
-        return f"{self.what}; {remedy.format(**self.values) if remedy else self.remedy}"
+        return remedy.format(**self.values) if remedy else self.remedy
+
+    def worded(self, remedies: Mapping[str, str]) -> str:
+        """The error as one line, with `remedy_in`."""
+        return f"{self.what}; {self.remedy_in(remedies)}"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with all arguments: errors of cases come back from other processes."""

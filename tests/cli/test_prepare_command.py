@@ -232,8 +232,11 @@ def test_a_bad_scan_among_anybodys(cli, tmp_path):
         (("chaos-t2", "raw", "out"), "doesn't hold CHAOS-T2"),
         (("sabs", "raw", "raw"), "raw is the raw data itself; write elsewhere"),
         (("sabs", "raw", "file"), "file is a file; give a folder"),
-        (("sabs", "raw", "out", "--legacy", "typo"), "no legacy bug 'typo'; give --legacy all, or any of crop-origin"),
-        (("sabs", "raw", "out", "--legacy", "class-slices"), "preparing has no legacy bug 'class-slices'"),
+        (("sabs", "raw", "out", "--legacy", "typo"), "'typo' is not a known bug that preparing can"),
+        (
+            ("sabs", "raw", "out", "--legacy", "class-slices"),
+            "is not a known bug that preparing can reproduce; give --legacy all",
+        ),
         (("sabs", "raw", "out", "--spacing", "1,1,1"), "the spacing of sabs can't be set"),
         (("folder", "raw", "out", "--spacing", "1"), "--spacing 1; give two or three numbers of mm"),
         (("folder", "raw", "out", "--spacing", "1,x"), "--spacing 1,x; give"),

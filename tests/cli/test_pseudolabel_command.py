@@ -106,7 +106,7 @@ def test_the_fields_fault_is_made_where_it_is_asked_for(cli, data, text):
         (("--legacy", "class-slices"), "--legacy class-slices: it is not made here; give superpixel-ids"),
         (("--legacy", "typo,superpixel-ids,other"), "--legacy other, typo: it is not made here"),
         (("--legacy", ""), "it is not made here"),
-        (("--legacy", "all", "--kind", "supervoxels"), "the legacy bug superpixel-ids with supervoxels; leave it out"),
+        (("--legacy", "all", "--kind", "supervoxels"), "the known bug superpixel-ids with supervoxels; leave it out"),
         (("--kind", "voxels"), "'voxels' is not one of 'superpixels', 'supervoxels'"),
         (("--jobs", "0"), "0 is not in the range"),
         (("--out", "image_1.nii.gz"), "image_1.nii.gz is a file; give a folder"),
@@ -234,9 +234,9 @@ def test_an_institution_is_held_out(cli, six, tmp_path):
     [
         (
             ("--legacy", "typo"),
-            "no legacy bug 'typo'; give --legacy all, or any of superpixel-ids, class-slices",
+            "'typo' is not a known bug that training can reproduce; give --legacy all, or any of superpixel-",
         ),
-        (("--legacy", "superpixel-ids", "--kind", "supervoxels"), "the legacy bug superpixel-ids with supervoxels"),
+        (("--legacy", "superpixel-ids", "--kind", "supervoxels"), "the known bug superpixel-ids with supervoxels"),
         (("--kind", "voxels"), "'voxels' is not one of"),
         (("--setting2", "some"), "no rule 'some' for Setting 2; give any or all"),
         (("--folds", "mine"), "no folds 'mine'; give one of ouyang, adnet, qnet, li"),

@@ -48,4 +48,4 @@ def test_too_many_is_refused_before_anything_is_read(cli, tmp_path):
         (tmp_path / name).write_bytes(b"no scan")
     outcome = cli("suggest", tmp_path, "-k", 2)
     assert outcome.code == 2
-    assert "2 of 2 scans to label; choose a smaller -k" in outcome.err
+    assert "k is 2, but the number of scans is 2; choose a smaller -k" in outcome.err

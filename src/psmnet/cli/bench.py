@@ -20,6 +20,7 @@ from psmnet.evaluation.bench import (
     run_benchmark,
     steps_done,
 )
+from psmnet.system import counted
 
 LOOK_EVERY_S = 1.0
 
@@ -90,7 +91,7 @@ def command(
                 files.update(result)
             console.say(f"{'failed' if isinstance(result, PsmnetError) else 'finished'}: {task.title()}")
             note(task.title())
-    console.out.print(f"results: {console.count(len(files), 'file')} in {out}")
+    console.out.print(f"results: {counted(len(files), 'file')} in {out}")
     if before.results == before.all_results:
         console.out.print("all results already exist; to make new ones, choose another --out folder")
     console.fail_on(failed, "fix or remove them, then run again (finished cells are kept)", what="cell")

@@ -6,6 +6,7 @@ import rich_click as click
 
 from psmnet.catalog import DATASETS
 from psmnet.cli import console
+from psmnet.cli.hints import HINTS
 from psmnet.cli.options import DATA, jobs_option
 from psmnet.data.check import check_dataset
 
@@ -24,7 +25,7 @@ def command(ctx: click.Context, data: Path, dataset: str | None, jobs: int) -> N
     with console.progress("cases", None) as advance:
         report = check_dataset(data, dataset, jobs=jobs, report=advance)
     for finding in report.findings:
-        console.out.print(str(finding))
+        console.out.print(finding.worded(HINTS))
     if report.prepared is not None:
         faults = f", with the known bugs {', '.join(report.prepared.legacy)}" if report.prepared.legacy else ""
         console.out.print(f"prepared by psmnet {report.prepared.version} as {report.prepared.dataset}{faults}")

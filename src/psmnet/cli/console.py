@@ -15,6 +15,7 @@ from rich.progress import (
 
 from psmnet.cli.hints import HINTS
 from psmnet.errors import InputError, PsmnetError
+from psmnet.system import counted
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -23,11 +24,6 @@ err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 def say(line: str) -> None:
     """One line about what is being done; on standard output, because standard error has only errors and progress."""
     out.print(line)
-
-
-def count(number: int, what: str) -> str:
-    """A number of things, as "1 scan" or "2 scans"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str = "case") -> None:
@@ -40,7 +36,7 @@ def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str =
         text = error.worded(HINTS) if isinstance(error, PsmnetError) else error
         err.print(f"failed: {what} {case_id}: {text}")
     if failed:
-        raise InputError(f"{count(len(failed), what)} failed: {', '.join(failed)}", remedy)
+        raise InputError(f"{counted(len(failed), what)} failed: {', '.join(failed)}", remedy)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from psmnet.cli import console
 from psmnet.cli.options import DATA
 from psmnet.data.prepare import fetch, find_files, size_text
 from psmnet.errors import ConfigError
+from psmnet.system import counted
 
 MIB = 1 << 20
 
@@ -30,7 +31,7 @@ def command(name: str, folder: Path, mirror: str | None) -> None:
     if facts.access and not facts.zenodo_records:
         if mirror:
             raise ConfigError(f"data set {name!r} can't be downloaded freely, so --mirror has no use", facts.access)
-        console.out.print(f"{facts.title}: can't be downloaded freely")
+        console.out.print(f"no free download: {facts.title}")
         console.out.print(f"to do: {facts.access}")
         console.out.print(f"licence: {facts.licence}")
         console.out.print(f"put into {folder}: {facts.raw_layout}")
@@ -38,7 +39,7 @@ def command(name: str, folder: Path, mirror: str | None) -> None:
         return
     files = find_files(name, mirror)
     total = sum(file.size for file in files)
-    console.say(f"{facts.title}: {console.count(len(files), 'file')}, {size_text(total)}")
+    console.say(f"{facts.title}: {counted(len(files), 'file')}, {size_text(total)}")
     with console.progress("MiB", -(-total // MIB)) as advance:
         fetched = fetch(files, folder, lambda done, note: advance(-(-done // MIB), note))
     for file in fetched:

@@ -7,7 +7,7 @@ import rich_click as click
 from psmnet.cli import console
 from psmnet.cli.options import DATA, overwrite_option
 from psmnet.data.phantom import write_patients
-from psmnet.system import locked, require_writable
+from psmnet.system import counted, locked, require_writable
 
 
 @click.command("phantom")
@@ -24,4 +24,4 @@ def command(out: Path, cases: int, seed: int, overwrite: bool) -> None:
             for kind in ("image", "label"):
                 require_writable(out / f"{kind}_{number}.nii.gz", overwrite=overwrite)
         write_patients(out, cases, seed, lambda done: advance(done, ""))
-    console.out.print(f"{console.count(cases, 'patient')}: {out}")
+    console.out.print(f"{counted(cases, 'patient')}: {out}")

@@ -10,6 +10,7 @@ from psmnet.data.prepare import FAULTS_OF_PREPARE, PrepareSpec, prepare_dataset
 from psmnet.data.prepare.adapters import ADAPTERS
 from psmnet.errors import ConfigError
 from psmnet.report import write_report
+from psmnet.system import counted
 
 
 @click.command("prepare")
@@ -62,7 +63,7 @@ def command(
             page = write_report(result.dataset, out, jobs=jobs, report=advance)
         console.out.print(f"pictures and table: {page}")
     labelled = sum(record.label_sha256 is not None for record in result.dataset.cases.values())
-    made = console.count(len(result.made), "case")
+    made = counted(len(result.made), "case")
     console.out.print(f"{made} made now, {len(result.kept)} kept, {labelled} with labels: {out}")
     console.fail_on(result.failed, "fix these and run the command again (the others are kept)")
 

@@ -19,7 +19,7 @@ from psmnet.data import find_cases
 from psmnet.data.pseudolabels import Kind, PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError
 from psmnet.report import draw_previews
-from psmnet.system import locked
+from psmnet.system import counted, locked
 
 FAULTS = ("superpixel-ids",)
 
@@ -42,7 +42,7 @@ def command(
     """
     names = legacy_names(legacy, FAULTS)
     if unknown := set(names) - set(FAULTS):
-        raise ConfigError(f"pseudo-labels have no legacy bug {min(unknown)!r}", f"give --legacy {', '.join(FAULTS)}")
+        raise ConfigError(f"{min(unknown)!r} is not a known bug of pseudo-labels", f"give --legacy {', '.join(FAULTS)}")
     rule = PseudolabelRule.of(facts_of(dataset), kind, faulty_ids="superpixel-ids" in names)
     cases = find_cases(data)
     store = PseudolabelStore(out or data, rule)
@@ -54,5 +54,5 @@ def command(
             with console.progress("pictures", len(whole)) as advance:
                 pictures = draw_previews(whole, store, jobs=jobs, report=advance)
             console.out.print(f"pictures: {pictures}")
-    console.out.print(f"{kind} of {console.count(len(whole), 'case')} ({made} made now): {store.folder}")
+    console.out.print(f"{kind} of {counted(len(whole), 'case')} ({made} made now): {store.folder}")
     console.fail_on(failed, "fix these and run the command again (the others are kept)")

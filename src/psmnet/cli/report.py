@@ -10,7 +10,7 @@ from psmnet.errors import ConfigError
 from psmnet.evaluation import find_results, write_table
 from psmnet.evaluation.bench import unfinished
 from psmnet.report.benchmark import PAGE, gaps, label, title, write_benchmark
-from psmnet.system import locked, require_writable
+from psmnet.system import counted, locked, require_writable
 
 
 @click.command("report")
@@ -46,7 +46,7 @@ def command(
     files, others = find_results(results)
     remarks = unfinished(results)
     if others:
-        remarks.append(f"{console.count(others, 'other JSON file')} left out")
+        remarks.append(f"{counted(others, 'other JSON file')} left out")
     if records is not None:
         require_writable(records, overwrite=overwrite)
     if out is None:

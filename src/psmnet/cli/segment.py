@@ -35,6 +35,7 @@ from psmnet.cohort import (
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import anonymised, find_queries, read_names, unnamed
 from psmnet.segmentation import PRECISIONS
+from psmnet.system import counted
 
 EXAMPLES = examples(
     "segment new.nii.gz --support old.nii.gz old_labels.nii.gz --out masks",
@@ -226,5 +227,5 @@ def _print(out: Path, job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
     remedy += " (the others are kept)" if cohort.entries else ""
     if len(failures) == 1:  # one line says it all
         count, one = len(cohort.entries) + 1, failures[0]
-        raise InputError(f"1 of {console.count(count, 'scan')} failed: {one.query}: {one.reason}", remedy)
+        raise InputError(f"1 of {counted(count, 'scan')} failed: {one.query}: {one.reason}", remedy)
     console.fail_on({one.name: one.reason for one in failures}, remedy, what="scan")

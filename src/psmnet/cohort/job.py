@@ -116,7 +116,11 @@ class CohortJob:
         """
         method = load_method(self.method, self.weights)
         if self.save and isinstance(method, UntrainedMethod):
-            raise ConfigError(f"{method.name} has no probabilities to save", "leave save out", code="registration-save")
+            raise ConfigError(
+                f"{method.name} has no {', '.join(sorted(self.save))} to save",
+                "leave save out",
+                code="registration-save",
+            )
         if self.precision != "float32" and isinstance(method, UntrainedMethod):
             raise ConfigError(
                 f"{method.name} has no network to set a precision for",

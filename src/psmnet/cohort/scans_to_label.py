@@ -64,7 +64,12 @@ def rank_scans(
     Raises:
         ConfigError: k is not smaller than the number of scans.
     """
-    require(k < len(queries), f"{k} of {len(queries)} scans to label", "choose fewer than there are", code="too-many-k")
+    require(
+        k < len(queries),
+        f"k is {k}, but the number of scans is {len(queries)}",
+        "choose fewer than there are",
+        code="too-many-k",
+    )
     usable: list[Query] = []
     failed: dict[str, PsmnetError] = {}
     notes: list[str] = []

@@ -15,7 +15,7 @@ from psmnet.errors import PsmnetError
 from psmnet.io import Query, Skipped, without_folder
 from psmnet.report import Card, PageTable, Value, csv_text, write_contact_sheet
 from psmnet.segmentation import method_name
-from psmnet.system import write_text
+from psmnet.system import counted, write_text
 
 REPORT_NAME = "report.json"
 TABLE_NAME, SHEET_NAME = "summary.csv", "contact_sheet.html"
@@ -129,7 +129,7 @@ def _write_sheet(job: CohortJob, cohort: Cohort, failures: Sequence[FailedScan])
         cards.append(Card(entry.name, job.out / entry.overlay, tuple(told), volumes))
     write_contact_sheet(
         job.out / SHEET_NAME,
-        title=f"{count} scan{'s' * (count != 1)}, {flagged} to check" + f", {len(failures)} failed" * bool(failures),
+        title=f"{counted(count, 'scan')}, {flagged} to check" + f", {len(failures)} failed" * bool(failures),
         intro=INTRO,
         tables=tables,
         cards=cards,

@@ -40,7 +40,7 @@ def fold_bounds(facts: DataSet, cases: int) -> tuple[int, ...]:
     if facts.fold_cuts:
         if facts.fold_cuts[-1] != cases:
             raise ConfigError(
-                f"{cases} cases where {facts.title} has {facts.fold_cuts[-1]}, so the published folds can't be made",
+                f"{cases} cases, but the data set ({facts.title}) has {facts.fold_cuts[-1]}: its folds can't be made",
                 "complete the data set, or use it as data set folder",
                 code="incomplete",
             )

@@ -16,7 +16,7 @@ from psmnet.errors import ConfigError, PsmnetError
 from psmnet.io import Query, checksum, read_scan, write_volume
 from psmnet.models import WEIGHTS_NAME
 from psmnet.segmentation import require_contrast, windowed
-from psmnet.system import locked, read_json, write_json
+from psmnet.system import counted, locked, read_json, write_json
 from psmnet.training import RunSpec, StepCallback, require_room, run_training
 from psmnet.volume import Array, PixelGrid, Volume, slice_first
 
@@ -102,7 +102,7 @@ def _lay_out(
     data.mkdir(parents=True, exist_ok=True)
     write_json(listed, wanted)
     failed: dict[str, PsmnetError] = {}
-    say(f"laying out {len(scans)} scan{'s' * (len(scans) > 1)}")
+    say(f"laying out {counted(len(scans), 'scan')}")
     for number, scan in enumerate(scans, 1):
         target = data / f"image_{number}.nii.gz"
         if target.exists():

@@ -123,7 +123,7 @@ def parse_changes(texts: Sequence[str], known: Mapping[str, Setting]) -> dict[st
         name, _, value = text.partition("=")
         require(
             name in known and name != "method" and value != "",
-            f"setting {text!r}",
+            f"unknown setting {text!r}",
             f"give NAME=VALUE with one of {', '.join(n for n in known if n != 'method')}",
         )
         changes[name] = _parsed(text, value, known[name])

@@ -35,7 +35,7 @@ def load_torchvision(model: nn.Module, source: str, sha256: str | None, folder: 
     encoder = model.encoder
     if not isinstance(encoder, ResNetEncoder):
         raise ConfigError(
-            "encoder weights with an encoder that is no ResNet", "use them with preset paper", code="preset-paper"
+            "encoder weights need a ResNet, and this encoder is none", "use preset paper", code="preset-paper"
         )
     fetched = re.match(r"https?://", source) is not None
     path = _fetch(source, sha256, folder) if fetched else Path(source)

@@ -38,6 +38,9 @@ from .web import (
     open_url,
     read,
 )
+from .words import (
+    counted,
+)
 from .worker_process import (
     Isolated,
 )
@@ -56,6 +59,7 @@ __all__ = [
     "atomic_path",
     "blocks",
     "checked",
+    "counted",
     "files_in_zip",
     "locked",
     "map_cases",

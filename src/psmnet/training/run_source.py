@@ -48,10 +48,13 @@ def require_rules(spec: RunSpec) -> None:
         if name not in FAULTS_OF_TRAINING:
             known = ", ".join(FAULTS_OF_TRAINING)
             raise ConfigError(
-                f"training has no legacy bug {name!r}", f"give any of {known}", code="legacy", known=known
+                f"{name!r} is not a known bug that training can reproduce",
+                f"give any of {known}",
+                code="legacy",
+                known=known,
             )
     if "class-slices" in spec.legacy and spec.setting != 2:
-        raise ConfigError("the legacy bug class-slices in Setting 1, which drops no slices", "leave it out")
+        raise ConfigError("the known bug class-slices needs Setting 2; Setting 1 drops no slices", "leave it out")
 
 
 def run_source(

@@ -155,7 +155,7 @@ def test_an_image_that_is_cut_off_hides_nothing_of_other_cases(data: Path):
     assert third == "warning: case 3: no liver in the label map; see whether the scan shows it"
     report = check_dataset(data, "phantom", jobs=1)
     assert report.exit_code == 2
-    assert report.summary() == "phantom: 3 cases, 3 labelled, 24 slices; 1 errors, 2 warnings"
+    assert report.summary() == "phantom: 3 cases, 3 labelled, 24 slices; 1 error, 2 warnings"
 
 
 @pytest.mark.parametrize("kind", ["image", "label"])
@@ -467,14 +467,14 @@ def test_exit_codes_of_the_command(cli, data: Path, tmp_path: Path):
     assert (outcome.code, outcome.err) == (1, "")
     warning, summary = outcome.out.splitlines()
     assert warning == "warning: case 2: no spleen in the label map; see whether the scan shows it"
-    assert summary.endswith("0 errors, 1 warnings")
+    assert summary.endswith("0 errors, 1 warning")
 
     (data / "label_1.nii.gz").unlink()
     outcome = cli(*arguments)
     assert outcome.code == 2
     error, warning, summary = outcome.out.splitlines()
     assert error.startswith("error: case 1: label_1.nii.gz is missing")
-    assert summary.endswith("1 errors, 1 warnings")
+    assert summary.endswith("1 error, 1 warning")
 
     outcome = cli("check", tmp_path / "absent")
     assert (outcome.code, outcome.out) == (2, "")

@@ -40,9 +40,9 @@ def pelves(tmp_path):
         ({"dataset": "atlantis"}, "no raw layout of 'atlantis' is known; give one of chaos-t2, sabs, cmr, pelvic, fol"),
         (
             {"dataset": "sabs", "legacy": ("typo",)},
-            "no legacy bug 'typo'; give any of crop-origin, extra-slice,",
+            "bug that preparing can reproduce; give any of crop-origin, extra-slice,",
         ),
-        ({"dataset": "sabs", "legacy": ("superpixel-ids",)}, "preparing has no legacy bug 'superpixel-ids'"),
+        ({"dataset": "sabs", "legacy": ("superpixel-ids",)}, "'superpixel-ids' is not a known bug that preparing"),
         ({"dataset": "sabs", "modality": "ct"}, "the modality of sabs can't be set: it is the published one"),
         ({"dataset": "cmr", "spacing_mm": (1, 1, None)}, "the spacing of cmr"),
         ({"dataset": "cmr", "size_px": 64}, "the size of cmr"),
@@ -238,7 +238,7 @@ def test_institutions_that_came_later(pelves, tmp_path):
         (
             {"dataset": "pelvic"},
             {"dataset": "pelvic", "legacy": ("crop-origin", "extra-slice")},
-            "was prepared with legacy bugs none, not crop-origin, extra-slice; choose another folder",
+            "was prepared with known bugs none, not crop-origin, extra-slice; choose another folder",
         ),
         (
             {"dataset": "folder", "size_px": 16},

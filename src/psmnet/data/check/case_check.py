@@ -35,16 +35,23 @@ class Finding:
         level: error or warning.
         what: what is wrong, with the value.
         remedy: what to do.
+        error: that was found, if it was one.
     """
 
     case_id: str | None
     level: Level
     what: str
     remedy: str
+    error: PsmnetError | None = field(default=None, compare=False)
+
+    def worded(self, remedies: Mapping[str, str]) -> str:
+        """The finding as one line, with the remedy that stands under its error's code, if one does."""
+        where = "" if self.case_id is None else f"case {self.case_id}: "
+        remedy = self.error.remedy_in(remedies) if self.error else self.remedy
+        return f"{self.level}: {where}{self.what}; {remedy}"
 
     def __str__(self) -> str:
-        where = "" if self.case_id is None else f"case {self.case_id}: "
-        return f"{self.level}: {where}{self.what}; {self.remedy}"
+        return self.worded({})
 
 
 @dataclass
@@ -81,7 +88,8 @@ class CaseRecord:
 
     def add_error(self, error: PsmnetError, folder: Path) -> None:
         """Add a reader's error, without the folder's path."""
-        self.add("error", error.what.replace(f"{folder}/", ""), error.remedy)
+        what = error.what.replace(f"{folder}/", "")
+        self.findings.append(Finding(self.id, "error", what, error.remedy, error))
 
 
 def look_at(case: Case, *, facts: DataSet, names: Mapping[str, int], with_files: bool) -> CaseRecord:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from psmnet.data import DATASET_NAME, DatasetFile, find_cases, read_dataset_file
 from psmnet.data.check.case_check import AGAIN, CaseRecord, Finding, Level, by, differ, look_at, some
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import has_nifti_suffix
-from psmnet.system import TEMPORARY_PREFIX, map_cases
+from psmnet.system import TEMPORARY_PREFIX, counted, map_cases
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,9 @@ class Report:
         """One line of counts."""
         labelled = sum(case.labelled for case in self.cases)
         slices = sum(case.size_xyz[2] for case in self.cases if case.size_xyz)
-        return (
-            f"{self.dataset}: {len(self.cases)} cases, {labelled} labelled, {slices} slices; "
-            f"{self.count('error')} errors, {self.count('warning')} warnings"
-        )
+        found = ", ".join(counted(self.count(level), level) for level in get_args(Level))
+        cases = f"{counted(len(self.cases), 'case')}, {labelled} labelled, {counted(slices, 'slice')}"
+        return f"{self.dataset}: {cases}; {found}"
 
 
 def check_dataset(

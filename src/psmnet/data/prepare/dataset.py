@@ -52,7 +52,7 @@ class PrepareSpec:
         for name in self.legacy:
             if name not in FAULTS_OF_PREPARE:
                 known = ", ".join(FAULTS_OF_PREPARE)
-                what = f"preparing has no legacy bug {name!r}"
+                what = f"{name!r} is not a known bug that preparing can reproduce"
                 raise ConfigError(what, f"give any of {known}", code="legacy", known=known)
         own = [name for name in ("modality", "spacing_mm", "size_px") if getattr(self, name) is not None]
         if own and self.dataset != "folder":
@@ -203,7 +203,7 @@ def _begin(
     if earlier is not None:
         for what, before, now in (
             ("data set", earlier.dataset, dataset.dataset),
-            ("legacy bugs", ", ".join(earlier.legacy) or "none", ", ".join(dataset.legacy) or "none"),
+            ("known bugs", ", ".join(earlier.legacy) or "none", ", ".join(dataset.legacy) or "none"),
             *((f"constant {name}", earlier.constants.get(name), value) for name, value in constants.items()),
         ):
             if before != now:

@@ -41,7 +41,7 @@ class PseudolabelRule:
             raise ConfigError(f"no pseudo-labels {self.kind!r}", f"give one of {', '.join(KINDS)}")
         if self.faulty_ids and self.kind != "superpixels":
             raise ConfigError(
-                f"the legacy bug superpixel-ids with {self.kind}", "leave it out: only superpixels have it"
+                f"the known bug superpixel-ids with {self.kind}", "leave it out: only superpixels have it"
             )
 
     @staticmethod
