@@ -102,10 +102,10 @@ def test_the_fields_fault_is_made_where_it_is_asked_for(cli, data, text):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--legacy", "typo"), "--legacy typo: it is not made here; give superpixel-ids"),
-        (("--legacy", "class-slices"), "--legacy class-slices: it is not made here; give superpixel-ids"),
-        (("--legacy", "typo,superpixel-ids,other"), "--legacy other, typo: it is not made here"),
-        (("--legacy", ""), "it is not made here"),
+        (("--legacy", "typo"), "'typo' is not a known bug of pseudo-labels; give --legacy superpixel-ids"),
+        (("--legacy", "class-slices"), "'class-slices' is not a known bug of pseudo-labels"),
+        (("--legacy", "typo,superpixel-ids,other"), "'other' is not a known bug of pseudo-labels"),
+        (("--legacy", ""), "'' is not a known bug"),
         (("--legacy", "all", "--kind", "supervoxels"), "the known bug superpixel-ids with supervoxels; leave it out"),
         (("--kind", "voxels"), "'voxels' is not one of 'superpixels', 'supervoxels'"),
         (("--jobs", "0"), "0 is not in the range"),

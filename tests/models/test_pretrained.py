@@ -97,7 +97,7 @@ def test_a_missing_file(tmp_path: Path):
 
 def test_an_encoder_that_is_no_resnet(weights: Path, tmp_path: Path):
     model = PSMNet(CompactEncoder(8, (8, 8, 8, 8)), 8, PSMNetSettings())
-    check_refused(ConfigError, "no ResNet", model, str(weights), None, tmp_path)
+    check_refused(ConfigError, "need a ResNet", model, str(weights), None, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -673,7 +673,7 @@ def test_faults_of_initial_weights_stay_recorded(data: Path, tmp_path: Path):
 
 
 def test_a_fault_of_setting_2_is_refused_in_setting_1(data: Path, tmp_path: Path):
-    with pytest.raises(ConfigError, match="class-slices in Setting 1, which drops no slices"):
+    with pytest.raises(ConfigError, match="class-slices needs Setting 2; Setting 1 drops no slices"):
         run_training(dataclasses.replace(SPEC, legacy=("class-slices",)), tmp_path / "run", data=data, device=CPU)
 
 

@@ -485,7 +485,7 @@ def test_the_command_tells_of_faults_that_were_asked_for(cli, data: Path):
     list_cases(data, legacy=("crop-origin",))
     outcome = cli("check", data, "--jobs", 1)
     assert outcome.code == 0
-    assert outcome.out.splitlines()[0] == "prepared by psmnet 0.1.0 as phantom, with the field's faults crop-origin"
+    assert outcome.out.splitlines()[0] == "prepared by psmnet 0.1.0 as phantom, with the known bugs crop-origin"
 
 
 # ---- real scans -------------------------------------------------------------------------------------------------
