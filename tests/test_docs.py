@@ -1,6 +1,7 @@
 """Every psmnet command in README and docs runs, in the order it stands there; only networks and scans are small."""
 
 import dataclasses
+import importlib
 import os
 import re
 import runpy
@@ -17,7 +18,7 @@ import psmnet.cli.adapt
 from helpers.places import REPOSITORY
 from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 from psmnet import catalog, config, runtime
-from psmnet.cli.main import main
+from psmnet.cli.main import COMMANDS, main
 from psmnet.config import ModelConfig, Preset, TrainConfig
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.evaluation.metrics import METRICS
@@ -152,6 +153,20 @@ def test_the_page_of_rooms_describes_each_of_them():
     rooms = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     assert len(rooms) == 14
     assert set(re.findall(r"^\| `(\w+)` \|", page.split("## Imports")[0], flags=re.MULTILINE)) == rooms
+
+
+def test_options_that_pages_name_exist():
+    modules = [importlib.import_module(f"psmnet.cli.{name}") for name in COMMANDS]
+    known = {option for module in modules for parameter in module.command.params for option in parameter.opts}
+    known |= {"--help", "--option"}  # the last one stands for any
+    others = {  # options of pip, torchrun and dask
+        *("--no-index", "--find-links", "--editable"),
+        *("--nnodes", "--no-python", "--nproc-per-node"),
+        *("--no-dashboard", "--nthreads", "--nworkers"),
+    }
+    for page in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
+        assert named - others <= known, f"{page.name}: {sorted(named - others - known)}"
 
 
 @pytest.mark.parametrize("name", ["docs/architecture.md", "docs/decisions.md", "CONTRIBUTING.md"])
