@@ -100,6 +100,43 @@ def after_training() -> str:
     return fold_table(rows)
 
 
+PARTS = {  # of PSMNet, in training
+    None: "windows of the background, parts of 30 positions and more",
+    "split_rounds=0": "windows only, no splitting",
+    "minimal_area=8": "windows, parts of 8 positions and more",
+    "minimal_area=1": "windows, parts of any size",
+    "grid=0,grid_at_inference=0,minimal_area=8": "no windows, parts of 8 positions and more",
+    "grid=0,grid_at_inference=0,minimal_area=1": "no windows, parts of any size",
+    "attention=text": "windows, parts of 30 positions and more, cross attention",
+    "attention=text,grid=0,grid_at_inference=0,minimal_area=1": "no windows, parts of any size, cross attention",
+}
+
+
+def parts() -> str:
+    """PSMNet trained with and without each of its parts."""
+    rows = []
+    for variant, words in PARTS.items():
+        ep1, blind = (pick("parts", "psmnet", variant, protocol=protocol) for protocol in ("ep1", "blind"))
+        rows.append([words, *(mean(ep1, fold) for fold in FOLDS), mean(ep1), mean(blind)])
+    return table(["PSMNet with", *(f"fold {fold}" for fold in FOLDS), "EP1", "whole scans"], rows)
+
+
+def part_pairs() -> str:
+    """What single parts give, scan by scan."""
+    bare = "grid=0,grid_at_inference=0,minimal_area=1"
+    rows = []
+    for protocol in ("ep1", "blind"):
+        for words, first, second in (
+            ("cross attention, with windows", "attention=text", None),
+            ("cross attention, without windows", f"attention=text,{bare}", bare),
+            ("windows, beside parts of any size", "minimal_area=1", bare),
+            ("parts of 30 positions and more, with windows", None, "split_rounds=0"),
+        ):
+            both = (pick("parts", "psmnet", variant, protocol=protocol) for variant in (first, second))
+            rows += pair_rows(words, pair(*both), PROTOCOLS[protocol])
+    return table(["what is gained by", "protocol", *PAIR_COLUMNS], rows)
+
+
 def lottery(kind: str) -> str:
     """One shot from each of five supports, then three and five at once."""
     rows = []
@@ -158,7 +195,15 @@ def sources() -> str:
     for name, words in STUDIES.items():
         files = study(name)
         records = sum(len(file.records) for file in files)
-        rows.append([f"`records/{name}.csv.gz`", words, len(files), f"{records:,}", f"`{TREES[name]}`"])
+        rows.append(
+            [
+                f"`records/{name}.csv.gz`",
+                words,
+                len(files),
+                f"{records:,}",
+                f"`{TREES[name]}`" if name in TREES else None,
+            ]
+        )
     return table(["table", "what", "results files", "records", f"tree of `results/` at {COMMIT}"], rows)
 
 
@@ -215,6 +260,8 @@ BLOCKS = {
     "scratch-folds": scratch_folds,
     "scratch-pairs": scratch_pairs,
     "after-training": after_training,
+    "parts": parts,
+    "part-pairs": part_pairs,
     "supports-superpixels": lambda: lottery("superpixels"),
     "supports-supervoxels": lambda: lottery("supervoxels"),
     "seeds": seeds,

@@ -3,13 +3,15 @@
 COMMIT = "f916018"  # the last one with the raw results files
 STUDIES = {
     "final": "adapted from the bundled weights, Setting 1 and Setting 2",
+    "final_again": "Setting 1 of it made again from nothing, each fold's own support",
+    "parts": "PSMNet from scratch with and without each of its parts",
     "benchmark": "from scratch, 700 steps; registration; the first bundled weights",
     "scratch_long": "from scratch, 2,800 steps",
     "bundled": "the bundled weights as they are",
     "recipe": "the recipe before the final one",
     "early": "the first preset",
 }
-TREES = {  # `git rev-parse f916018:results/STUDY`
+TREES = {  # `git rev-parse f916018:results/STUDY`; later studies have none
     "final": "4b397319aab6e9acb42062f4e02223e4b8328c28",
     "benchmark": "5988b7425437b5cb8b50190dcc84e8eac2a1201f",
     "scratch_long": "7cb6855b1f75c250126e664d7aabb6bd46a93a9b",
@@ -22,6 +24,7 @@ RECIPES = {
     "final": ("final", "All methods adapted from the bundled weights: EP1, whole scans"),
     "final_setting2": ("final", "PSMNet adapted in Setting 2: EP1"),
     "registration": ("benchmark", "Affine and B-spline registration: EP1, EP2, whole scans"),
+    "parts": ("parts", "PSMNet from scratch with and without windows, splitting, cross attention"),
     "scratch_long": ("scratch_long", "PSMNet from scratch, 2,800 steps: EP1"),
     "setting1": ("benchmark", "All methods from scratch on superpixels: EP1, EP2, whole scans"),
     "supervoxels": ("benchmark", "The same on supervoxels"),
