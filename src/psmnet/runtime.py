@@ -59,7 +59,7 @@ def package_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, psmnet and what its numbers depend on, without importing any of it."""
+    """Versions of Python, psmnet and the packages that its results depend on; imports none of them."""
     found = {"python": platform.python_version(), "psmnet": package_version(), **_revision()}
     for package in PACKAGES:
         try:

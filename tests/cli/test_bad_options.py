@@ -86,7 +86,7 @@ def evaluation(phantoms: Path, tmp_path: Path, weights: Path, **options: object)
     ],
     ids=str,
 )
-def test_evaluations_that_can_not_be(cli, phantoms, tmp_path, tiny_weights, options, message):
+def test_evaluations_that_are_refused(cli, phantoms, tmp_path, tiny_weights, options, message):
     assert message in only_line(cli(*evaluation(phantoms, tmp_path, tiny_weights, **options)))
     assert list(tmp_path.iterdir()) == []
 

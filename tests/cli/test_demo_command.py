@@ -48,7 +48,7 @@ def test_demo(cli, tmp_path, monkeypatch):
     ("stray", "message"),
     [("out/notes.txt", "holds other files; choose another --out folder"), ("out", "is a file; give a folder")],
 )
-def test_a_demo_leaves_other_folders_alone(cli, tmp_path, stray, message):
+def test_a_demo_does_not_touch_other_folders(cli, tmp_path, stray, message):
     (tmp_path / stray).parent.mkdir(exist_ok=True)
     (tmp_path / stray).write_bytes(b"mine")
     outcome = cli("demo", "--out", tmp_path / "out")

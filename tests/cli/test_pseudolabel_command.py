@@ -77,7 +77,7 @@ def test_each_kind_with_its_pictures(cli, data, tmp_path, kind):
     assert {name: (out / name).stat().st_mtime_ns for name in made} == times
 
 
-def test_they_lie_beside_the_scans_unless_told_otherwise_and_both_kinds_together(cli, data):
+def test_they_lie_beside_the_scans_by_default_and_both_kinds_together(cli, data):
     before = names(data)
     for kind in KINDS:
         outcome = cli(*pseudolabel(data, "--kind", kind))
@@ -88,7 +88,7 @@ def test_they_lie_beside_the_scans_unless_told_otherwise_and_both_kinds_together
 
 
 @pytest.mark.parametrize("text", ["superpixel-ids", "all", " superpixel-ids,superpixel-ids"])
-def test_the_fields_fault_is_made_where_it_is_asked_for(cli, data, text):
+def test_the_published_bug_is_reproduced_on_request(cli, data, text):
     cli(*pseudolabel(data))
     outcome = cli(*pseudolabel(data, "--legacy", text))
     assert (outcome.code, outcome.err) == (0, "")

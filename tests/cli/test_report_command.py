@@ -53,7 +53,7 @@ def test_folds_and_method_can_be_chosen(cli, tmp_path):
     assert "| psmnet | +0.300 |" in text  # 0.7 - 0.4
 
 
-def test_pictures_that_could_not_be_made_are_told(cli, tmp_path, phantoms):
+def test_missing_pictures_are_reported(cli, tmp_path, phantoms):
     folder = example(tmp_path / "in")
     for case in "12":
         mask = mask_path(masks_folder(folder / "psmnet" / f"fold{int(case) - 1}_seed0.json"), case, "liver")
@@ -86,7 +86,7 @@ def test_refusals_are_one_line_and_leave_nothing(cli, tmp_path):
     assert not out.exists()
 
 
-def test_reports_are_not_replaced_unasked(cli, tmp_path):
+def test_reports_are_replaced_only_on_request(cli, tmp_path):
     folder, out = example(tmp_path / "in"), tmp_path / "out"
     assert cli("report", folder, "--out", out).code == 0
     (out / "report.html").write_text("mine")

@@ -119,7 +119,7 @@ def test_masks_of_other_settings_are_not_replaced(cli, segmented, tiny_weights):
     assert set(np.unique(read_labels(mask).array_zyx)) <= {0, 1}
 
 
-def test_segment_tells_no_name_if_asked(cli, data, tmp_path, tiny_weights):
+def test_anonymised_outputs_contain_no_name(cli, data, tmp_path, tiny_weights):
     """A tagged DICOM scan and a file under a folder called after a patient: nothing that is written or said tells."""
     folder = data / "DOE^JANE"
     folder.mkdir()

@@ -35,7 +35,7 @@ def test_scans_are_ranked_with_those_to_label_first(cli, folder, tmp_path):
     assert "--overwrite" in again.err
 
 
-def test_a_damaged_scan_is_left_out_and_told(cli, folder):
+def test_a_damaged_scan_is_left_out_and_reported(cli, folder):
     (folder / "broken.nii.gz").write_bytes(b"no scan")
     outcome = cli("suggest", folder)
     assert outcome.code == 2

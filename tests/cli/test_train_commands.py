@@ -92,7 +92,7 @@ def test_setting_2_needs_labels_and_setting_1_does_not(cli, data, tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_preset")
-def test_a_run_is_resumed_with_the_same_options_alone(cli, data, tmp_path):
+def test_a_run_is_resumed_with_the_same_options_only(cli, data, tmp_path):
     train = ("train", data, "--dataset", "phantom", "--out", tmp_path / "run", "--steps", 1, "--device", "cpu")
     assert cli(*train).code == 0
     weights = (tmp_path / "run" / "weights.safetensors").read_bytes()

@@ -103,7 +103,7 @@ def main(args: list[str] | None = None) -> None:
             sys.exit(code)
     except PsmnetError as error:
         _fail(error.worded(HINTS))
-    except click.UsageError as error:
+    except click.ClickException as error:
         _fail(_usage(error))
     except (KeyboardInterrupt, click.Abort):
         print("psmnet: interrupted; finished parts are kept", file=sys.stderr)
@@ -121,12 +121,13 @@ def _one_line(message: Warning | str, *_: object, **__: object) -> str:
     return f"psmnet: warning: {message}\n"
 
 
-def _usage(error: click.UsageError) -> str:
+def _usage(error: click.ClickException) -> str:
     """What is wrong with the arguments, the closest name where one is unknown, and the command's own help."""
     near: list[str] = getattr(error, "possibilities", None) or []  # of an unknown command or option, the closest first
     what = (error.message if near else error.format_message()).rstrip(".")
     guess = f"did you mean {near[0]}? " if near else ""
-    return f"{what}; {guess}see {error.ctx.command_path if error.ctx else 'psmnet'} --help"
+    context: click.Context | None = getattr(error, "ctx", None)
+    return f"{what}; {guess}see {context.command_path if context else 'psmnet'} --help"
 
 
 def _fail(message: str) -> NoReturn:

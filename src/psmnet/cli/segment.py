@@ -215,8 +215,8 @@ def _print(out: Path, job: CohortJob, loaded: Loaded, cohort: Cohort) -> None:
         )
     if cohort.entries:
         worst = cohort.ranked()[0]
-        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst.name].items() if words]
-        why = "; ".join(told) or f"confidence {worst.confidence:.2f}"
+        flagged = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[worst.name].items() if words]
+        why = "; ".join(flagged) or f"confidence {worst.confidence:.2f}"
         console.out.print(f"masks: {len(cohort.entries)} in {out} (<name>_seg.{job.ending})")
         if any(organ != unnamed(value) for value, organ in loaded.called.items()):
             console.out.print(f"labels: {', '.join(f'{v} {organ.name}' for v, organ in loaded.called.items())}")

@@ -91,7 +91,7 @@ def command(
     Only this machine can reach the page, and all data stay here. The printed address contains a token: anyone who has
     it can see the scans. With another --host, token and scans are sent unencrypted; use a proxy with TLS then.
     """
-    os.umask(0o077)  # whatever is written is the user's alone
+    os.umask(0o077)  # only the user may read what is written
     root = data or default_folder()
     if purge and not root.exists():
         raise ConfigError(f"nothing to delete: no folder {root}", "give the --data folder that psmnet serve used")
