@@ -98,7 +98,8 @@ def test_two_runs_are_equal_bit_for_bit(patient, spline):
     first, second = (ready(patient, spline=spline) for _ in range(2))
     found = first.segment(query).array_zyx
     assert found.any()
-    assert np.array_equal(first.segment(query).array_zyx, found)
+    if not spline:  # which takes seconds
+        assert np.array_equal(first.segment(query).array_zyx, found)
     assert np.array_equal(second.segment(query).array_zyx, found)
 
 

@@ -168,6 +168,7 @@ def test_training_does_not_depend_on_torchs_generator(tmp_path: Path):
     assert same(model.state_dict(), expected)
 
 
+@pytest.mark.slow  # that they are the same batches is tested in test_prefetch
 def test_batches_drawn_by_other_processes_train_to_the_same_bits(tmp_path: Path):
     expected = trained(tmp_path / "a")
     killed_at(tmp_path / "b", 6)  # whose last checkpoint is of step 4
