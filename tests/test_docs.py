@@ -80,7 +80,7 @@ def workplace(tmp_path, monkeypatch):
         "CONTROL_MM": (100.0,),
         "FINE_MM": 8.0,
     }.items():
-        monkeypatch.setattr(f"psmnet.segmentation.registration.{name}", value)
+        monkeypatch.setattr(f"psmnet.segmentation.scan_alignment.{name}", value)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr(Isolated, "run", work_here)
     monkeypatch.setattr("uvicorn.Server.run", briefly(uvicorn.Server.run))

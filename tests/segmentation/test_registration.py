@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
-from psmnet.segmentation import registration
+from psmnet.segmentation import scan_alignment
 from psmnet.segmentation.methods import load_method, segmenter_of
 from psmnet.segmentation.registration import Registration, RegistrationSettings
 from psmnet.volume.geometry import Reorientation, slice_axis
@@ -18,9 +18,9 @@ SEED = 3
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Small scans need few points; of the starts, one will do."""
-    monkeypatch.setattr(registration, "AFFINE_POINTS", 5000)
-    monkeypatch.setattr(registration, "SPLINE_POINTS", 3000)
-    monkeypatch.setattr(registration, "STARTS", 1)
+    monkeypatch.setattr(scan_alignment, "AFFINE_POINTS", 5000)
+    monkeypatch.setattr(scan_alignment, "SPLINE_POINTS", 3000)
+    monkeypatch.setattr(scan_alignment, "STARTS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -207,21 +207,23 @@ def test_a_support_that_is_refused_leaves_the_old_one(patient):
 def test_a_spline_that_makes_it_worse_is_left_out(patient, monkeypatch):
     query, _ = (moved(volume, degrees=5) for volume in again())
     affine = ready(patient).segment(query)
-    monkeypatch.setattr(registration, "_bend", lambda *_: registration.simpleitk().TranslationTransform(3, (60, 0, 0)))
+    monkeypatch.setattr(
+        scan_alignment, "_bend", lambda *_: scan_alignment.simpleitk().TranslationTransform(3, (60, 0, 0))
+    )
     assert np.array_equal(ready(patient, spline=True).segment(query).array_zyx, affine.array_zyx)
 
 
 def test_a_spline_that_fails_is_left_out(patient, monkeypatch):
     query, _ = (moved(volume, degrees=5) for volume in again())
     affine = ready(patient).segment(query)
-    monkeypatch.setattr(registration, "CONTROL_MM", (-1.0, -1.0))
-    monkeypatch.setattr(registration, "FOLDLESS", float("nan"))
+    monkeypatch.setattr(scan_alignment, "CONTROL_MM", (-1.0, -1.0))
+    monkeypatch.setattr(scan_alignment, "FOLDLESS", float("nan"))
     assert np.array_equal(ready(patient, spline=True).segment(query).array_zyx, affine.array_zyx)
 
 
 def test_scans_that_cannot_be_compared_end_in_one_line(patient, monkeypatch):
     monkeypatch.setattr(
-        registration, "_starts", lambda *_: [registration.simpleitk().TranslationTransform(3, (9e5,) * 3)]
+        scan_alignment, "_starts", lambda *_: [scan_alignment.simpleitk().TranslationTransform(3, (9e5,) * 3)]
     )
     with pytest.raises(InputError, match="support 1 can't be registered to the scan") as caught:
         ready(patient).segment(again()[0])
