@@ -29,7 +29,7 @@ def require_failed(outcome, out, bad, good, message):
     assert told.startswith(f"failed: case {bad}: "), told
     assert message in told
     assert "; " in told, "a remedy"
-    assert end.startswith(f"psmnet: 1 case failed: {bad}; the others are kept: mend these and run the command again")
+    assert end.startswith(f"psmnet: 1 case failed: {bad}; fix these and run the command again (the others are kept)")
     assert f"{len(good)} cases made now, 0 kept, {len(good)} with labels: {out}" in outcome.out
     assert names(out) == sorted(
         ["dataset.json", *(f"{kind}_{case_id}.nii.gz" for kind in ("image", "label") for case_id in good)]

@@ -129,7 +129,7 @@ def test_a_damaged_case_is_named_and_the_others_are_made(cli, data, tmp_path):
     assert told.startswith("failed: case 2: ")
     assert "image_2.nii.gz is truncated" in told
     assert "; " in told, "a remedy"
-    assert end == "psmnet: 1 case failed: 2; the others are kept: mend these and run the command again"
+    assert end == "psmnet: 1 case failed: 2; fix these and run the command again (the others are kept)"
     assert f"superpixels of 2 cases (2 made now): {out}" in outcome.out
     assert names(out) == [
         "preview/1.png",
