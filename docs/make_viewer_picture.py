@@ -1,13 +1,15 @@
-"""Makes docs/viewer.png: the page of `psmnet serve --demo` once a patient has been segmented, as Chromium draws it.
+"""Makes docs/viewer.png: a screenshot of `psmnet serve --demo` after a patient has been segmented.
 
 python docs/make_viewer_picture.py [OUT [light|dark]]
 """
 
+import io
 import shutil
 import subprocess
 import sys
 import tempfile
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL2 without a graphics card
@@ -39,7 +41,8 @@ def main(out: str = "docs/viewer.png", scheme: str = "light") -> None:
             page.click("#segment")
             page.wait_for_selector("#query[data-shown]")
             page.wait_for_timeout(2_000)  # the 3D view is drawn last
-            page.screenshot(path=out)
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+            picture.quantize(256, dither=Image.Dither.NONE).save(out, optimize=True)  # half the size
             browser.close()
         finally:
             server.terminate()

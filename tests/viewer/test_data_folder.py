@@ -28,7 +28,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 def test_only_ids_become_paths(tmp_path, name):
     folder = DataFolder(tmp_path / "data")
     for place in (folder.scan, folder.job, lambda n: folder.labels(new_id(), n)):
-        with pytest.raises(InputError, match="no id"):
+        with pytest.raises(InputError, match="not an id"):
             place(name)
 
 

@@ -97,7 +97,7 @@ def test_a_proxys_name_is_taken_without_the_port_it_does_not_know():
 
 
 def test_connections_that_ask_for_nothing_are_closed(room, monkeypatch):
-    monkeypatch.setattr("psmnet.viewer.connections.SILENCE_S", 0.2)
+    monkeypatch.setattr("psmnet.viewer.connections.FIRST_REQUEST_S", 0.2)
     with socket.create_connection(("127.0.0.1", room.client.base_url.port)) as idle:
         idle.settimeout(10)
         idle.sendall(b"GET / HTTP/1.1\r\nHost: ")

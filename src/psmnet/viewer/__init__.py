@@ -1,4 +1,4 @@
-"""`psmnet serve`: a local page to label, segment, look and correct, and the API behind it."""
+"""`psmnet serve`: a local page to segment scans, look at results and correct them, and the API behind it."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The web application: routes of the API, the page, and what stands before them."""
+"""The web application: the API, the page, and the checks before both."""
 
 import errno
 import sqlite3
@@ -30,9 +30,9 @@ def create_app(service: Service, token: str, hosts: Collection[str]) -> ASGIApp:
     """A viewer's page and API.
 
     Args:
-        service: what it shows and does; it is started and stopped with the application.
-        token: what `/api` wants.
-        hosts: values of Host that are this server's, with the port.
+        service: its scans and jobs; it is started and stopped with the application.
+        token: required by `/api`.
+        hosts: accepted values of the Host header, with the port.
     """
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Wakes those who watch jobs, from whatever thread something changed in."""
+"""Wakes whoever watches jobs when a job changes, from any thread."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class Changes:
-    """Watchers are woken, and ask for themselves what is new: a slow one holds nothing up and is owed nothing."""
+    """Watchers are only woken and look up the changes themselves, so that a slow one delays nobody."""
 
     def __init__(self) -> None:
         self.over = False
@@ -19,13 +19,13 @@ class Changes:
                 loop.call_soon_threadsafe(event.set)
 
     def end(self) -> None:
-        """Nothing will change any more: watchers go."""
+        """The server is closing: watchers stop."""
         self.over = True
         self.announce()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[asyncio.Event]:
-        """An event of the running loop that is set when something changed; whoever waits for it clears it."""
+        """An event of the running loop that is set after each change; the watcher clears it."""
         watcher = asyncio.get_running_loop(), asyncio.Event()
         self._watchers.add(watcher)
         try:

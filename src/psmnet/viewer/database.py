@@ -1,7 +1,7 @@
-"""Scans, label sets and jobs in SQLite, so that they outlive the server.
+"""Scans, label sets and jobs in SQLite, so that they survive a restart of the server.
 
-The rollback journal and not WAL: a home folder may lie on a network drive, where WAL corrupts. Every change of a job
-takes the next revision, so that whoever watches asks for what is newer than the last that was seen.
+It uses the rollback journal, not WAL: a home folder may lie on a network drive, where WAL damages files. Every change
+of a job gets the next revision number, so that a watcher can ask for all changes since the last one it has seen.
 """
 
 import json
@@ -32,18 +32,18 @@ StoredRow = dict[str, Any]
 
 
 def iso(seconds: float | None) -> str | None:
-    """A moment as programs exchange it."""
+    """A time stamp in ISO 8601, UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 class Database:
-    """One connection that threads take turns with.
+    """One connection, shared by threads that take turns.
 
     Args:
-        path: the file; made if missing.
+        path: the file; it is created if missing.
 
     Raises:
-        InputError: it can't be opened, or is of another version.
+        InputError: it can't be opened, or has another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,13 +69,13 @@ class Database:
         self.revision: int = newest or 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._turn:
             self._connection.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing."""
+        """A transaction: all changes are made, or none."""
         with self._turn:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -93,12 +93,12 @@ class Database:
     # ---- scans and their labels ----------------------------------------------------------------------------------
 
     def add_scan(self, scan_id: str, created: float, facts: StoredRow) -> None:
-        """Note a scan."""
+        """Add a scan."""
         with self._writing() as db:
             db.execute("INSERT INTO scans VALUES (?, ?, ?)", (scan_id, created, json.dumps(facts)))
 
     def add_labels(self, labels_id: str, scan_id: str, created: float, facts: StoredRow) -> bool:
-        """Note a label set, unless its scan has gone meanwhile."""
+        """Add a label set; returns False if its scan has been deleted meanwhile."""
         with self._writing() as db:
             if db.execute("SELECT 1 FROM scans WHERE id = ?", (scan_id,)).fetchone() is None:
                 return False
@@ -122,20 +122,20 @@ class Database:
         return [_unpacked(r) for r in self._rows("SELECT * FROM labels WHERE scan = ? ORDER BY created, id", scan_id)]
 
     def remove_scan(self, scan_id: str) -> None:
-        """Forget a scan and its labels."""
+        """Delete a scan and its labels."""
         with self._writing() as db:
             db.execute("DELETE FROM labels WHERE scan = ?", (scan_id,))
             db.execute("DELETE FROM scans WHERE id = ?", (scan_id,))
 
     def remove_labels(self, labels_id: str) -> None:
-        """Forget a label set."""
+        """Delete a label set."""
         with self._writing() as db:
             db.execute("DELETE FROM labels WHERE id = ?", (labels_id,))
 
     # ---- jobs ----------------------------------------------------------------------------------------------------
 
     def add_job(self, job_id: str, created: float, request: StoredRow, most_waiting: int) -> bool:
-        """Let a job wait, unless too many do."""
+        """Add a waiting job; returns False if too many wait already."""
         with self._writing() as db:
             if db.execute("SELECT COUNT(*) FROM jobs WHERE state = 'waiting'").fetchone()[0] >= most_waiting:
                 return False
@@ -151,7 +151,7 @@ class Database:
 
         Args:
             job_id: the job.
-            only_if: states in which alone it may be changed; any by default.
+            only_if: change it only in one of these states; in any by default.
             changes: columns and their new values.
 
         Returns:
@@ -177,7 +177,7 @@ class Database:
         return next(iter(self._rows("SELECT * FROM jobs WHERE id = ?", job_id)), None)
 
     def job_ids(self) -> set[str]:
-        """Of all jobs."""
+        """Ids of all jobs."""
         return {row["id"] for row in self._rows("SELECT id FROM jobs")}
 
     def next_job(self) -> StoredRow | None:
@@ -186,7 +186,7 @@ class Database:
         return next(iter(rows), None)
 
     def remove_job(self, job_id: str) -> None:
-        """Forget a job."""
+        """Delete a job."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
@@ -207,10 +207,10 @@ class Database:
 
 
 def _unpacked(row: StoredRow) -> StoredRow:
-    """A row with its facts.
+    """A row with its JSON unpacked.
 
     Raises:
-        InputError: somebody wrote into the database.
+        InputError: the JSON is damaged.
     """
     try:
         facts = json.loads(row["facts"])

@@ -1,4 +1,4 @@
-"""Jobs as they change, for whoever keeps watching."""
+"""Changes of jobs as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncIterator

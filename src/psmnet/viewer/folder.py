@@ -1,7 +1,7 @@
-"""Where a viewer keeps what it was given and what it made: private, and under names of its own.
+"""Where a viewer keeps uploads and results: private, and under file names of its own.
 
 Layout: `scans/<id>/` (source, view.nii, its labels under `labels/<id>/`), `jobs/<id>/`, `incoming/`, `viewer.sqlite3`.
-No name that came from outside is ever part of a path.
+No name that comes from outside ever becomes part of a path.
 """
 
 import os
@@ -21,12 +21,12 @@ MARK = "psmnet-viewer"  # a file that says whose folder this is: no other folder
 
 
 def new_id() -> str:
-    """A name that says nothing and can't be guessed."""
+    """A random id that can't be guessed."""
     return secrets.token_hex(8)
 
 
 def default_folder() -> Path:
-    """Where a user's programs keep data."""
+    """The usual place for data of the user's programs."""
     if sys.platform == "win32":
         home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -37,13 +37,13 @@ def default_folder() -> Path:
 
 
 class DataFolder:
-    """A viewer's folder, made if missing, readable by its user alone.
+    """A viewer's folder, created if missing, readable by its user only.
 
     Args:
         root: the folder.
 
     Raises:
-        InputError: it can't be made, or holds something else.
+        InputError: it can't be created, or holds other files.
     """
 
     def __init__(self, root: Path) -> None:
@@ -93,7 +93,7 @@ class DataFolder:
         return self.root / "jobs" / _checked(job_id)
 
     def incoming(self) -> Path:
-        """A new place for what is being received."""
+        """A new file name for an upload."""
         return self.root / "incoming" / new_id()
 
     def purge(self) -> int:
@@ -118,7 +118,7 @@ def existing(path: Path, what: str) -> Path:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder; of what goes away meanwhile, none."""
+    """Bytes of all files below a folder; files that disappear meanwhile are not counted."""
     total = 0
     for path in folder.rglob("*"):
         try:
@@ -129,7 +129,7 @@ def size_of(folder: Path) -> int:
 
 
 def _checked(name: str) -> str:
-    """An id, which alone may become part of a path."""
+    """An id: nothing else may become part of a path."""
     if not ID.fullmatch(name):
-        raise InputError("that is no id", "give one that the server named")
+        raise InputError("this is not an id", "give an id from the server's answers")
     return name

@@ -1,8 +1,8 @@
-"""What stands before every request: who asks, from where, and what a page may do.
+"""Checks before every request (Host, Origin, token), and headers that limit what a page may do.
 
-A page of another site can make a browser send requests here (CSRF), or by DNS rebinding pass for this site. So the
-Host must be one that this server has, an Origin must be this server's own, and `/api` wants a token that no other page
-knows and no cookie carries.
+A page of another site can make a browser send requests here (CSRF), or pass for this site by DNS rebinding. So Host
+must be a name of this server, Origin must be this server's own, and `/api` needs a token that no other page knows and
+no cookie carries.
 """
 
 import hmac
@@ -32,8 +32,8 @@ class Guard:
 
     Args:
         app: the application.
-        token: what `/api` wants as `Authorization: Bearer`.
-        hosts: values of Host, with the port, that are this server's.
+        token: required by `/api` as `Authorization: Bearer`.
+        hosts: accepted values of Host, with the port.
     """
 
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str]) -> None:
@@ -42,7 +42,7 @@ class Guard:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -51,7 +51,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                # The page itself may be kept only as long as it is asked for anew: versions of its parts must fit.
+                # A browser asks before it reuses a part of the page, so that all parts are of one version.
                 headers["Cache-Control"] = "no-store" if scope["path"].startswith("/api") else "no-cache"
             await send(message)
 
@@ -65,10 +65,12 @@ class Guard:
             return _refused(400, "Content-Length and Transfer-Encoding in one request; send only one of them")
         host = headers.get("host", "").lower()
         if host not in self._hosts:
-            return _refused(403, "this server has another name; open the address that psmnet serve printed")
+            return _refused(403, "this server does not have this name; open the address that psmnet serve printed")
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in {f"http://{host}", f"https://{host}"}:
-            return _refused(403, "a page of another site asked; open the address that psmnet serve printed")
+            return _refused(
+                403, "the request comes from a page of another site; open the address that psmnet serve printed"
+            )
         if scope["path"].startswith("/api") and not hmac.compare_digest(
             headers.get("authorization", "").encode(), self._wanted
         ):

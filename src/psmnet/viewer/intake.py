@@ -1,6 +1,6 @@
-"""What becomes of an upload, in a process of its own: it is checked, and laid out as jobs and the page need it.
+"""Checks uploads and stores them as jobs and the page need them, in a process of its own.
 
-Nothing that comes from outside is read in the server's own process: what hangs or bursts there ends there.
+No file from outside is read in the server's own process: a file that hangs or crashes its reader ends only this one.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ Ask = Callable[[], Facts]
 
 
 def setup(limits: Limits) -> Callable[[Ask], Facts]:
-    """The process' work: it answers what is asked, within a bounded memory where the system can bound it."""
+    """The work of the process, with limited memory where the system can limit it."""
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows has none
         import resource
 
@@ -62,24 +62,24 @@ def _answer(ask: Ask) -> Facts:
 
 
 def suffix_of(name: str, known: tuple[str, ...]) -> str:
-    """The format that an upload's name tells.
+    """The format of an upload, by its name.
 
     Raises:
-        InputError: none that is known.
+        InputError: the format is unknown.
     """
     found = next((suffix for suffix in known if name.lower().endswith(suffix)), None)
     if found is None:
-        raise InputError(f"{name!r} is of no known format", f"send {', '.join(known)}")
+        raise InputError(f"{name!r} has an unknown format", f"send {', '.join(known)}")
     return found
 
 
 @dataclass(frozen=True)
 class TakeScan:
-    """Check an uploaded scan; the folder gets its source and what the page shows.
+    """Check an uploaded scan; writes its source and the file for the page into its folder.
 
     Attributes:
-        received: the upload, which goes.
-        name: what it is called outside.
+        received: the upload, which is moved or deleted.
+        name: the user's name for it.
         folder: of the scan.
         limits: of what it unpacks to.
     """
@@ -90,7 +90,7 @@ class TakeScan:
     limits: Limits
 
     def __call__(self) -> Facts:
-        """Facts of the scan, `source` being the name of what is to be segmented in its folder."""
+        """Facts of the scan; `source` is the path of the scan in its folder."""
         source = self._laid_out(suffix_of(self.name, SCAN_SUFFIXES))
         require_decodable(source, self.limits)
         notes: list[str] = []
@@ -101,7 +101,7 @@ class TakeScan:
         return _facts(scan.volume, self.name, source, scan.modality, notes)
 
     def _laid_out(self, suffix: str) -> Path:
-        """The scan's source, of a zip its slices or the one scan in it."""
+        """Path of the scan; of a zip, the folder of its slices or the only scan in it."""
         if suffix != ".zip":
             return self.received.rename(self.folder / f"{SOURCE}{suffix}")
         found = unzip(self.received, self.folder / SLICES, self.limits.zip_files, self.limits.decoded_bytes)
@@ -114,15 +114,15 @@ class TakeScan:
 
 @dataclass(frozen=True)
 class TakeLabels:
-    """Check uploaded labels and lay them on their scan's grid.
+    """Check uploaded labels and write them on their scan's grid.
 
     Attributes:
-        received: the upload, which goes.
-        name: what it is called outside.
+        received: the upload, which is moved or deleted.
+        name: the user's name for it.
         scan: the source of the scan.
         folder: of the label set.
         limits: of what it unpacks to.
-        values: label value of each voxel value from 1 on, of a mask that was drawn in the page; None of other files.
+        values: label value of voxels 1, 2, ... of a mask that was drawn in the page; None for other files.
         names: of those values.
     """
 
@@ -154,7 +154,7 @@ class TakeLabels:
         return {"name": self.name, "named": bool(names), "organs": organs, "notes": notes}
 
     def _laid_out(self, suffix: str) -> tuple[Path, dict[str, str]]:
-        """The labels' source, and what its files' names stand for."""
+        """Path of the labels, and the names of organs by file name."""
         if suffix != ".zip":
             ending = ".seg.nrrd" if self.name.lower().endswith(".seg.nrrd") else suffix
             return self.received.rename(self.folder / f"{GIVEN}{ending}"), {}
@@ -170,8 +170,8 @@ class DrawSample:
     """Draw a synthetic patient.
 
     Attributes:
-        number: of the patient; its seed.
-        name: what it is called.
+        number: the seed.
+        name: of the scan.
         folder, labels_folder: of the scan and of its label set.
     """
 
@@ -228,14 +228,14 @@ def _claimed_bytes(path: Path) -> int:
 
 
 def printable(name: str) -> str:
-    """A name to show: without its folders and what no screen shows; a long one without its middle."""
+    """A name to show: without folders and unprintable characters, shortened in the middle if long."""
     last = PurePosixPath(name.replace("\\", "/")).name
     shown = "".join(c for c in last if c.isprintable()).strip() or "unnamed"
     return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 40]}…{shown[-39:]}"
 
 
 def distinct_names(names: Mapping[int, str]) -> dict[int, str]:
-    """The same, with a number behind a name that an earlier value has: one name would become one organ."""
+    """The same names, numbered where one occurs twice: organs of one name would be merged."""
     taken: set[str] = set()
     found = {}
     for value, name in names.items():
@@ -249,10 +249,10 @@ def distinct_names(names: Mapping[int, str]) -> dict[int, str]:
 
 
 def _require_sane(volume: Volume) -> None:
-    """Refuse a scan whose voxels are of no size that a body is scanned at."""
+    """Refuse a scan whose voxels have a size at which no body is scanned."""
     if not all(SMALLEST_MM <= step <= LARGEST_MM for step in volume.spacing_mm):
         steps = " x ".join(f"{step:g}" for step in volume.spacing_mm)
-        raise InputError(f"voxels of {steps} mm", f"give a scan of {SMALLEST_MM:g} to {LARGEST_MM:g} mm")
+        raise InputError(f"the voxels measure {steps} mm", f"give a scan with {SMALLEST_MM:g} to {LARGEST_MM:g} mm")
 
 
 def _facts(volume: Volume, name: str, source: Path, modality: str, notes: list[str]) -> Facts:
@@ -267,13 +267,15 @@ def _facts(volume: Volume, name: str, source: Path, modality: str, notes: list[s
 
 
 def _write_view(volume: Volume, folder: Path) -> None:
-    """The scan as the page's viewer takes it: NIfTI, unpacked, since it travels within this machine."""
+    """The scan as NIfTI for the page, not compressed because it rarely leaves this machine."""
     write_volume(volume, folder / VIEW_NAME)
 
 
 def _valued(labels: Volume, values: tuple[int, ...]) -> Volume:
     highest = int(labels.array_zyx.max())
     if highest > len(values):
-        raise InputError(f"voxels of {highest} in a mask of {len(values)} organs", "send as many values as were drawn")
+        raise InputError(
+            f"the mask has a voxel of {highest}, but {len(values)} values", "send the value of every drawn organ"
+        )
     table = np.array([0, *values], dtype=np.int64)
     return labels.with_array(narrowed(table[labels.array_zyx]))

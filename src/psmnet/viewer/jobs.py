@@ -1,4 +1,4 @@
-"""The queue: one job at a time in a process of its own; what is queued outlives the server."""
+"""The queue: one job at a time, in a process of its own; queued jobs survive a restart of the server."""
 
 import contextlib
 import json
@@ -22,18 +22,18 @@ from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
 
 log = logging.getLogger(__name__)
 
-IDLE_S = 30.0  # after which housekeeping is due, if nothing else happens
+IDLE_S = 30.0  # between housekeepings while nothing else happens
 RETRY_S = 2.0  # after something went wrong with the queue itself
 LOOK_S = 0.2  # between looks at how far a job is
 OPEN = ("waiting", "running")
 
 
 class JobQueue:
-    """Does jobs in the order in which they came.
+    """Runs jobs in the order in which they came.
 
     Args:
         database, folder, limits: the viewer's.
-        engine: how jobs are done.
+        engine: how jobs are run.
         announce: called after every change of a job.
         housekeeping: called now and then, and after every job.
     """
@@ -61,23 +61,23 @@ class JobQueue:
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin, with what an earlier server left undone first."""
+        """Start; jobs that an earlier server left unfinished come first."""
         self._let_wait_again()
         self._thread.start()
 
     def stop(self) -> None:
-        """End at once; the job at work is done again by the next server."""
+        """Stop at once; the running job is run again by the next server."""
         self._stopping = True
         self._wake.set()
         self._worker.close()
         self._thread.join()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Look for a waiting job now."""
         self._wake.set()
 
     def cancel(self, job_id: str) -> None:
-        """Give a job up, whether it waits or is at work; one that is over stays as it is."""
+        """Cancel a waiting or running job; one that has ended stays as it is."""
         over = {"state": "cancelled", "finished": time.time(), "stage": ""}
         if self._change(job_id, only_if=("waiting",), **over):
             return
@@ -93,7 +93,7 @@ class JobQueue:
         while not self._stopping:
             try:
                 self._work_on()
-            except Exception as error:  # a full disk, say: the queue outlives it, and goes on where it was
+            except Exception as error:  # such as a full disk: the queue goes on afterwards
                 if not self._stopping:
                     log.error("the queue was held up: %s: %s", type(error).__name__, error)
                     self._recover()
@@ -112,7 +112,7 @@ class JobQueue:
                 self._change(row["id"], state="waiting", started=None, progress=0.0, stage="")
 
     def _work_on(self) -> None:
-        """Everything there is to do, until the server ends."""
+        """Run jobs until the server ends."""
         self._let_wait_again()
         while not self._stopping:
             row = self._database.next_job()
@@ -132,7 +132,7 @@ class JobQueue:
         try:
             task = self._task(job_id, json.loads(row["request"]))
             if job_id in self._cancelled:
-                raise InputError("it was given up", "ask for it again")
+                raise InputError("the job was cancelled", "start it again")
             with self._followed(job_id):
                 result = self._worker.run(task, self._limits.job_s)
             result["notes"] = [without_server_names(note, self._folder.root) for note in result["notes"]]
@@ -144,7 +144,7 @@ class JobQueue:
             given_up = job_id in self._cancelled
             self._cancelled.discard(job_id)
         if self._stopping:
-            return  # it stays "running", and the next server does it again
+            return  # it stays "running": the next server runs it again
         if given_up:
             outcome = {"state": "cancelled"}
         if outcome["state"] != "done":
@@ -164,7 +164,7 @@ class JobQueue:
         """A label set's files and names; with `name_all` the names, too, that unnamed values are shown by."""
         facts = self._database.labels(labels_id)
         if facts is None:
-            raise InputError("its labelled scan has been deleted", "choose another one")
+            raise InputError("the labelled scan has been deleted", "choose another one")
         names = {organ["value"]: organ["name"] for organ in facts["organs"]} if facts["named"] or name_all else {}
         labels = existing(self._folder.labels(facts["scan"], labels_id) / LABELS_NAME, "label set")
         return LabelledPaths(self._source(facts["scan"]), labels, names)
@@ -172,12 +172,12 @@ class JobQueue:
     def _source(self, scan_id: str) -> Any:
         facts = self._database.scan(scan_id)
         if facts is None:
-            raise InputError("its scan has been deleted", "upload it again")
+            raise InputError("the scan has been deleted", "upload it again")
         return existing(self._folder.scan(scan_id) / facts["source"], "scan")
 
     @contextlib.contextmanager
     def _followed(self, job_id: str) -> Iterator[None]:
-        """Pass on how far a job is while it is at work."""
+        """Report a job's progress while it runs."""
         over = threading.Event()
         path = self._folder.job(job_id) / PROGRESS
 

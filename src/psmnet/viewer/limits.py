@@ -1,4 +1,4 @@
-"""What a viewer takes in, how much of it, and for how long."""
+"""Limits of a viewer: sizes, numbers and times."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,19 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one viewer.
+    """Limits of one viewer.
 
     Attributes:
-        upload_bytes: of one uploaded file.
-        decoded_bytes: of one upload once it is unpacked.
-        zip_files: in one zip.
-        scans: scans that are kept at a time.
-        label_sets: of one scan.
-        waiting: jobs that may wait.
-        stored_bytes: of results; the oldest go first. As much again may be taken by uploads, which are refused then.
-        keep_hours: until an upload is deleted.
-        upload_s, intake_s, job_s: that receiving a file, reading it, and a job may take.
+        upload_bytes: size of an uploaded file.
+        decoded_bytes: size of an upload when unpacked and decoded.
+        zip_files: number of files in a zip.
+        scans: number of scans.
+        label_sets: number of label sets of a scan.
+        waiting: number of waiting jobs.
+        stored_bytes: size of all results; the oldest are deleted first. Uploads may take as much again and are refused
+            beyond that.
+        keep_hours: time after which an upload is deleted.
+        upload_s, intake_s, job_s: time for receiving a file, reading it, and a job.
     """
 
     upload_bytes: int = 2 * GIB

@@ -1,4 +1,4 @@
-"""An upload's bytes to a file, within bounds of size and time, whoever sends them however slowly."""
+"""Writes an upload to a file, within limits of size and time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ from psmnet.viewer.refusals import TooLarge
 
 @asynccontextmanager
 async def received(request: Request, target: Path, limits: Limits) -> AsyncIterator[Path]:
-    """The request's body as a file, which goes when it has been used.
+    """The request's body as a file, which is deleted afterwards.
 
     Raises:
-        TooLarge: more bytes than are taken in.
-        InputError: none, it took too long, or it broke off.
+        TooLarge: it has more bytes than allowed.
+        InputError: it is empty, took too long, or broke off.
     """
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said) > limits.upload_bytes:
@@ -33,7 +33,7 @@ async def received(request: Request, target: Path, limits: Limits) -> AsyncItera
                         raise _too_large(limits)
                     await asyncio.to_thread(out.write, block)
         if count == 0:
-            raise InputError("the file is empty (0 bytes)", "choose another")
+            raise InputError("the file is empty (0 bytes)", "choose another file")
         yield target
     except TimeoutError as error:
         raise InputError(f"the upload took longer than {limits.upload_s:g} s", "send it again") from error

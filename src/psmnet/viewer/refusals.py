@@ -1,4 +1,4 @@
-"""Errors of a viewer that have a meaning of their own in HTTP."""
+"""Errors of a viewer that have an HTTP status of their own, and their texts for people in a browser."""
 
 import re
 from pathlib import Path, PurePath
@@ -12,23 +12,23 @@ class NotFound(PsmnetError):
 
 
 class Gone(PsmnetError):
-    """A file that the server made and that somebody has deleted from its data folder."""
+    """A file of the server has been deleted from its data folder."""
 
 
 class Incomplete(PsmnetError):
-    """The data folder is no longer whole: nothing can be written before the server starts again."""
+    """A part of the data folder has been deleted: nothing can be written until the server is restarted."""
 
 
 class InUse(PsmnetError):
-    """Something that a job still needs."""
+    """A job still needs it."""
 
 
 class TooLarge(PsmnetError):
-    """More bytes than are taken in."""
+    """More bytes than allowed."""
 
 
 class TooMany(PsmnetError):
-    """No room for another one."""
+    """The allowed number is reached."""
 
 
 STATUS: dict[type[PsmnetError], int] = {
@@ -39,10 +39,10 @@ STATUS: dict[type[PsmnetError], int] = {
     TooMany: 429,
     Incomplete: 503,
 }
-UNUSABLE = 422  # every other PsmnetError: what was sent can't be used
+UNUSABLE = 422  # of every other PsmnetError
 
 
-# What the server's own files are to whoever is outside: by their names without endings.
+# What people outside call the server's own files, by the files' names without endings.
 CALLED = {
     "source": "the scan",
     "view": "the scan",
@@ -60,7 +60,7 @@ def public_message(error: PsmnetError, root: Path) -> str:
 
 
 def without_server_names(text: str, root: Path) -> str:
-    """A line that tells no folder of the server's, nor the names that it gives to files."""
+    """The text without paths and file names of the server."""
     text = re.sub(re.escape(str(root)) + r"[^\s,;:()']*", lambda path: _called(path[0]), text)
     text = re.sub(
         rf"\b({'|'.join(CALLED)})\.(nii\.gz|nii|nrrd|seg\.nrrd|mha|dcm)\b", lambda file: _called(file[0]), text

@@ -1,4 +1,4 @@
-"""The API, a few lines a request: what is asked is handed to the service."""
+"""The API: every request is a call of the service."""
 
 import asyncio
 from functools import partial
@@ -22,13 +22,13 @@ UPLOAD = {"requestBody": {"required": True, "content": BYTES}}
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
 Name = Annotated[str, Query(min_length=1, max_length=1000, description="the file's name: its ending tells the format")]
 
-MOST_DRAWN = 255  # the page draws in bytes
+MOST_DRAWN = 255  # a drawn voxel is a byte
 
 router = APIRouter(responses=REFUSALS)
 
 
 def service_of(request: Request) -> Service:
-    """The application's."""
+    """The application's service."""
     service: Service = request.app.state.service
     return service
 
@@ -38,13 +38,13 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 @router.get("/health")
 def health(service: ServiceDep) -> Health:
-    """How the server is."""
+    """State of the server."""
     return service.health()
 
 
 @router.get("/metrics")
 def metrics() -> list[MetricInfo]:
-    """What results are measured by, in the order to show it in."""
+    """The metrics against a reference, in the order in which to show them."""
     return [
         MetricInfo(
             name=name,
@@ -68,12 +68,12 @@ async def add_scan(request: Request, service: ServiceDep, name: Name) -> StoredS
     """Upload a scan: .nii, .nii.gz, .nrrd, .mha, or a .zip of DICOM slices, as the request's body."""
     await asyncio.to_thread(service.require_room)
     async with received(request, service.folder.incoming(), service.limits) as file:
-        return await asyncio.get_running_loop().run_in_executor(service.hands, service.add_scan, file, name)
+        return await asyncio.get_running_loop().run_in_executor(service.uploads, service.add_scan, file, name)
 
 
 @router.post("/samples", status_code=201)
 def samples(service: ServiceDep) -> list[StoredScan]:
-    """Draw synthetic patients with labels, to try things out."""
+    """Add three synthetic patients with labels."""
     return service.add_samples()
 
 
@@ -103,7 +103,7 @@ async def add_labels(
     scan: Id,
     name: Name,
     corrects: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{16}$", description="the job whose mask was drawn over")
+        str | None, Query(pattern="^[0-9a-f]{16}$", description="the job whose mask was corrected")
     ] = None,
     values: Annotated[
         str, Query(pattern="^[0-9,]*$", max_length=2800, description="label values of the drawn mask's 1, 2, ...")
@@ -115,7 +115,7 @@ async def add_labels(
         raise InputError("corrects and values go together", f"give both, with {MOST_DRAWN} values at most, or neither")
     async with received(request, service.folder.incoming(), service.limits) as file:
         add = partial(service.add_labels, scan, file, name, corrects, drawn)
-        return await asyncio.get_running_loop().run_in_executor(service.hands, add)
+        return await asyncio.get_running_loop().run_in_executor(service.uploads, add)
 
 
 @router.get("/labels/{labels}")
@@ -145,7 +145,7 @@ def jobs(service: ServiceDep) -> list[QueuedJob]:
 
 @router.post("/jobs", status_code=202)
 def add_job(service: ServiceDep, asked: JobRequest) -> QueuedJob:
-    """Have a scan segmented from labelled ones."""
+    """Start a job: segment a scan from labelled ones."""
     return service.add_job(asked)
 
 
@@ -157,24 +157,24 @@ def job(service: ServiceDep, job: Id) -> QueuedJob:
 
 @router.post("/jobs/{job}/cancel")
 def cancel(service: ServiceDep, job: Id) -> QueuedJob:
-    """Give a job up."""
+    """Cancel a job."""
     return service.cancel(job)
 
 
 @router.delete("/jobs/{job}", status_code=204)
 def remove_job(service: ServiceDep, job: Id) -> Response:
-    """Delete a job and what it made."""
+    """Delete a job and its results."""
     service.remove_job(job)
     return Response(status_code=204)
 
 
 @router.get("/jobs/{job}/files/{name}", response_class=FileResponse, responses=BINARY)
 def file(service: ServiceDep, job: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
-    """A file of `result.files`."""
+    """One of the files in `result.files`."""
     return FileResponse(service.file(job, name), media_type="application/octet-stream", filename=name)
 
 
 @router.get("/jobs/{job}/matches")
 def matches(service: ServiceDep, job: Id) -> Matches:
-    """Which labelled slices served which slice of the scan."""
+    """The labelled slices with which each slice of the scan was compared."""
     return service.matches(job)

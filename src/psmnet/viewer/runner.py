@@ -14,14 +14,14 @@ from psmnet.segmentation import Labelled, agreed_on, load_method, wanted_values
 from psmnet.system import read_json, write_json
 from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
 
-KEPT = 2  # sets of labelled scans that stay described
+KEPT = 2  # sets of labelled scans whose features are kept
 QUERY = "query"  # what outputs' names begin with
 SAVED = frozenset({"uncertainty", "matches"})
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How every job is done.
+    """How jobs are run.
 
     Attributes:
         weights: a run, a file, or `bundled`.
@@ -34,12 +34,12 @@ class Engine:
     threads: int | None = None
 
     def runner(self) -> "Runner":
-        """For `Isolated`."""
+        """The work of the process, for `Isolated`."""
         return Runner(self)
 
 
 class Runner:
-    """Does one task after another."""
+    """Runs one task after another."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -78,7 +78,7 @@ class Runner:
         return {"organs": organs, "notes": [*entry.notes, *notes], "seconds": entry.seconds, "files": files}
 
     def _worker(self, task: Task) -> Worker:
-        """One that has described these labelled scans, or will."""
+        """A worker for these labelled scans, an earlier one if it is still there."""
         key = (tuple((s.image, s.labels) for s in task.supports), task.organs)
         if key not in self._workers:
             self._workers[key] = self._new_worker(task)
@@ -112,7 +112,7 @@ class Runner:
 
 
 def files_of(out: Path) -> dict[str, Path]:
-    """Names of a job's files as the API has them, and where they lie, whether they are there or not."""
+    """A job's files by their names in the API, whether they exist or not."""
     outputs = Outputs(out, QUERY, "nii.gz")
     return {
         "mask.nii.gz": outputs.mask,
@@ -128,7 +128,7 @@ def matches_file(out: Path) -> Path:
 
 
 def matches_of(out: Path, supports: list[str]) -> dict[str, Any]:
-    """A job's matches, with label sets in place of numbers."""
+    """A job's slice matches, with ids of label sets in place of numbers of supports."""
     found = read_json(matches_file(out))
     for slices in found.values():
         for one in slices:
@@ -158,7 +158,7 @@ def compared(
 
 
 def _told(path: Path) -> Callable[[float, str], None]:
-    """Tells how far it is in a file that the server looks at."""
+    """Writes the progress to a file that the server reads."""
 
     def tell(share: float, stage: str) -> None:
         write_json(path, {"progress": round(share, 3), "stage": stage})

@@ -1,4 +1,4 @@
-"""What the API takes and gives."""
+"""Requests and answers of the API."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ Triple = tuple[float, float, float]
 
 
 class NamedOrgan(BaseModel):
-    """A label value, what it is called and shown in."""
+    """A label value with its name and colour."""
 
     value: int
     name: str
@@ -19,34 +19,34 @@ class NamedOrgan(BaseModel):
 
 
 class LabelSet(BaseModel):
-    """Organs that are labelled in a scan."""
+    """Labels of a scan."""
 
     id: Id
     scan: Id
     name: str
     origin: Origin
     organs: list[NamedOrgan]
-    notes: list[str] = Field(description="what a user should know of how the file was read")
+    notes: list[str] = Field(description="remarks on how the file was read")
     created: str
 
 
 class StoredScan(BaseModel):
-    """A scan that was uploaded or drawn."""
+    """A scan that was uploaded, or a synthetic one."""
 
     id: Id
     name: str
     size: tuple[int, int, int] = Field(description="voxels along the stored axes, x y z")
     spacing_mm: Triple
-    modality: str = Field(description="as DICOM names it, CT where the values say so, else empty")
+    modality: str = Field(description="as in DICOM; CT where the values look like it; else empty")
     sample: bool
     created: str
     expires: str | None
-    notes: list[str] = Field(description="what a user should know of how the file was read")
+    notes: list[str] = Field(description="remarks on how the file was read")
     labels: list[LabelSet]
 
 
 class MetricInfo(BaseModel):
-    """A metric that results are measured by where a reference was given."""
+    """A metric against a reference."""
 
     name: str = Field(description="its key in a result's metrics")
     heading: str = Field(description="its name for people, with the unit")
@@ -65,7 +65,7 @@ class FoundOrgan(NamedOrgan):
 
 
 class JobResult(BaseModel):
-    """What a job made."""
+    """Result of a job."""
 
     organs: list[FoundOrgan]
     notes: list[str]
@@ -74,7 +74,7 @@ class JobResult(BaseModel):
 
 
 class QueuedJob(BaseModel):
-    """A scan to be segmented from labelled ones."""
+    """A job: a scan that is segmented from labelled ones."""
 
     id: Id
     state: State
@@ -92,7 +92,7 @@ class QueuedJob(BaseModel):
 
 
 class JobRequest(BaseModel):
-    """What is asked for."""
+    """A job to start."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,7 +105,7 @@ class JobRequest(BaseModel):
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """State of the server."""
 
     status: Literal["ok"]
     version: str
@@ -117,7 +117,7 @@ class Health(BaseModel):
 
 
 class ServedSlice(BaseModel):
-    """A labelled slice that served a query's."""
+    """A labelled slice with which a slice of the query was compared."""
 
     labels: Id
     slice: int
@@ -125,7 +125,7 @@ class ServedSlice(BaseModel):
 
 
 class MatchedSlice(BaseModel):
-    """A query's slice in which an organ was looked for; `slice` from 1, `mm` as NIfTI has it (RAS)."""
+    """A slice of the query in which an organ was searched for; `slice` counts from 1, `mm` is in RAS."""
 
     slice: int
     mm: Triple
@@ -133,12 +133,12 @@ class MatchedSlice(BaseModel):
 
 
 class Matches(BaseModel):
-    """For each label value, its slices."""
+    """Slices by label value."""
 
     organs: dict[str, list[MatchedSlice]]
 
 
 class Problem(BaseModel):
-    """Why a request was refused, and what to do."""
+    """What is wrong with a request, and what to do."""
 
     detail: str

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-CLOSING_S = 2  # for watchers to be let go of
+CLOSING_S = 2  # for open requests to end
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Address:
     Attributes:
         host: a name or number of this machine.
         port: free, or 0 for any.
-        names: other names by which browsers may call it, as that of a proxy, with its port where it isn't the usual.
+        names: other names by which browsers may reach it, such as a proxy's, with the port unless it is the default.
     """
 
     host: str = "127.0.0.1"
@@ -35,14 +35,14 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether no other machine can reach it."""
+        """Whether only this machine can reach it."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
     def bound(self) -> socket.socket:
         """A socket that listens there.
 
         Raises:
-            InputError: the port is taken, or the host is not of this machine.
+            InputError: the port is in use, or the host is not a name of this machine.
         """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listening = socket.socket(family)
@@ -59,7 +59,7 @@ class Address:
         return listening
 
     def hosts(self, port: int) -> list[str]:
-        """Values of Host that are this server's."""
+        """Accepted values of the Host header."""
         own = f"[{self.host}]" if ":" in self.host else self.host
         known = [f"{name}:{port}" for name in (*LOOPBACK, own, *self.names)]
         if port == 80:  # browsers leave it out
@@ -67,13 +67,13 @@ class Address:
         return [*known, *self.names]  # behind a proxy with TLS: its name, perhaps with its port
 
     def url(self, port: int, token: str) -> str:
-        """What a person opens. The fragment stays in the browser: no server, proxy or log sees it."""
+        """The address to open. The token is in the fragment, which browsers send to no server, proxy or log."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{port}/#token={token}"
 
 
 def require_web() -> None:
-    """Tell before anything is written whether the extra is there.
+    """Check that the extra `web` is installed, before anything is written.
 
     Raises:
         InputError: the extra `web` is missing.
@@ -94,14 +94,14 @@ def serve(
     token: str | None = None,
     say: Callable[[str], None],
 ) -> None:
-    """Run a viewer until it is told to end (Ctrl-C, SIGTERM).
+    """Run a viewer until it is stopped (Ctrl-C, SIGTERM).
 
     Args:
-        service: what it shows; the caller holds its folder.
+        service: its scans and jobs; the caller holds the lock of its folder.
         address: where it listens.
         open_browser: open the page in this machine's browser.
-        token: what `/api` wants; a random one by default.
-        say: told the page's address, once, when the page can be opened.
+        token: required by `/api`; a random one by default.
+        say: called once with the page's address, when the page can be opened.
 
     Raises:
         InputError: it can't listen there.
@@ -127,18 +127,18 @@ def serve(
     server = uvicorn.Server(config)
     handle_exit = server.handle_exit
 
-    def let_go(signum: int, frame: FrameType | None) -> None:
-        service.changes.end()  # else whoever watches is cut off, after a while and with an error
+    def stop(signum: int, frame: FrameType | None) -> None:
+        service.changes.end()  # else open event streams delay the end and are cut off with an error
         handle_exit(signum, frame)
 
-    server.handle_exit = let_go  # type: ignore[assignment, method-assign]
+    server.handle_exit = stop  # type: ignore[assignment, method-assign]
     threading.Thread(target=_announce, args=(server, url, open_browser, say), daemon=True).start()
     with listening:
         server.run(sockets=[listening])
 
 
 def _announce(server: "Server", url: str, open_browser: bool, say: Callable[[str], None]) -> None:
-    """Tell the address as soon as somebody answers there."""
+    """Print the address as soon as the server answers."""
     while not server.started:
         if server.should_exit:
             return

@@ -1,4 +1,4 @@
-"""The viewer itself, without HTTP: scans, labels and jobs, what becomes of them, and when they go."""
+"""The viewer without HTTP: scans, labels and jobs, and when they are deleted."""
 
 import json
 import shutil
@@ -27,12 +27,12 @@ SAMPLE_SEED = 2026
 
 
 class Service:
-    """What a viewer holds and does; its methods may be called from any thread.
+    """Scans, labels and jobs of a viewer; methods may be called from any thread.
 
     Args:
-        folder: where it keeps everything; the caller holds its lock.
-        limits: of what it takes in.
-        engine: how jobs are done.
+        folder: its data; the caller holds the lock.
+        limits: of uploads and results.
+        engine: how jobs are run.
     """
 
     def __init__(self, folder: DataFolder, limits: Limits, engine: Engine) -> None:
@@ -43,51 +43,51 @@ class Service:
         self.database = Database(folder.database)
         self._intake: Isolated[intake.Ask, intake.Facts] = Isolated(partial(intake.setup, limits))
         self._intake_turn = threading.Lock()
-        self.hands = ThreadPoolExecutor(4, "intake")  # uploads that wait for their turn hold up nothing else
+        self.uploads = ThreadPoolExecutor(4, "intake")  # uploads that wait for their turn block no other request
         self._queue = JobQueue(self.database, folder, limits, engine, self.changes.announce, self.tidy)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the queue."""
         for leftover in (self.folder.root / "incoming").iterdir():
             leftover.unlink()
         self._sweep()
         self._queue.start()
 
     def stop(self) -> None:
-        """End work; nothing is lost."""
+        """Stop the queue; its jobs are kept."""
         self._queue.stop()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release processes, threads and the database."""
         self._intake.close()
-        self.hands.shutdown()
+        self.uploads.shutdown()
         self.database.close()
 
     # ---- scans ---------------------------------------------------------------------------------------------------
 
     def scans(self) -> list[schemas.StoredScan]:
         """All scans, the oldest first."""
-        return [self._shown(row) for row in self.database.scans()]
+        return [self._scan_info(row) for row in self.database.scans()]
 
     def scan(self, scan_id: str) -> schemas.StoredScan:
         """One scan."""
-        return self._shown(self._scan(scan_id))
+        return self._scan_info(self._scan(scan_id))
 
     def require_room(self) -> None:
-        """Refuse an upload where there is no room for it.
+        """Refuse an upload if there is no room for it.
 
         Raises:
-            TooMany: scans or bytes.
+            TooMany: there are too many scans or bytes.
             Incomplete: the data folder has been deleted.
         """
         self.folder.require_whole()
         if len(self.database.scans()) >= self.limits.scans:
-            raise TooMany(f"{self.limits.scans} scans are here already", "delete some")
+            raise TooMany(f"there are {self.limits.scans} scans already", "delete some scans")
         if size_of(self.folder.root / "scans") > self.limits.stored_bytes:
             raise TooMany(f"uploads fill {self.limits.stored_bytes >> 30} GiB", "delete some scans")
 
     def add_scan(self, received: Path, name: str) -> schemas.StoredScan:
-        """Take a scan in.
+        """Add a scan.
 
         Raises:
             PsmnetError: it can't be used.
@@ -95,21 +95,21 @@ class Service:
         scan_id = new_id()
         folder = self.folder.scan(scan_id)
         name = intake.printable(name)
-        facts = self._taken(intake.TakeScan(received, name, folder, self.limits), folder)
+        facts = self._run_intake(intake.TakeScan(received, name, folder, self.limits), folder)
         self.database.add_scan(scan_id, time.time(), facts | {"sample": False})
         return self.scan(scan_id)
 
     def add_labels(
         self, scan_id: str, received: Path, name: str, corrects: str | None = None, values: tuple[int, ...] = ()
     ) -> schemas.LabelSet:
-        """Take labels of a scan in.
+        """Add labels to a scan.
 
         Args:
             scan_id: the scan.
             received: the file.
-            name: what it is called.
-            corrects: the job whose mask was drawn over, if one was.
-            values: label values of the drawn mask's voxels from 1 on.
+            name: the user's name for it.
+            corrects: the job whose mask was corrected, if any.
+            values: label values of voxels 1, 2, ... of a corrected mask.
 
         Raises:
             PsmnetError: they can't be used.
@@ -121,24 +121,26 @@ class Service:
         if corrects is not None:
             job = self.job(corrects)
             if job.query != scan_id or job.result is None:
-                raise InputError("that job has no mask of this scan", "correct a finished job of it")
+                raise InputError("this job has no mask of this scan", "correct a finished job of this scan")
             names = {organ.value: organ.name for organ in job.result.organs}
             if not set(values) <= names.keys():
-                raise InputError(f"values {sorted(set(values) - names.keys())} are no organs of that job", "leave them")
+                raise InputError(
+                    f"values {sorted(set(values) - names.keys())} are not organs of this job", "leave them out"
+                )
         labels_id = new_id()
         folder = self.folder.labels(scan_id, labels_id)
         source = existing(self.folder.scan(scan_id) / scan["source"], "scan")
         ask = intake.TakeLabels(
             received, intake.printable(name), source, folder, self.limits, values if corrects else None, names
         )
-        facts = self._taken(ask, folder) | {"origin": "corrected" if corrects else "upload"}
+        facts = self._run_intake(ask, folder) | {"origin": "corrected" if corrects else "upload"}
         if not self.database.add_labels(labels_id, scan_id, time.time(), facts):
             shutil.rmtree(folder, ignore_errors=True)
             raise NotFound("the scan has been deleted meanwhile", "upload it again")
         return self.labels(labels_id)
 
     def add_samples(self) -> list[schemas.StoredScan]:
-        """Drawn patients; those that are there already are not drawn again."""
+        """Add the synthetic patients that are not there yet; returns all of them."""
         there = {row["name"]: row["id"] for row in self.database.scans() if row["sample"]}
         for number in range(SAMPLES):
             name = f"patient {number + 1}"
@@ -147,7 +149,7 @@ class Service:
             scan_id, labels_id = new_id(), new_id()
             folder, labels_folder = self.folder.scan(scan_id), self.folder.labels(scan_id, labels_id)
             ask = intake.DrawSample(SAMPLE_SEED + number, name, folder, labels_folder)
-            facts = self._taken(ask, folder, labels_folder)
+            facts = self._run_intake(ask, folder, labels_folder)
             labels, now = facts.pop("labels"), time.time()
             self.database.add_scan(scan_id, now, facts | {"sample": True})
             self.database.add_labels(labels_id, scan_id, now, labels | {"origin": "sample", "notes": []})
@@ -178,7 +180,7 @@ class Service:
         shutil.rmtree(self.folder.labels(labels.scan, labels_id), ignore_errors=True)
 
     def view(self, scan_id: str) -> Path:
-        """The file in which the page sees a scan.
+        """A scan as the file that the page shows.
 
         Raises:
             Gone: somebody has deleted it.
@@ -208,18 +210,18 @@ class Service:
         return _job(row)
 
     def add_job(self, asked: schemas.JobRequest) -> schemas.QueuedJob:
-        """Let a job wait.
+        """Add a job to the queue.
 
         Raises:
             NotFound: a scan or label set that is not there.
             InputError: supports that are all the query's own, or a reference of another scan.
-            TooMany: jobs.
+            TooMany: too many jobs wait already.
         """
         self.folder.require_whole()
         self._scan(asked.query)
         taught_by = {self.labels(labels_id).scan for labels_id in asked.supports}
         if taught_by == {asked.query}:
-            raise InputError("the scan can't be segmented from its own labels alone", "choose another scan")
+            raise InputError("the scan can't be segmented from its own labels only", "choose another scan")
         if asked.reference in asked.supports:
             raise InputError("the reference is among the labelled scans", "compare with other labels")
         if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
@@ -229,29 +231,29 @@ class Service:
             raise InputError(f"no labelled scan has {sorted(unknown)}", f"choose organs of {sorted(there)}")
         job_id = new_id()
         if not self.database.add_job(job_id, time.time(), asked.model_dump(), self.limits.waiting):
-            raise TooMany(f"{self.limits.waiting} jobs wait already", "wait for some, or cancel them")
+            raise TooMany(f"{self.limits.waiting} jobs wait already", "wait until some are done, or cancel some")
         self.changes.announce()
         self._queue.wake()
         return self.job(job_id)
 
     def cancel(self, job_id: str) -> schemas.QueuedJob:
-        """Give a job up."""
+        """Cancel a job."""
         self.job(job_id)
         self._queue.cancel(job_id)
         return self.job(job_id)
 
     def remove_job(self, job_id: str) -> None:
-        """Delete a job and what it made."""
+        """Delete a job and its results."""
         self.cancel(job_id)
         self.database.remove_job(job_id)
         shutil.rmtree(self.folder.job(job_id), ignore_errors=True)
         self.changes.announce()
 
     def file(self, job_id: str, name: str) -> Path:
-        """A file that a job made.
+        """A file of a job's result.
 
         Raises:
-            NotFound: the job made none of that name.
+            NotFound: the job has no file of this name.
             Gone: somebody has deleted it.
         """
         job = self.job(job_id)
@@ -260,7 +262,7 @@ class Service:
         return existing(files_of(self.folder.job(job_id))[name], "result")
 
     def matches(self, job_id: str) -> schemas.Matches:
-        """Which labelled slices served which."""
+        """The labelled slices with which each slice of the query was compared."""
         job = self.job(job_id)
         if job.result is None:
             raise NotFound(f"the job is {job.state}", "wait until it is done")
@@ -268,7 +270,7 @@ class Service:
         return schemas.Matches.model_validate(matches_of(self.folder.job(job_id), job.supports))
 
     def health(self) -> schemas.Health:
-        """How it is."""
+        """State of the server."""
         counts = self.database.counts()
         return schemas.Health(
             status="ok",
@@ -280,10 +282,10 @@ class Service:
             limit_bytes=2 * self.limits.stored_bytes,
         )
 
-    # ---- what goes -----------------------------------------------------------------------------------------------
+    # ---- deletion ------------------------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Delete uploads that are too old, and the oldest results where they take too much room."""
+        """Delete uploads that are too old, and the oldest results if all take too much space."""
         oldest, needed = time.time() - 3600 * self.limits.keep_hours, self.database.scans_in_use()
         for row in self.database.scans():
             if row["created"] < oldest and row["id"] not in needed:
@@ -299,15 +301,15 @@ class Service:
             self.remove_job(row["id"])
 
     def _sweep(self) -> None:
-        """Remove folders that a killed server left without a row."""
+        """Delete folders that a killed server left without a row in the database."""
         for kind, known in (("scans", self.database.scans()), ("jobs", self.database.jobs())):
             ids = {row["id"] for row in known}
             for path in (self.folder.root / kind).iterdir():
                 if path.name not in ids:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def _taken(self, ask: intake.Ask, *folders: Path) -> StoredRow:
-        """Let the intake do something into new folders; they go again if it fails."""
+    def _run_intake(self, ask: intake.Ask, *folders: Path) -> StoredRow:
+        """Run a task of the intake process that writes into new folders; they are deleted if it fails."""
         try:
             for folder in folders:
                 folder.mkdir(parents=True, mode=0o700)
@@ -324,7 +326,7 @@ class Service:
             raise NotFound(f"scan {scan_id} does not exist", "it may have been deleted")
         return row
 
-    def _shown(self, row: StoredRow) -> schemas.StoredScan:
+    def _scan_info(self, row: StoredRow) -> schemas.StoredScan:
         return schemas.StoredScan(
             **{name: row[name] for name in ("id", "name", "size", "spacing_mm", "modality", "sample", "notes")},
             created=str(iso(row["created"])),

@@ -22,7 +22,7 @@ def unzip(archive: Path, folder: Path, most_files: int, most_bytes: int) -> list
         each file and its name in the zip, sorted by these names.
 
     Raises:
-        InputError: it is damaged, encrypted or empty, or holds a link.
+        InputError: it is damaged, encrypted or empty, or contains a link.
         TooLarge: it holds more than allowed.
     """
     found, left = [], most_bytes

@@ -48,7 +48,7 @@ function render() {
 
 /** @param {boolean} isResult @param {Metric[]} metrics */
 function headOf(isResult, metrics) {
-  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading)] : [];
+  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading.replace(/(\d) /, "$1\u00a0"))] : [];
   return make(
     "tr",
     {},
