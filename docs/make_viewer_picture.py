@@ -41,8 +41,7 @@ def main(out: str = "docs/viewer.png", scheme: str = "light") -> None:
             page.click("#segment")
             page.wait_for_selector("#query[data-shown]")
             page.wait_for_timeout(2_000)  # the 3D view is drawn last
-            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-            picture.quantize(256, dither=Image.Dither.NONE).save(out, optimize=True)  # half the size
+            Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(out, optimize=True)
             browser.close()
         finally:
             server.terminate()

@@ -48,7 +48,7 @@ function render() {
 
 /** @param {boolean} isResult @param {Metric[]} metrics */
 function headOf(isResult, metrics) {
-  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading.replace(/(\d) /, "$1\u00a0"))] : [];
+  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading.replace(/(\d) mm/, "$1\u00a0mm"))] : [];
   return make(
     "tr",
     {},
