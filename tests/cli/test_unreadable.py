@@ -7,6 +7,7 @@ import pytest
 from helpers.permissions import binding
 
 
+@pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("more", [(), ("--anonymise",)])
 def test_a_cohort_goes_on_without_a_folder_that_may_not_be_read(cli, phantoms, tiny_weights, tmp_path, more):
     closed = tmp_path / "scans" / "closed"
