@@ -31,8 +31,8 @@ TINY = Preset(
 def _little_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny network, and a registration that hardly begins: no figure is looked at here."""
     monkeypatch.setitem(PRESETS, "tiny", TINY)
-    monkeypatch.setattr("psmnet.segmentation.registration.AFFINE_STEPS", 1)
-    monkeypatch.setattr("psmnet.segmentation.registration.SPLINE_STEPS", 1)
+    monkeypatch.setattr("psmnet.segmentation.scan_alignment.AFFINE_STEPS", 1)
+    monkeypatch.setattr("psmnet.segmentation.scan_alignment.SPLINE_STEPS", 1)
 
 
 def recipe_of(*methods: str, **changes) -> BenchRecipe:
