@@ -132,21 +132,21 @@ def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid
     read = read_scan(image, series=series, notes=remarks)
     scan = read.volume
 
-    def laid(found: Volume, path: Path) -> Volume:
+    def on_grid(found: Volume, path: Path) -> Volume:
         return align_labels(scan, found, trust=trust_grid, image_name=image.name, labels_name=path.name)
 
     if labels.is_dir():
-        volume, names = _masks(labels, laid, scan, remarks)
+        volume, names = _masks(labels, on_grid, scan, remarks)
     else:
         segments = read_label_file(labels)
-        volume, names = laid(segments.volume, labels), segments.names
+        volume, names = on_grid(segments.volume, labels), segments.names
         remarks += segments.notes
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
     return Labelled(scan, volume, names, read.modality)
 
 
 def _masks(
-    folder: Path, laid: Callable[[Volume, Path], Volume], scan: Volume, notes: list[str]
+    folder: Path, on_grid: Callable[[Volume, Path], Volume], scan: Volume, notes: list[str]
 ) -> tuple[Volume, dict[int, OrganName]]:
     """Join a folder's masks to one label map; an organ is where its mask is not 0."""
     files = sorted(path for path in folder.iterdir() if has_scan_suffix(path) and not path.name.startswith("."))
@@ -155,7 +155,9 @@ def _masks(
     names = {value: OrganName(stem(path)) for value, path in enumerate(files, 1)}
     if len({organ.key for organ in names.values()}) < len(names):
         raise InputError(f"{folder} holds two masks of one organ", "leave one out")
-    masks = ((value, laid(read_labels(path, notes=notes), path).array_zyx > 0) for value, path in enumerate(files, 1))
+    masks = (
+        (value, on_grid(read_labels(path, notes=notes), path).array_zyx > 0) for value, path in enumerate(files, 1)
+    )
     labels, shared = stacked(masks, scan.array_zyx.shape, "masks")
     notes += [f"{folder}: {remark} by name" for remark in shared]
     return scan.with_array(labels), names

@@ -17,7 +17,7 @@ class RunLog:
     Args:
         run: folder of the run.
         start: steps done before; metrics of later steps are removed, since those steps are done again.
-        report: called after every step; None for nobody.
+        report: called after every step, if given.
     """
 
     def __init__(self, run: Path, start: int, report: StepCallback | None) -> None:
