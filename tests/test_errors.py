@@ -52,8 +52,10 @@ def test_a_remedy_is_worded_by_whoever_prints_it():
     assert error.worded({}) == "mask.nii.gz already exists; choose another name"
 
 
-def test_hints_are_those_that_the_library_needs():
-    assert set(HINTS) <= set().union(*map(codes, LIBRARY))
+def test_every_code_is_worded_and_every_wording_has_its_code():
+    given = set().union(*map(codes, LIBRARY))
+    assert set(HINTS) <= given
+    assert given <= set(HINTS) | set(WORDS)
 
 
 def test_the_viewers_words_are_those_that_the_library_needs():

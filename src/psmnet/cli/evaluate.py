@@ -45,7 +45,7 @@ EXAMPLES = examples(
     type=click.Choice(list(PROTOCOLS)),
     default=default_of(evaluate, "protocol"),
     show_default=True,
-    help="What the method is told about the query. EP1 (ep1): the first and the last slice of each organ. "
+    help="What the method knows about the query. EP1 (ep1): the first and the last slice of each organ. "
     "Blind (blind): nothing. See psmnet info.",
 )
 @weights_option()

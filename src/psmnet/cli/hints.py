@@ -40,7 +40,7 @@ HINTS: dict[str, str] = {
     "seen-group": "train with --group {group}, or add --allow-seen (the scores are then too high)",
     "seen-setting-1": "train with --setting 2 --group {group}, or add --allow-seen (the scores are then too high)",
     "setting-1": "give --setting 1",
-    "timeout": "allow more minutes with --timeout, or leave it out",
+    "timeout": "allow more minutes with --timeout, or leave out this scan",
     "too-many-k": "choose a smaller -k",
     "unfinished-run": "let its training finish: run the same command again with --resume",
     "untrained-weights": "leave out --weights",

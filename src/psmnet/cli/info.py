@@ -42,7 +42,7 @@ def command(as_json: bool, device: bool) -> None:
     )
     _show(("method", "idea", "trained"), ((name, m.idea, "yes" if m.trained else "no") for name, m in METHODS.items()))
     _show(("preset", "encoder", "pixels", "training steps"), map(_preset, PRESETS))
-    _show(("protocol", "what the method is told"), PROTOCOLS.items())
+    _show(("protocol", "what the method knows about the query"), PROTOCOLS.items())
     _show(("part", "version"), facts["versions"].items())
     if device:
         console.out.print(f"device: {facts['device']}")
