@@ -43,10 +43,11 @@ EXAMPLES = examples(
 @click.option(
     "--protocol",
     type=click.Choice(list(PROTOCOLS)),
+    metavar="NAME",
     default=default_of(evaluate, "protocol"),
     show_default=True,
-    help="What the method knows about the query. EP1 (ep1): the first and the last slice of each organ. "
-    "Blind (blind): nothing. See psmnet info.",
+    help="What the method knows about the query. ep1 (EP1): the first and the last slice of each organ. blind: "
+    "nothing. Others: ep1-labelled, ep2 (see psmnet info).",
 )
 @weights_option()
 @click.option("--support-case", metavar="ID,...", help="Support cases (default: those that the fold names).")

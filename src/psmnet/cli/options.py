@@ -70,13 +70,15 @@ def setting_options(library: Callable[..., Any]) -> Decorator:
 
 def run_options(spec: Callable[..., Any], run: Callable[..., Any]) -> Decorator:
     """What every training takes, with the defaults of the library's specification and of its training."""
+    trained = [name for name, method in METHODS.items() if method.trained]
     return together(
         click.option(
             "--method",
-            type=click.Choice([name for name, method in METHODS.items() if method.trained]),
+            type=click.Choice(trained),
+            metavar="NAME",
             default=default_of(spec, "method"),
             show_default=True,
-            help="Method to train.",
+            help=f"Method to train: {', '.join(trained)}.",
         ),
         set_option("Change a setting of the network or the method, for example attention=text."),
         click.option(
@@ -172,9 +174,10 @@ def kind_option(default: str) -> Decorator:
     return click.option(
         "--kind",
         type=click.Choice(["superpixels", "supervoxels"]),
+        metavar="KIND",
         default=default,
         show_default=True,
-        help="Pseudo-labels: parts of a slice, or of the whole scan.",
+        help="Pseudo-labels: superpixels (parts of a slice) or supervoxels (parts of the whole scan).",
     )
 
 
