@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from psmnet.cohort.engines import Outcomes
+from psmnet.cohort.engines import QueryResults
 from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
@@ -48,7 +48,7 @@ def require_safe(address: str, *, insecure: bool) -> None:
         )
 
 
-def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s: float) -> Outcomes:
+def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s: float) -> QueryResults:
     """Queries on a scheduler's workers, each in its own process there, as with `in_processes`.
 
     The scans of a worker that is lost go to another.
@@ -69,7 +69,7 @@ def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s
         futures = {client.submit(_work, job, query, timeout_s, pure=False): query for query in queries}
         try:
             for future in distributed.as_completed(futures, loop=client.loop):
-                yield futures[future], _outcome(future)
+                yield futures[future], _result(future)
         finally:
             client.cancel(list(futures))
     finally:
@@ -108,7 +108,7 @@ def _work(job: CohortJob, query: Query, timeout_s: float) -> Done | PsmnetError:
         return error
 
 
-def _outcome(future: Any) -> Done | PsmnetError:
+def _result(future: Any) -> Done | PsmnetError:
     if future.status == "finished":
         done: Done | PsmnetError = future.result()
         return done

@@ -12,10 +12,10 @@ from psmnet.errors import PsmnetError
 from psmnet.io import Query
 from psmnet.system import Isolated
 
-Outcomes = Generator[tuple[Query, Done | PsmnetError]]
+QueryResults = Generator[tuple[Query, Done | PsmnetError]]
 
 
-def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
+def in_this_process(worker: Worker, queries: Sequence[Query]) -> QueryResults:
     """One query after another, in this process."""
     for query in queries:
         try:
@@ -24,7 +24,7 @@ def in_this_process(worker: Worker, queries: Sequence[Query]) -> Outcomes:
             yield query, error
 
 
-def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout_s: float) -> Outcomes:
+def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout_s: float) -> QueryResults:
     """Several queries at the same time; one that hangs or kills its process is an error, and the others go on."""
     with ExitStack() as stack:
         free: queue.SimpleQueue[Isolated[Query, Done]] = queue.SimpleQueue()

@@ -30,7 +30,7 @@ def measure_masks(
         masks: label maps, .seg.nrrd files, DICOM Segmentations, or folders. Of a folder, the files named like masks
             are measured; if there are none, all files are, and a file with one label is named after its organ.
         names: organ of each label value; None for those in the file or in the report of `segment_cohort` beside it.
-        report: told the number of measured masks, the name of the last one, and the number of all.
+        report: called with the number of measured masks, the name of the last one, and the number of all.
 
     Returns:
         A row of MEASURES per label, and the errors of masks that can't be read, by file name.

@@ -39,10 +39,10 @@ def flags(entries: Sequence[SegmentedScan]) -> dict[str, dict[str, list[str]]]:
 def _flags(found: SegmentedOrgan, usual: tuple[float, float] | None) -> list[str]:
     if found.volume_ml == 0:
         return ["not found"]
-    told = ["unsure"] if found.confidence < UNSURE else []
+    reasons = ["unsure"] if found.confidence < UNSURE else []
     if usual is not None and not usual[0] <= math.log(found.volume_ml) <= usual[1]:
-        told.append("unusual volume")
-    return [*told, "cut off"] if found.cut_off else told
+        reasons.append("unusual volume")
+    return [*reasons, "cut off"] if found.cut_off else reasons
 
 
 def _range(logs: Sequence[float]) -> tuple[float, float]:

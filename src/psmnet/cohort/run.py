@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from psmnet import runtime
 from psmnet.cohort.cluster import on_cluster
-from psmnet.cohort.engines import Outcomes, in_processes, in_this_process
+from psmnet.cohort.engines import QueryResults, in_processes, in_this_process
 from psmnet.cohort.job import CohortJob, Loaded
 from psmnet.cohort.summary import Cohort, write_summary
 from psmnet.cohort.worker import Done, Worker, require_own
@@ -41,7 +41,7 @@ def segment_cohort(
         workers: scans at the same time, each in a process; None for one at a time.
         timeout_s: after which a scan is given up; None for TIMEOUT_S.
         cluster: address of a Dask scheduler whose workers segment the scans, in place of this machine.
-        report: told the number of finished scans and the name of the last one.
+        report: called with the number of finished scans and the name of the last one.
 
     Returns:
         The job with its checksum, what its paths hold, and what became of the scans.
@@ -62,11 +62,11 @@ def segment_cohort(
         sweep(job.out)
         require_own(job, queries)
         with closing(_engine(job, loaded, queries, workers, timeout_s, cluster)) as engine:
-            for query, outcome in engine:
-                if isinstance(outcome, Done):
-                    done[query] = outcome
+            for query, result in engine:
+                if isinstance(result, Done):
+                    done[query] = result
                 else:
-                    failed[query] = outcome
+                    failed[query] = result
                 report(len(done) + len(failed), query.name)
         cohort = Cohort(
             entries=[done[query].entry for query in queries if query in done],
@@ -86,7 +86,7 @@ def _engine(
     workers: int | None,
     timeout_s: float | None,
     cluster: str | None,
-) -> Outcomes:
+) -> QueryResults:
     """What does the work. A single scan needs no process of its own: there is no other scan to go on with."""
     seconds = timeout_s or TIMEOUT_S
     if cluster is not None:

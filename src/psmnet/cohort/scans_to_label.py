@@ -59,7 +59,7 @@ def rank_scans(
         k: how many to label; fewer than there are scans.
         device: where to compute.
         series: SeriesInstanceUIDs to read from DICOM folders; the largest series where none is named.
-        report: told the number of scans that are read and the name of the last one.
+        report: called with the number of scans that are read and the name of the last one.
 
     Raises:
         ConfigError: k is not smaller than the number of scans.

@@ -56,7 +56,7 @@ class Cohort:
         """Entries in the order in which to check them: most flags first, then lowest confidence."""
 
         def doubt(entry: SegmentedScan) -> tuple[int, float]:
-            return -sum(len(told) for told in self.flags[entry.name].values()), entry.confidence
+            return -sum(len(organ) for organ in self.flags[entry.name].values()), entry.confidence
 
         return sorted(self.entries, key=doubt)
 
@@ -110,9 +110,9 @@ def _rows(cohort: Cohort, failures: Sequence[FailedScan]) -> list[list[Value]]:
     rows: list[list[Value]] = []
     for entry in cohort.entries:
         for organ, facts in entry.labels.items():
-            told = "; ".join(cohort.flags[entry.name][organ])
+            flagged = "; ".join(cohort.flags[entry.name][organ])
             figures = (facts.value, facts.volume_ml, facts.confidence)
-            rows.append([entry.name, organ, *figures, told, entry.mask, ""])
+            rows.append([entry.name, organ, *figures, flagged, entry.mask, ""])
     return rows + [[one.name, "", "", "", "", "", "", one.reason] for one in failures]
 
 
@@ -124,9 +124,9 @@ def _write_sheet(job: CohortJob, cohort: Cohort, failures: Sequence[FailedScan])
         tables.append(PageTable("Failed", ["scan", "reason"], [[one.name, one.reason] for one in failures]))
     cards = []
     for entry in cohort.ranked():
-        told = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry.name].items() if words]
+        flagged_organs = [f"{organ}: {', '.join(words)}" for organ, words in cohort.flags[entry.name].items() if words]
         volumes = ", ".join(f"{organ} {facts.volume_ml:.0f} ml" for organ, facts in entry.labels.items())
-        cards.append(Card(entry.name, job.out / entry.overlay, tuple(told), volumes))
+        cards.append(Card(entry.name, job.out / entry.overlay, tuple(flagged_organs), volumes))
     write_contact_sheet(
         job.out / SHEET_NAME,
         title=f"{counted(count, 'scan')}, {flagged} to check" + f", {len(failures)} failed" * bool(failures),
@@ -143,7 +143,7 @@ def _organ_table(cohort: Cohort) -> PageTable:
         volumes = [entry.labels[organ].volume_ml for entry in entries]
         there = [volume for volume in volumes if volume > 0]
         spread = [f"{np.median(there):.1f}", f"{min(there):.1f}", f"{max(there):.1f}"] if there else ["-"] * 3
-        told = sum(bool(cohort.flags[entry.name][organ]) for entry in entries)
-        rows.append([organ, str(len(there)), *spread, str(told)])
+        flagged = sum(bool(cohort.flags[entry.name][organ]) for entry in entries)
+        rows.append([organ, str(len(there)), *spread, str(flagged)])
     columns = ["organ", "found in", "median ml", "min ml", "max ml", "flagged"]
     return PageTable("Organs", columns, rows)

@@ -43,7 +43,7 @@ def write_demo(
     Args:
         out: folder to write to; new, or of an earlier demonstration.
         patients: how many, the labelled one included.
-        report: told the number of segmented patients and the name of the last one.
+        report: called with the number of segmented patients and the name of the last one.
 
     Raises:
         InputError: the folder holds other files or can't be written.

@@ -39,9 +39,9 @@ def write_report(
     out = folder / REPORT_FOLDER
     cases = [case for case in find_cases(folder) if case.id in dataset.cases]
     work = partial(_draw, names=dataset.names(), out=out)
-    for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
-        if isinstance(outcome, PsmnetError):
-            raise outcome
+    for done, (case, result) in enumerate(map_cases(work, cases, jobs), start=1):
+        if isinstance(result, PsmnetError):
+            raise result
         report(done, case.id, len(cases))
     columns, rows = _table(dataset)
     text = io.StringIO()

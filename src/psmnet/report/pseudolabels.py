@@ -35,9 +35,9 @@ def draw_previews(
         InputError: a picture can't be made.
     """
     folder = store.folder / PREVIEW_FOLDER
-    for done, (case, outcome) in enumerate(map_cases(partial(_draw, store=store, folder=folder), cases, jobs), 1):
-        if isinstance(outcome, PsmnetError):
-            raise outcome
+    for done, (case, result) in enumerate(map_cases(partial(_draw, store=store, folder=folder), cases, jobs), 1):
+        if isinstance(result, PsmnetError):
+            raise result
         report(done, case.id)
     return folder
 

@@ -89,12 +89,12 @@ def check_dataset(
     names = dict(facts.labels) or (prepared.labels if prepared else {})
     work = partial(look_at, facts=facts, names=names, with_files=prepared is not None)
     records: dict[str, CaseRecord] = {}
-    for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
-        if isinstance(outcome, PsmnetError):
+    for done, (case, result) in enumerate(map_cases(work, cases, jobs), start=1):
+        if isinstance(result, PsmnetError):
             record = CaseRecord(case.id, case.label_path.exists())
-            record.add_error(outcome, folder)
+            record.add_error(result, folder)
         else:
-            record = outcome
+            record = result
         records[case.id] = record
         report(done, case.id, len(cases))
     ordered = [records[case.id] for case in cases]

@@ -127,12 +127,12 @@ def prepare_dataset(
         maker = CaseMaker(
             spec.dataset, raw, out, recipe, spec.modality, spec.size_px is not None, earlier=dict(dataset.cases)
         )
-        for done, (case, outcome) in enumerate(map_cases(maker.make, cases, jobs), start=1):
-            if isinstance(outcome, PsmnetError):
-                result.failed[case.id] = outcome
+        for done, (case, made) in enumerate(map_cases(maker.make, cases, jobs), start=1):
+            if isinstance(made, PsmnetError):
+                result.failed[case.id] = made
                 _forget(dataset, case.id, out)
             else:
-                record, is_new = outcome
+                record, is_new = made
                 (result.made if is_new else result.kept).append(case.id)
                 dataset.cases[case.id] = record
                 result.notes += record.notes

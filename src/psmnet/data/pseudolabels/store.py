@@ -113,11 +113,11 @@ class PseudolabelStore:
         if missing:
             # A run may be killed between a file and its entry, so until then none of them is listed as finished.
             self._list({case.id: ListedCase() for case in missing})
-        for done, (case, outcome) in enumerate(map_cases(partial(_make, store=self), missing, jobs), len(kept) + 1):
-            if isinstance(outcome, PsmnetError):
-                failed[case.id] = outcome
+        for done, (case, result) in enumerate(map_cases(partial(_make, store=self), missing, jobs), len(kept) + 1):
+            if isinstance(result, PsmnetError):
+                failed[case.id] = result
             else:
-                self._list({case.id: outcome})
+                self._list({case.id: result})
             report(done, case.id)
         return len(missing) - len(failed), failed
 

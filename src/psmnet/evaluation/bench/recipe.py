@@ -268,7 +268,7 @@ def read_recipe(path: Path) -> BenchRecipe:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no UTF-8 text", "save it as UTF-8") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is no YAML: {error}", "mend it") from error
+        raise InputError(f"{path} is no YAML: {error}", "fix it") from error
     if isinstance(content, dict):
         for name, field in (("methods", "method"), ("settings", "setting")):
             if isinstance(content.get(name), list):
