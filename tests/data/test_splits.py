@@ -261,6 +261,6 @@ def test_organs_that_are_reported():
 
 
 @pytest.mark.parametrize("cases", [19, 21])
-def test_folds_of_an_incomplete_data_set_are_refused_as_they_would_not_be_the_fields(cases):
-    with pytest.raises(ConfigError, match=f"{cases} cases where .* has 20"):
+def test_folds_of_an_incomplete_data_set_are_refused_because_they_would_not_be_the_published_ones(cases):
+    with pytest.raises(ConfigError, match=f"{cases} cases, but the data set .* has 20"):
         fold_bounds(DATASETS["chaos-t2"], cases)
