@@ -144,9 +144,9 @@ def jobs(service: ServiceDep) -> list[QueuedJob]:
 
 
 @router.post("/jobs", status_code=202)
-def add_job(service: ServiceDep, asked: JobRequest) -> QueuedJob:
+def add_job(service: ServiceDep, new: JobRequest) -> QueuedJob:
     """Start a job: segment a scan from labelled ones."""
-    return service.add_job(asked)
+    return service.add_job(new)
 
 
 @router.get("/jobs/{job}")

@@ -52,12 +52,12 @@ class Runner:
             PsmnetError: a file can't be used, or an output not written.
         """
         task.out.mkdir(mode=0o700, exist_ok=True)
-        tell = _told(task.out / PROGRESS)
-        tell(0.0, "reading")
+        report = _progress_writer(task.out / PROGRESS)
+        report(0.0, "reading")
         worker = self._worker(task)
-        tell(0.1, "comparing slices")
-        entry = worker(Query(task.query, QUERY), lambda done: tell(0.1 + 0.8 * done, "comparing slices")).entry
-        tell(0.9, "measuring")
+        report(0.1, "comparing slices")
+        entry = worker(Query(task.query, QUERY), lambda done: report(0.1 + 0.8 * done, "comparing slices")).entry
+        report(0.9, "measuring")
         outputs = worker.job.outputs(QUERY)
         values = {name: organ.value for name, organ in entry.labels.items()}
         metrics, notes = compared(outputs.mask, task.reference, values) if task.reference else ({}, [])
@@ -157,10 +157,10 @@ def compared(
     return metrics, notes
 
 
-def _told(path: Path) -> Callable[[float, str], None]:
+def _progress_writer(path: Path) -> Callable[[float, str], None]:
     """Writes the progress to a file that the server reads."""
 
-    def tell(share: float, stage: str) -> None:
+    def report(share: float, stage: str) -> None:
         write_json(path, {"progress": round(share, 3), "stage": stage})
 
-    return tell
+    return report

@@ -209,7 +209,7 @@ class Service:
             raise NotFound(f"job {job_id} does not exist", "it may have been deleted")
         return _job(row)
 
-    def add_job(self, asked: schemas.JobRequest) -> schemas.QueuedJob:
+    def add_job(self, request: schemas.JobRequest) -> schemas.QueuedJob:
         """Add a job to the queue.
 
         Raises:
@@ -218,19 +218,19 @@ class Service:
             TooMany: too many jobs wait already.
         """
         self.folder.require_whole()
-        self._scan(asked.query)
-        taught_by = {self.labels(labels_id).scan for labels_id in asked.supports}
-        if taught_by == {asked.query}:
+        self._scan(request.query)
+        labelled_scans = {self.labels(labels_id).scan for labels_id in request.supports}
+        if labelled_scans == {request.query}:
             raise InputError("the scan can't be segmented from its own labels only", "choose another scan")
-        if asked.reference in asked.supports:
+        if request.reference in request.supports:
             raise InputError("the reference is among the labelled scans", "compare with other labels")
-        if asked.reference is not None and self.labels(asked.reference).scan != asked.query:
+        if request.reference is not None and self.labels(request.reference).scan != request.query:
             raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
-        there = {organ.value for labels_id in asked.supports for organ in self.labels(labels_id).organs}
-        if unknown := set(asked.organs or ()) - there:
+        there = {organ.value for labels_id in request.supports for organ in self.labels(labels_id).organs}
+        if unknown := set(request.organs or ()) - there:
             raise InputError(f"no labelled scan has {sorted(unknown)}", f"choose organs of {sorted(there)}")
         job_id = new_id()
-        if not self.database.add_job(job_id, time.time(), asked.model_dump(), self.limits.waiting):
+        if not self.database.add_job(job_id, time.time(), request.model_dump(), self.limits.waiting):
             raise TooMany(f"{self.limits.waiting} jobs wait already", "wait until some are done, or cancel some")
         self.changes.announce()
         self._queue.wake()
