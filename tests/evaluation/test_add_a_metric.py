@@ -17,6 +17,7 @@ from psmnet.data.store import find_cases
 from psmnet.evaluation import metrics
 from psmnet.evaluation.evaluator import evaluate
 from psmnet.evaluation.results_reader import find_results
+from psmnet.evaluation.results_table import read_table, write_table
 from psmnet.report.benchmark.report import write_benchmark
 from psmnet.report.table import results_table
 
@@ -74,6 +75,18 @@ def test_it_is_in_results_files(evaluated):
     assert results["summary"]["n"]["label_1"][NAME] == 1
     ((file,), _) = find_results([evaluated])
     assert [record.values[NAME] for record in file.records] == [0.5]
+
+
+def test_it_is_in_tables_of_records(evaluated, tmp_path, monkeypatch):
+    table = tmp_path / "records.csv"
+    write_table(table, find_results([evaluated])[0])
+    (file,) = read_table(table)
+    assert [record.values[NAME] for record in file.records] == [0.5]
+    with monkeypatch.context() as earlier:
+        earlier.delitem(metrics.METRICS, NAME)
+        write_table(table, find_results([evaluated])[0])
+    (file,) = read_table(table)
+    assert [NAME in record.values for record in file.records] == [False]
 
 
 def test_it_is_in_the_terminal(evaluated):
