@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from psmnet.errors import require
 
 NormalisationRule = Literal["zscore", "clip-zscore", "ct-fold"]
-Setting = bool | int | float | str
+SettingValue = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ModelConfig:
     output_stride: int = 4
     input_size: int = 192
     smooth_mm: float = 0.0
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.channels > 0, f"channels is {self.channels}", "give a positive number")

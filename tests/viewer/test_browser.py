@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect, sync_playwright
 
 from helpers.serving import TOKEN, finished, listening
@@ -37,7 +38,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        except PlaywrightError:  # Chromium has crashed at its start on a busy machine; all tests hang on this one start
+            opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
 

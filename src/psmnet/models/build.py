@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from psmnet.config import ModelConfig, Setting
+from psmnet.config import ModelConfig, SettingValue
 from psmnet.errors import ConfigError, require
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.old_names import current_names, current_texts
@@ -65,7 +65,7 @@ def settings_of(config: ModelConfig) -> SliceSettings:
     return settings
 
 
-def method_settings(method: str, values: Mapping[str, Setting]) -> MethodSettings:
+def method_settings(method: str, values: Mapping[str, SettingValue]) -> MethodSettings:
     """The settings of a method, with some values in place of the defaults.
 
     Raises:
@@ -78,13 +78,13 @@ def method_settings(method: str, values: Mapping[str, Setting]) -> MethodSetting
     return kind(**values)  # each class checks its own
 
 
-def model_record(config: ModelConfig) -> dict[str, Setting]:
+def model_record(config: ModelConfig) -> dict[str, SettingValue]:
     """A configuration as one flat record, every setting of the method with its value."""
     common = {name: getattr(config, name) for name in _common()}
     return common | dataclasses.asdict(settings_of(config))
 
 
-def model_from_record(record: Mapping[str, Setting]) -> ModelConfig:
+def model_from_record(record: Mapping[str, SettingValue]) -> ModelConfig:
     """The configuration of a record that this version or an earlier one made with `model_record`.
 
     Raises:
@@ -110,7 +110,7 @@ def changed(config: ModelConfig, method: str | None = None, texts: Sequence[str]
     return model_from_record(record | parse_changes(texts, record))
 
 
-def parse_changes(texts: Sequence[str], known: Mapping[str, Setting]) -> dict[str, Setting]:
+def parse_changes(texts: Sequence[str], known: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
     """`NAME=VALUE` texts as values of the types that the known settings have.
 
     Names of earlier versions are read with a FutureWarning.
@@ -118,7 +118,7 @@ def parse_changes(texts: Sequence[str], known: Mapping[str, Setting]) -> dict[st
     Raises:
         ConfigError: no such setting, or a value that it can't take.
     """
-    changes: dict[str, Setting] = {}
+    changes: dict[str, SettingValue] = {}
     for text in current_texts(texts):
         name, _, value = text.partition("=")
         require(
@@ -130,7 +130,7 @@ def parse_changes(texts: Sequence[str], known: Mapping[str, Setting]) -> dict[st
     return changes
 
 
-def _parsed(text: str, value: str, like: Setting) -> Setting:
+def _parsed(text: str, value: str, like: SettingValue) -> SettingValue:
     if isinstance(like, bool):
         require(value in ("true", "false"), text, "give true or false")
         return value == "true"
@@ -145,7 +145,7 @@ def _parsed(text: str, value: str, like: Setting) -> Setting:
     return value
 
 
-def differences(settings: Mapping[str, Setting], usual: Mapping[str, Setting]) -> list[str]:
+def differences(settings: Mapping[str, SettingValue], usual: Mapping[str, SettingValue]) -> list[str]:
     """Settings that differ from the usual ones, as `NAME=VALUE` texts in the order of their names."""
     differs = sorted((name, value) for name, value in settings.items() if value != usual[name])
     return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in differs]

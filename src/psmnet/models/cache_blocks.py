@@ -8,15 +8,15 @@ from torch import Tensor
 BLOCK = 256  # feature positions compared at a time
 
 PrototypeSet = tuple[Tensor, Tensor]  # vectors (N or 1, K or 1, P, C), weights (N or 1, K, P); weight 0 means none
-Sums = tuple[Tensor, Tensor]
+TensorPair = tuple[Tensor, Tensor]
 
 
 def over_cache_blocks(
     units: Tensor,
     sets: Sequence[PrototypeSet],
     scale: Callable[[Tensor], Tensor],
-    compare: Callable[[Tensor, Sequence[PrototypeSet]], Sums],
-) -> Sums:
+    compare: Callable[[Tensor, Sequence[PrototypeSet]], TensorPair],
+) -> TensorPair:
     """Compare image by image and block by block, leaving out prototypes that do not exist.
 
     On other devices everything is compared at once.
@@ -47,6 +47,6 @@ def _existing(vectors: Tensor, weights: Tensor) -> PrototypeSet:
     return vectors[:, :, exists], weights[:, :, exists]
 
 
-def _concatenated(parts: Sequence[Sums], dim: int) -> Sums:
+def _concatenated(parts: Sequence[TensorPair], dim: int) -> TensorPair:
     first, second = zip(*parts, strict=True)
     return torch.cat(first, dim), torch.cat(second, dim)

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-Value = TypeVar("Value")
+Kept = TypeVar("Kept")
 
 NEW_NAMES = {
     "grid_in_use": "grid_at_inference",
@@ -14,7 +14,7 @@ NEW_NAMES = {
 }
 
 
-def current_names(record: Mapping[str, Value]) -> dict[str, Value]:
+def current_names(record: Mapping[str, Kept]) -> dict[str, Kept]:
     """A record of settings that an earlier version may have written, with today's names."""
     return {NEW_NAMES.get(name, name): value for name, value in record.items()}
 
