@@ -6,10 +6,9 @@ python docs/make_picture.py
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from psmnet import Segmenter, Volume, draw_patient
+from psmnet import Segmenter, draw_patient
 from psmnet.catalog import dataset
 from psmnet.report import draw_overlay
 
@@ -30,9 +29,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, (title, image, labels, reference) in enumerate(rows):
             path = Path(folder) / f"{number}.png"
-            some = [v and np.ascontiguousarray(v.array_zyx[list(SLICES)]) for v in (image, labels, reference)]
-            view = Volume(some[0], image.spacing_mm, image.origin_mm, image.direction)
-            draw_overlay(view, some[1], dataset("phantom").names(), path, reference_zyx=some[2], title=title)
+            draw_overlay(
+                image,
+                labels.array_zyx,
+                dataset("phantom").names(),
+                path,
+                reference_zyx=reference and reference.array_zyx,
+                title=title,
+                slices=SLICES,
+            )
             pictures.append(Image.open(path).convert("RGB"))
     width, height = max(p.width for p in pictures), sum(p.height for p in pictures)
     whole = Image.new("RGB", (width, height))

@@ -19,6 +19,7 @@ HARDLY_SPLIT = 30  # positions of the smallest part from which hardly any class 
 REFINED = "position_at_inference=0.5,refine_at_inference=2"
 PROTOCOLS = {"ep1": "EP1", "blind": "whole scans", "ep2": "EP2"}
 PAIR_COLUMNS = ("difference", "interval from", "to", "p")
+PSMNET_COLUMNS = ("difference (+: PSMNet better)", *PAIR_COLUMNS[1:])
 Cells = Sequence[object]
 
 

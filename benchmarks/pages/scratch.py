@@ -12,6 +12,7 @@ from pages.records import (
     ORGANS,
     PAIR_COLUMNS,
     PROTOCOLS,
+    PSMNET_COLUMNS,
     ROOT,
     limited,
     mean,
@@ -87,7 +88,7 @@ def scratch_pairs() -> str:
                 )
                 first, second = both
                 rows += pair_rows(title(second), pair(first, second), kind, shots)
-    return table(["PSMNet minus", "trained on", "shots", *PAIR_COLUMNS], rows)
+    return table(["PSMNet minus", "trained on", "shots", *PSMNET_COLUMNS], rows)
 
 
 def after_training() -> str:

@@ -33,6 +33,7 @@ def test_demo(cli, tmp_path, monkeypatch):
     assert (outcome.code, outcome.err) == (0, "")
     assert "mean Dice 0." in outcome.out
     assert sorted(path.name for path in out.iterdir()) == [
+        "image_1_overlay.png",
         "image_2_overlay.png",
         "image_2_seg.nii.gz",
         "index.html",
@@ -40,7 +41,8 @@ def test_demo(cli, tmp_path, monkeypatch):
     ]
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert "data:image/png;base64," in page
+    assert page.count("data:image/png;base64,") == 2
+    assert page.index("labelled: patient 1 (image_1)") < page.index("segmented: patient 2 (image_2)")
     assert cli("demo", "--out", out).code == 0  # again, over the same folder
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,8 +90,14 @@ def test_it_is_in_tables_of_records(evaluated, tmp_path, monkeypatch):
     assert [NAME in record.values for record in file.records] == [False]
 
 
-def test_it_is_in_the_terminal(evaluated):
-    text = shown(json.loads(evaluated.read_text(encoding="utf-8")))
+def test_it_is_in_the_terminal_if_it_is_wanted_there(evaluated, monkeypatch):
+    results = json.loads(evaluated.read_text(encoding="utf-8"))
+    text = shown(results)
+    assert "Volume" not in text
+    columns = ("organ", "Dice", "Precision", "Recall", "HD95 (mm)", "NSD (2 mm)", "scans")
+    assert all(f" {column} " in text for column in columns)  # none is broken or shortened
+    monkeypatch.setitem(metrics.METRICS, NAME, replace(metrics.METRICS[NAME], in_terminal=True))
+    text = shown(results)
     assert "Volume" in text
     assert "0.50 " in text
 
@@ -122,15 +129,30 @@ def test_it_is_in_the_viewer(added, tmp_path):
     assert found[1][NAME] == 0.0
 
 
-def test_older_results_files_show_a_dash(added, tmp_path):
+def test_a_metric_that_no_results_file_has_makes_no_table(added, tmp_path):
     older = write_results(tmp_path / "older.json", {"1": {"liver": 0.5}, "2": {"liver": 0.7}})
-    sections, _ = write_benchmark(find_results([older])[0], tmp_path / "report")
+    write_benchmark(find_results([older])[0], tmp_path / "report")
+    for name in ("table.md", "report.html"):
+        text = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert "ASSD (mm): mean" in text
+        assert f"{HEADING}: mean" not in text
+
+
+def test_older_results_files_show_a_dash(added, tmp_path, monkeypatch):
+    older = write_results(tmp_path / "older.json", {"1": {"liver": 0.5}, "2": {"liver": 0.7}})
+    newer = write_results(tmp_path / "newer.json", {"1": {"liver": 0.5}, "2": {"liver": 0.7}}, method="panet")
+    content = json.loads(newer.read_text(encoding="utf-8"))
+    for record in content["cases"]:
+        record[NAME] = 0.25
+    newer.write_text(json.dumps(content), encoding="utf-8")
+    sections, _ = write_benchmark(find_results([older, newer])[0], tmp_path / "report")
     text = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
     table = text[text.index(f"{HEADING}: mean") :]
     assert "| psmnet | - | - |" in table
-    (row,) = sections[0].table.rows
+    (row,) = (row for row in sections[0].table.rows if row.name == "psmnet")
     assert row.mean("dice") == pytest.approx(0.6)
     assert row.mean(NAME) is None
+    monkeypatch.setitem(metrics.METRICS, NAME, replace(metrics.METRICS[NAME], in_terminal=True))
     summary = {"dice": 0.6, "precision": 1.0, "recall": 0.6, "hd95_mm": 3.0, "nsd_2mm": 0.6}
     content = json.loads(older.read_text(encoding="utf-8"))
     content["summary"] = {"mean": summary, "by_label": {"liver": summary}, "n": {"liver": {"dice": 2}}}

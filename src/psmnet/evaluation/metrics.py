@@ -66,7 +66,7 @@ class Metric:
         digits: decimals shown.
         limits: lowest and highest possible value.
         empty_prediction: the value where nothing was predicted; None where it is undefined.
-        in_terminal: whether it stands in the terminal's table, which must fit 80 columns.
+        in_terminal: whether it has a column in the terminal's table, whose 80 columns are full.
         in_report: whether it has a table in benchmark reports.
     """
 
@@ -78,7 +78,7 @@ class Metric:
     digits: int = 3
     limits: tuple[float, float] = (0.0, math.inf)
     empty_prediction: float | None = None
-    in_terminal: bool = True
+    in_terminal: bool = False
     in_report: bool = True
 
     @property
@@ -202,18 +202,29 @@ def nsd_2mm(pair: MaskPair) -> float:
 _SHARE = (0.0, 1.0)
 
 METRICS = {
-    "dice": Metric("Dice", dice, "Overlap with the reference: 1 is all, 0 none.", limits=_SHARE, empty_prediction=0.0),
+    "dice": Metric(
+        "Dice",
+        dice,
+        "Overlap with the reference: 1 is all, 0 none.",
+        limits=_SHARE,
+        empty_prediction=0.0,
+        in_terminal=True,
+    ),
     "iou": Metric(
         "IoU",
         iou,
         "Overlap with the reference, counted more strictly than by Dice: 1 is all, 0 none.",
         limits=_SHARE,
         empty_prediction=0.0,
-        in_terminal=False,
         in_report=False,
     ),
     "precision": Metric(
-        "Precision", precision, "Share of the mask that lies in the reference.", limits=_SHARE, in_report=False
+        "Precision",
+        precision,
+        "Share of the mask that lies in the reference.",
+        limits=_SHARE,
+        in_terminal=True,
+        in_report=False,
     ),
     "recall": Metric(
         "Recall",
@@ -221,6 +232,7 @@ METRICS = {
         "Share of the reference that lies in the mask.",
         limits=_SHARE,
         empty_prediction=0.0,
+        in_terminal=True,
         in_report=False,
     ),
     "hd95_mm": Metric(
@@ -230,6 +242,7 @@ METRICS = {
         unit="mm",
         higher_is_better=False,
         digits=1,
+        in_terminal=True,
     ),
     "assd_mm": Metric(
         "ASSD",
@@ -238,7 +251,6 @@ METRICS = {
         unit="mm",
         higher_is_better=False,
         digits=1,
-        in_terminal=False,
     ),
     "nsd_2mm": Metric(
         "NSD (2 mm)",
@@ -246,6 +258,7 @@ METRICS = {
         "Share of both surfaces that lies within 2 mm of the other one.",
         limits=_SHARE,
         empty_prediction=0.0,
+        in_terminal=True,
     ),
 }
 """Metric name to entry, in the order in which they are shown; Dice is the first and always there."""

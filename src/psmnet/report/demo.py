@@ -50,13 +50,17 @@ def write_demo(
     """
     facts = dataset("phantom")
     dice: dict[str, dict[str, float]] = {}
-    pictures: list[tuple[str, Path]] = []
     with locked(out):
         if any(path.name != LOCK_NAME for path in out.iterdir()) and not (out / "patients").is_dir():
             raise InputError(f"{out} holds other files", "choose another folder", code="out")
         (support, support_labels), *others = write_patients(out / "patients", patients, SEED)
         segmenter = Segmenter.from_pretrained()
-        segmenter.set_support([(read_volume(support), read_labels(support_labels))])
+        labelled, its_labels = read_volume(support), read_labels(support_labels)
+        segmenter.set_support([(labelled, its_labels)])
+        name = support.name.removesuffix(".nii.gz")
+        pictures = [(f"labelled: patient 1 ({name})", out / f"{name}_overlay.png")]
+        title = f"{name}: the labelled patient"
+        draw_overlay(labelled, its_labels.array_zyx, facts.names(), pictures[0][1], title=title)
         for image, labels in others:
             name = image.name.removesuffix(".nii.gz")
             query, reference = read_volume(image), read_labels(labels).array_zyx
@@ -69,7 +73,7 @@ def write_demo(
             picture = out / f"{name}_overlay.png"
             title = f"{name}: colour shows psmnet's mask, dashes the drawn labels"
             draw_overlay(query, mask.array_zyx, facts.names(), picture, reference_zyx=reference, title=title)
-            pictures.append((name, picture))
+            pictures.append((f"segmented: patient {len(dice) + 1} ({name})", picture))
             report(len(dice), name)
         rows = [[name, *(f"{d:.3f}" for d in found.values())] for name, found in dice.items()]
         means = [float(np.mean([found[organ] for found in dice.values()])) for organ in facts.labels]

@@ -1,6 +1,7 @@
 """One picture per scan: slices with the contours of the organs."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def draw_overlay(
     reference_zyx: Array | None = None,
     title: str = "",
     borders_only: bool = False,
+    slices: Sequence[int] | None = None,
 ) -> None:
-    """Draw up to eight slices of a scan with its labels as a PNG.
+    """Draw up to eight slices of a scan, or those chosen, with its labels as a PNG.
 
     Slices are cut along array axis 0 and spread evenly over those that hold a label (predicted or reference), or over
     the scan when none does; the scan's first and last are among them if they hold one. They are shown in true
@@ -83,6 +85,7 @@ def draw_overlay(
         path: the PNG to write; it appears complete or not at all.
         reference_zyx: label values drawn as dashed white contours; of the same shape.
         borders_only: draw the lines between labels in one colour and no legend: for many labels, as superpixels are.
+        slices: indices of the slices to draw, counted from 0.
         title: a line above the picture. Letters outside ASCII lose their accents or become "?".
 
     Raises:
@@ -91,7 +94,7 @@ def draw_overlay(
     """
     labels_zyx = _checked(labels_zyx, image, "the label map")
     reference_zyx = None if reference_zyx is None else _checked(reference_zyx, image, "the reference label map")
-    chosen = _choose_slices(labels_zyx, reference_zyx)
+    chosen = _choose_slices(labels_zyx, reference_zyx) if slices is None else slices
 
     painter = SlicePainter(image)
     panels = []

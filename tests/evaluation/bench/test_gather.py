@@ -1,6 +1,7 @@
 import pytest
 
-from helpers.results_maker import NOTE, results
+from helpers.results_maker import results
+from psmnet.catalog import PROTOCOLS
 from psmnet.errors import InputError
 from psmnet.evaluation.bench.gather import gather_tables
 from psmnet.evaluation.results_reader import parse_results
@@ -201,9 +202,10 @@ def test_rows_that_lack_something_stand_last():
 # ---- what else a reader must know ------------------------------------------------------------------------------
 
 
-def test_the_protocols_note_is_told_once():
-    ((table,), _) = gather_tables([file(), file("b.json", fold=1)])
-    assert (table.notes, table.warnings) == ([NOTE], [])
+def test_the_protocol_is_described_in_the_words_of_this_version():
+    older = {"note": "EP1 is told where each organ begins and ends in the query."}
+    ((table,), _) = gather_tables([file(provenance=older), file("b.json", fold=1)])
+    assert (table.notes, table.warnings) == ([PROTOCOLS["ep1"]], [])
 
 
 def test_other_images_under_the_same_name_are_told():

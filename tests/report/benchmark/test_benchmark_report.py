@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from helpers.places import REPOSITORY
-from helpers.results_maker import NOTE, results, write_results
+from helpers.results_maker import results, write_results
+from psmnet.catalog import PROTOCOLS
 from psmnet.data.store import find_cases
 from psmnet.errors import InputError
 from psmnet.evaluation.bench.gather import gather_tables
@@ -146,7 +147,7 @@ def test_the_comparison_is_over_what_both_have():
     other = file({"1": {"liver": 0.6}, "2": {"liver": 0.7}}, "c.json", method="panet")
     shown = section(*own, other)
     pairs = pair_table(shown)
-    assert pairs.caption == "Mean Dice of a scan's organs: method \N{MINUS SIGN} psmnet"
+    assert pairs.columns[1] == "method \N{MINUS SIGN} psmnet (+: method better)"
     # Two of two in favour: 2 of 4 signs are as extreme.
     assert pairs.rows == [["panet †", "+0.100", "+0.100 to +0.100", "0.5000", "exact", "2", "1"]]
     assert pair_sentences(shown)[1:] == [
@@ -197,7 +198,7 @@ def test_markdown(tmp_path):
     _, texts = written(tmp_path / "out", *example())
     lines = texts["table.md"].splitlines()
     assert lines[0] == f"## Table 1: {TITLE}, 1 shot"
-    assert NOTE in lines[2]
+    assert PROTOCOLS["ep1"] in lines[2]
     assert "| psmnet | 0.500 ± 0.204 | 0.700 ± 0.000 (2) | 0.600 | 3 | 1 | 0 |" in lines
     assert "| panet † | 0.500 ± 0.100 | 0.000 ± - (1) | 0.250† | 2 | 1 | 1 |" in lines
     assert "† panet: 1 of 2 folds: 1 missing. Its figures are over less than the others' and not comparable." in lines
@@ -301,7 +302,7 @@ def test_page(tmp_path):
     for words in (
         f"Table 1: {TITLE}, 1 shot",
         f"Table 2: {TITLE}, 3 shots",
-        NOTE,
+        PROTOCOLS["ep1"],
         "† panet: 1 of 3 cells: (fold 0, seed 0, support t), (fold 1, seed 0, support s) missing",
         "Compared with psmnet",
         "Support lottery, fold 0",
@@ -342,7 +343,7 @@ def test_hostile_names_are_harmless(tmp_path):
     hostile = [
         file({FORMULA: {SCRIPT: 0.5, TEX: 0.4}}, f"{SCRIPT}.json", method=SCRIPT, variant=FORMULA),
         file({FORMULA: {SCRIPT: 0.6, TEX: 0.3}}, "@b.json", method=FORMULA, supports=("s",)),
-        file({FORMULA: {SCRIPT: 0.6, TEX: 0.3}}, "c.json", method=TEX, provenance={"note": "\ud800 \\input{x} | <b>"}),
+        file({FORMULA: {SCRIPT: 0.6, TEX: 0.3}}, "c.json", method=TEX + "\ud800 \\input{x} | <b>"),
     ]
     _, texts = written(tmp_path / "out", *hostile)
     page = Page(texts["report.html"])

@@ -181,9 +181,9 @@ def _some(items: Sequence[str]) -> str:
 
 
 def _notes(table: Table) -> list[str]:
-    notes = [" ".join(file.note.split()) for file in table.files() if file.note]
+    # Not what the files noted: older ones say the same in other words.
     free = [] if all(row.trained for row in table.rows) else [WHOLE_SUPPORT]
-    return list(dict.fromkeys([*notes, *free]))
+    return [PROTOCOLS[table.conditions.protocol], *free]
 
 
 def _warnings(table: Table) -> list[str]:

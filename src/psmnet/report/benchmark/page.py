@@ -1,11 +1,11 @@
 """A benchmark as one HTML page: tables, plots, pictures, and where every figure comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from psmnet.evaluation import ResultsFile
+from psmnet.evaluation import Metric, ResultsFile
 from psmnet.evaluation.bench import WHOLE_SUPPORT, Lottery, Row, common_scans, lotteries
 from psmnet.report import PageTable, escape, paragraph, picture_block, table_block
 from psmnet.report.benchmark import charts
@@ -16,9 +16,9 @@ from psmnet.report.benchmark.words import (
     gaps,
     label,
     metric_table,
+    other_metrics,
     pair_sentences,
     pair_table,
-    reported,
     sentences,
     title,
     title_without_shots,
@@ -66,19 +66,21 @@ def section_html(section: Section, scans: Sequence[ShownScan] | str) -> list[str
         body += [_figures(pair_table(section)), *_scatter_plots(section)]
     for lottery in lotteries(table):
         body += _lottery(lottery, section)
-    body += ["<h3>Other metrics</h3>", paragraph(_undefined())]
-    body += [_figures(metric_table(table, metric)) for metric in reported() if metric != "dice"]
+    if others := other_metrics(table):
+        body += ["<h3>Other metrics</h3>", *_undefined(others)]
+        body += [_figures(metric_table(table, metric)) for metric in others]
     body += ["<h3>Best, median and worst scan</h3>", *_pictures(section, scans), "</section>"]
     return body
 
 
-def _undefined() -> str:
+def _undefined(metrics: Mapping[str, Metric]) -> list[str]:
     """What happens to scores without a value."""
-    titles = [metric.title for metric in reported().values() if metric.empty_prediction is None]
-    return (
+    titles = [metric.title for metric in metrics.values() if metric.empty_prediction is None]
+    text = (
         f"Where nothing was predicted there is no {' or '.join(titles)}: such scores are left out, and counted. "
         "Means flatter a method that leaves scores out. (n): scans with a value, where they are fewer."
     )
+    return [paragraph(text)] if titles else []
 
 
 def _figures(table: PageTable) -> str:

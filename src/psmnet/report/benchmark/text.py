@@ -8,6 +8,7 @@ from psmnet.report.benchmark.words import (
     Section,
     gaps,
     metric_table,
+    other_metrics,
     pair_sentences,
     pair_table,
     reported,
@@ -41,9 +42,8 @@ def markdown(sections: Sequence[Section], remarks: Sequence[str] = ()) -> str:
         if section.pairs:
             lines += _markdown_table(pair_table(section))
             lines += [_md(" ".join(pair_sentences(section))), ""]
-        for metric in reported():
-            if metric != "dice":
-                lines += _markdown_table(metric_table(section.table, metric))
+        for metric in other_metrics(section.table):
+            lines += _markdown_table(metric_table(section.table, metric))
     return "\n".join(lines)
 
 

@@ -47,6 +47,15 @@ def reported() -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.in_report}
 
 
+def other_metrics(table: Table) -> dict[str, Metric]:
+    """The metrics beside Dice of which the table has a value: files may be older than a metric."""
+    return {
+        name: metric
+        for name, metric in reported().items()
+        if name != "dice" and any(row.mean(name) is not None for row in table.rows)
+    }
+
+
 def title(table: Table) -> str:
     """What a table is of, in one line; no two tables of a report share it."""
     shots = table.conditions.shots
@@ -142,7 +151,8 @@ def metric_table(table: Table, metric: str) -> PageTable:
 
 def pair_table(section: Section) -> PageTable:
     """Every other row against one."""
-    columns = ["method", "difference of means", "95 % interval", "p", "test", "scans", "places"]
+    sign = f"method {MINUS} {section.against.name} (+: method better)"
+    columns = ["method", sign, "95 % interval", "p", "test", "scans", "places"]
     rows = []
     for row in section.table.rows:
         if row is section.against:
@@ -162,7 +172,7 @@ def pair_table(section: Section) -> PageTable:
                 str(common_scans(row, section.against)[1]),
             ]
         )
-    return PageTable(f"Mean Dice of a scan's organs: method {MINUS} {section.against.name}", columns, rows)
+    return PageTable("Difference of mean Dice over a scan's organs", columns, rows)
 
 
 def pair_sentences(section: Section) -> list[str]:
