@@ -17,7 +17,7 @@ from pages import records, scratch, sources
 
 RESULTS = REPOSITORY / "results"
 RECIPES = sorted(path.stem for path in (REPOSITORY / "benchmarks" / "recipes").glob("*.yaml"))
-FIGURE = re.compile(r"(?<![\w.])0\.\d{2,}|(?<!\w)[+\N{MINUS SIGN}-]\d+\.\d+")
+FIGURE = re.compile(r"(?<![\w.])0\.\d{2,}|(?<!\w)[+\N{MINUS SIGN}-]\d+\.\d+|\d+ (?:seconds|minutes|hours)\b")
 
 
 @pytest.mark.parametrize("page", tables.PAGES)

@@ -83,6 +83,11 @@ def test_a_method_of_another_package_trains_scores_segments_and_is_reported(tmp_
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+    (check,) = (shlex.split(line) for line in PAGE.splitlines() if line.startswith(".venv/bin/python -c "))
+    environment = os.environ | {"PYTHONPATH": path}
+    checked = subprocess.run([sys.executable, *check[1:]], capture_output=True, text=True, env=environment, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.startswith("Euclid(")
     results = json.loads((tmp_path / "results" / "euclid.json").read_text(encoding="utf-8"))
     assert results["method"] == "euclid"
     assert results["provenance"]["model"]["sharpness"] == 1.0

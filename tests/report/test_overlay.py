@@ -222,6 +222,18 @@ def test_the_scans_ends_are_shown_if_they_hold_a_label(tmp_path, place):
     assert is_colour(drawn(tmp_path / "ends.png", scan(labels.shape), labels), colour_of(2)).sum() > 100
 
 
+def test_chosen_slices_are_drawn_as_slices_of_the_whole_scan(tmp_path):
+    """Each has its own number, and fewer slices make a narrower picture."""
+    labels = np.zeros((30, 60, 60), np.uint8)
+    image = Volume(labels.astype(np.float32), (1, 1, 1))
+    pictures = []
+    for slices in ([4], [5], [4, 5]):
+        draw_overlay(image, labels, {}, tmp_path / "some.png", slices=slices)
+        pictures.append(np.asarray(Image.open(tmp_path / "some.png")))
+    assert not np.array_equal(pictures[0], pictures[1])
+    assert pictures[2].shape[1] > pictures[0].shape[1]
+
+
 def test_without_labels_slices_are_spread_over_the_scan(tmp_path):
     assert count_slices(tmp_path, np.zeros((30, 60, 60), np.uint8)) == 8
 

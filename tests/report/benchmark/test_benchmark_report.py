@@ -427,6 +427,16 @@ def test_few_scans_are_dots_without_a_box():
     assert "no value" in svg
 
 
+def test_long_names_are_broken_and_whole_under_the_pointer():
+    name = "psmnet-position_at_inference=0.5,refine_at_inference=2"
+    svg = box_plot("liver", [Line(name, {"1": 0.5}), Line(2 * name, {"1": 0.5})], 0)
+    lines = re.findall(r"<tspan[^>]*>([^<]*)</tspan>", svg)
+    assert lines[:2] == ["psmnet-position_at_inference=", "0.5,refine_at_inference=2"]
+    assert lines[3].endswith("…")
+    assert f"<title>{name}</title>" in svg
+    assert f"<title>{2 * name}</title>" in svg
+
+
 def test_scatter_puts_the_better_above_the_diagonal():
     svg = scatter("h", "psmnet", "panet", {"case 1": (0.5, 0.75)}, 0.5)
     x, y = (float(v) for v in re.search(r'cx="([\d.]+)" cy="([\d.]+)"', svg).groups())

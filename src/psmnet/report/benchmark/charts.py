@@ -35,8 +35,9 @@ svg .tick { fill: var(--dim); font-size: 11px; }
 """
 
 FEWEST_FOR_A_BOX = 5
-LETTER_PX = 9.0  # of bold letters in a wide font
-MOST_LETTERS = 26
+LETTER_PX = 8.5  # of bold letters in a wide font
+MOST_LETTERS = 30
+SEPARATORS = " ,-_="  # behind which a long name may be broken
 ROW_PX, PLOT_PX, SIDE_PX = 30, 250, 240
 DOTS_OFFSETS = (0, -3, 3, -5, 5)  # so that scans of one value can be told apart
 
@@ -79,7 +80,7 @@ def box_plot(heading: str, lines: Sequence[Line], low: float) -> str:
         kinds = " ".join(["line", *["chosen"] * line.chosen, *["partial"] * line.partial])
         middle = ROW_PX * (number + 0.5) + 4
         parts.append(f'<g class="{kinds}">')
-        parts.append(_text(line.name, left - 10, middle + 4, anchor="end"))
+        parts.append(_label(line.name, left - 10, middle + 4))
         values = list(line.values.values())
         if len(values) >= FEWEST_FOR_A_BOX:
             first, third = (float(quartile) for quartile in np.percentile(values, (25, 75)))
@@ -139,9 +140,24 @@ def _dot(x: float, y: float, radius: float, told: str) -> str:
 
 
 def _text(words: str, x: float, y: float, *, anchor: str = "middle", kind: str = "name", upright: bool = False) -> str:
-    short = words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}…"
     turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upright else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{escape(short)}</text>'
+    said = escape(words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}…")
+    full = f"<title>{escape(words)}</title>" if len(words) > MOST_LETTERS else ""
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{full}{said}</text>'
+
+
+def _label(name: str, x: float, y: float) -> str:
+    """A name that ends at x, on two lines if it is long; what does not fit there is under the pointer."""
+    if len(name) <= MOST_LETTERS:
+        return _text(name, x, y, anchor="end")
+    # After a sign that separates, if there is one late in the line.
+    cut = max((name.rfind(sign, MOST_LETTERS // 2, MOST_LETTERS) + 1 for sign in SEPARATORS), default=0) or MOST_LETTERS
+    first, second = name[:cut], name[cut:].lstrip()
+    if len(second) > MOST_LETTERS:
+        second = f"{second[: MOST_LETTERS - 1]}…"
+    lines = ((first, y - 7), (second, y + 7))
+    spans = "".join(f'<tspan x="{x:.1f}" y="{place:.1f}">{escape(line)}</tspan>' for line, place in lines)
+    return f'<text class="name" text-anchor="end"><title>{escape(name)}</title>{spans}</text>'
 
 
 def _ticks(low: float) -> Iterator[float]:

@@ -37,6 +37,8 @@ section table { font-size: .9375rem; }
 section th, section td, section caption { padding: .4rem .55rem; }
 section caption { padding-top: .7rem; }
 .figures td, .figures thead th:not(:first-child) { text-align: right; }
+.figures th { white-space: normal; }
+.figures tbody th { min-width: 9rem; max-width: 16rem; overflow-wrap: anywhere; }
 .legend svg { display: inline-block; margin: 0 .35rem -.05rem .9rem; }
 .legend svg:first-child { margin-left: 0; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: .75rem; }
