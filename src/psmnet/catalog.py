@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from psmnet.errors import ConfigError
+from psmnet.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -305,5 +305,5 @@ def dataset(name: str) -> DataSet:
         ConfigError: no such data set.
     """
     if name not in DATASETS:
-        raise ConfigError(f"unknown data set {name!r}", f"give one of {', '.join(DATASETS)}")
+        raise unknown("data set", name, DATASETS)
     return DATASETS[name]

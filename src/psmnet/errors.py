@@ -1,6 +1,7 @@
 """What psmnet raises when an input or a setting can't be used: what is wrong, with the value, and what to do."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 
 
 class PsmnetError(Exception):
@@ -45,6 +46,21 @@ class ConfigError(PsmnetError):
 
 class LeakageError(PsmnetError):
     """A test or support case that the weights were trained on."""
+
+
+def unknown(what: str, name: str, known: Iterable[str], otherwise: str = "give one of") -> ConfigError:
+    """The error for a name that does not exist; it suggests the closest one, or lists all where none is close.
+
+    Args:
+        what: it names, as "method".
+        name: that was given.
+        known: the names that exist.
+        otherwise: what stands before the list.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)  # lower, unet would be taken for qnet
+    remedy = f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(names)}"
+    return ConfigError(f"unknown {what} {name!r}", remedy)
 
 
 def require(good: bool, what: str, remedy: str, *, code: str | None = None, **values: object) -> None:

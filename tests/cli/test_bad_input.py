@@ -150,9 +150,17 @@ def test_a_bad_query_does_not_stop_the_others(desk, phantoms):
     shutil.copy(phantoms / "image_3.nii.gz", desk.folder / "zebra.nii.gz")
     cut_short(desk.query)
     line = desk.refusal(*desk.arguments(desk.folder / "zebra.nii.gz"))
-    assert line.startswith("1 of 2 scans failed: query.nii.gz: ")
-    assert line.endswith("; fix or remove it, then run again (the others are kept)")
+    assert line.startswith("1 of 2 scans failed: query.nii.gz is truncated: ")
+    assert line.endswith("; copy or download it again (the others are kept)")
     assert sorted(path.name for path in desk.out.iterdir()) == outputs_of("zebra")
+
+
+def test_a_failed_scan_is_named_once_with_one_remedy(desk):
+    notes = desk.folder / "notes.txt"
+    as_text(notes)
+    assert desk.refusal(*desk.arguments(query=notes)) == (
+        "1 of 1 scan failed: notes.txt has the suffix '.txt'; give a .nii, .nii.gz, .nrrd or .mha file"
+    )
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------
@@ -193,9 +201,21 @@ def test_labels_of_another_resolution(desk):
     assert "resample it onto the scan's grid" in line
 
 
+def test_a_label_map_smaller_than_its_scan_is_noted(desk):
+    labels = read_labels(desk.labels)
+    write_volume(Volume(labels.array_zyx[:10], labels.spacing_mm, labels.origin_mm), desk.labels)
+    outcome = desk.cli(*desk.arguments())
+    note = "support_labels.nii.gz covers 64 x 64 x 10 of 64 x 64 x 12 voxels; the rest is taken as background"
+    assert outcome.code == 0, outcome.err
+    assert f"note: {note}" in outcome.out
+    assert read_json(desk.out / "report.json")["notes"] == [note]
+
+
 def test_an_empty_support_mask(desk):
     replace_labels(desk, np.zeros_like)
-    assert "the support mask is empty; label at least one voxel" in desk.refusal(*desk.arguments())
+    assert "support_labels.nii.gz has no labelled voxel; is this the label map of support.nii.gz?" in desk.refusal(
+        *desk.arguments()
+    )
     assert not desk.out.exists()
 
 
@@ -212,7 +232,7 @@ def test_an_image_in_the_place_of_its_label_map(desk):
     image = read_volume(desk.support)
     write_volume(image.with_array(image.array_zyx.clip(0).astype(np.uint16)), desk.labels)
     assert re.search(
-        r"not a label map; .* segment --support takes IMAGE LABEL",
+        r"not a label map; give the image first, then its label map",
         desk.refusal(*desk.arguments()),
     )
     assert not desk.out.exists()
@@ -221,8 +241,9 @@ def test_an_image_in_the_place_of_its_label_map(desk):
 def test_labels_that_are_not_whole_numbers(desk):
     replace_labels(desk, lambda array: array * np.float32(0.5))
     line = desk.refusal(*desk.arguments())
-    assert "label values must be whole numbers, got " in line
-    assert ".5 in " in line
+    assert re.search(
+        r"labels.nii.gz looks like an image, not a label map \(value \d.5\); give the image first, then its", line
+    )
 
 
 def test_negative_labels(desk):
@@ -232,7 +253,7 @@ def test_negative_labels(desk):
 
 def test_a_label_that_the_support_has_not(desk):
     line = desk.refusal(*desk.arguments("--labels", "1,9"))
-    assert line == "label 9 is not in the support; give some of 1, 2, 3, 4, 5"
+    assert line == "label 9 is not in the support; choose from 1, 2, 3, 4, 5"
     assert not desk.out.exists()
 
 
@@ -253,7 +274,7 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_others(desk, phantoms, name,
     shutil.copy(desk.query, scans / f"{name}.nii.gz")
     outcome = desk.cli(*desk.arguments(query=scans))
     if failed:
-        assert "m\\udcfcller.nii.gz is not UTF-8; rename the file; " in only_line(outcome)
+        assert "m\\udcfcller.nii.gz is not UTF-8; rename the file (the others are kept)" in only_line(outcome)
     else:
         assert (outcome.code, outcome.err) == (0, "")
     assert sorted(path.name for path in desk.out.iterdir()) == outputs_of("a")
@@ -266,12 +287,12 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_others(desk, phantoms, name,
 
 
 def test_no_weights(desk):
-    assert "no weights nowhere; give a run's folder" in desk.refusal(*desk.arguments(weights="nowhere"))
+    assert "no file or folder 'nowhere'; give a run's folder" in desk.refusal(*desk.arguments(weights="nowhere"))
 
 
 def test_a_run_that_is_not_finished(desk):
     line = desk.refusal(*desk.arguments(weights=desk.folder))
-    assert "holds no weights.safetensors; let its training finish" in line
+    assert "has no weights.safetensors; give the folder of a finished training (to finish it: psmnet train " in line
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])
@@ -280,7 +301,7 @@ def test_damaged_weights(desk, damage):
     whole = desk.weights.read_bytes()
     path.write_bytes({"cut": whole[:-100], "text": b"weights", "empty": b""}[damage])
     line = desk.refusal(*desk.arguments(weights=path))
-    assert f"{path} is not a psmnet safetensors file" in line
+    assert f"{path} is damaged or is not a weights file" in line
     assert not desk.out.exists()
 
 
@@ -289,7 +310,7 @@ def test_weights_of_another_program(desk):
     from safetensors.torch import save_file
 
     save_file({"x": torch.zeros(1)}, desk.folder / "w.safetensors")
-    assert "is not a psmnet safetensors file" in desk.refusal(*desk.arguments(weights=desk.folder / "w.safetensors"))
+    assert "is damaged or is not a weights file" in desk.refusal(*desk.arguments(weights=desk.folder / "w.safetensors"))
 
 
 def test_an_output_folder_that_can_not_be_made(desk):

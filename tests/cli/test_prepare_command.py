@@ -226,10 +226,11 @@ def test_a_bad_scan_among_anybodys(cli, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("atlantis", "raw", "out"), "no raw layout of 'atlantis' is known; give one of chaos-t2, sabs, cmr, pelvic"),
+        (("atlantis", "raw", "out"), "unknown data set 'atlantis'; give one of chaos-t2, sabs, cmr, pelvic"),
         (("phantom", "raw", "out"), "phantoms need no preparing; draw them with psmnet phantom DIR"),
         (("sabs", "missing", "out"), "no folder or zip missing; check the path"),
         (("chaos-t2", "raw", "out"), "doesn't hold CHAOS-T2"),
+        (("folder", "raw", "out"), "raw holds no scans; give a folder with images and labels (scan.nii.gz beside"),
         (("sabs", "raw", "raw"), "raw is the raw data itself; write elsewhere"),
         (("sabs", "raw", "file"), "file is a file; give a folder"),
         (("sabs", "raw", "out", "--legacy", "typo"), "'typo' is not a known bug that preparing can"),

@@ -197,7 +197,7 @@ def test_setting_2_by_another_rule_and_with_the_fields_faults(cli, six, tmp_path
     options = ("--fold", 0, "--setting", 2, "--group", "upper")
     outcome = cli(*train(six, run, *options, "--setting2", "all", "--legacy", "all"))
     assert (outcome.code, outcome.err) == (0, "")
-    assert "making superpixels of 4 cases in pseudolabels" in outcome.out
+    assert f"making superpixels of 4 cases in {run / 'pseudolabels'}" in outcome.out
     assert "slices that show all of the test classes of group upper" in outcome.out
     record = load_weights(run).trained_on
     assert (record.setting2, record.legacy) == ("all", ["class-slices", "superpixel-ids"])

@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 
+from helpers.commands import only_line
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import write_volume
 
@@ -41,6 +42,11 @@ def test_a_damaged_scan_is_left_out_and_reported(cli, folder):
     assert outcome.code == 2
     assert "1 scan failed: broken; fix or remove them" in outcome.err
     assert "label: " in outcome.out  # the others are ranked all the same
+
+
+def test_one_scan_has_nothing_to_be_compared_with(cli, tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(b"no scan")
+    assert only_line(cli("suggest", tmp_path)) == "1 scan; suggest compares at least 2"
 
 
 def test_too_many_is_refused_before_anything_is_read(cli, tmp_path):

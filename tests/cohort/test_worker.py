@@ -11,7 +11,8 @@ import pytest
 from helpers.dicom_files import write_series
 from helpers.nifti_bytes import Nifti
 from psmnet.cohort.job import CohortJob
-from psmnet.cohort.worker import MENDED, Worker, discreet, require_own
+from psmnet.cohort.records import ScanRecord
+from psmnet.cohort.worker import EDITED, Worker, discreet, require_own
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import read_labels, read_volume, write_volume
@@ -148,7 +149,7 @@ def test_what_was_broken_off_is_done_again(job, query):
     assert not Worker(job)(query).kept
 
 
-def test_a_mended_mask_is_kept_unless_asked(job, query):
+def test_an_edited_mask_is_kept_unless_asked(job, query):
     """Even where its picture is gone: that is drawn again; and volumes are told of the mask that is there."""
     first = Worker(job)(query)
     path = job.out / "two_seg.nii.gz"
@@ -156,20 +157,28 @@ def test_a_mended_mask_is_kept_unless_asked(job, query):
     value = int(mask.array_zyx.max())
     path.unlink()
     write_volume(mask.with_array(mask.array_zyx * (mask.array_zyx != value)), path)
-    mended = path.read_bytes()
+    edited = path.read_bytes()
     (job.out / "two_overlay.png").unlink()
     for _ in range(2):  # found, and known from then on
         again = Worker(job)(query)
         assert again.kept
-        assert path.read_bytes() == mended
+        assert path.read_bytes() == edited
         assert (job.out / "two_overlay.png").exists()
         volumes = {organ.value: organ.volume_ml for organ in again.entry.labels.values()}
         assert volumes.pop(value) == 0
         before = {organ.value: organ.volume_ml for organ in first.entry.labels.values()}
         assert volumes == {v: ml for v, ml in before.items() if v != value}
-        assert again.entry.notes == [MENDED]
+        assert again.entry.notes == [EDITED]
     assert not Worker(replace(job, overwrite=True))(query).kept
-    assert path.read_bytes() != mended
+    assert path.read_bytes() != edited
+
+
+def test_records_of_earlier_versions_know_their_edited_masks():
+    old = {"settings": "a", "scan_sha256": "b", "mask_sha256": "c", "mended_sha256": "d"}
+    record = ScanRecord.model_validate(old)
+    assert record.edited_sha256 == "d"
+    assert ScanRecord.model_validate(record.model_dump()) == record
+    assert "mended_sha256" not in record.model_dump()
 
 
 def test_a_mask_that_can_not_be_read_is_not_taken_for_done(job, query):

@@ -168,10 +168,10 @@ def test_nearly_whole_labels_are_rounded(tmp_path):
 @pytest.mark.parametrize(
     ("values", "kind", "expected"),
     [
-        ((1, 0.37, 0.5), "f4", "must be whole numbers, got 0.37 in"),
-        ((1, 1.002, 1), "f4", "got 1.002 in"),
-        ((1, math.nan, 1), "f4", "got nan in"),
-        ((1, math.inf, 1), "f4", "got inf in"),
+        ((1, 0.37, 0.5), "f4", "looks like an image, not a label map (value 0.37)"),
+        ((1, 1.002, 1), "f4", "(value 1.002)"),
+        ((1, math.nan, 1), "f4", "(value nan)"),
+        ((1, math.inf, 1), "f4", "(value inf)"),
         ((1, -2, 1), "i2", "must not be negative, got -2 in"),
         ((1, -2, 1), "f4", "must not be negative, got -2 in"),
         ((1, 2**31, 1), "u4", "must not exceed 2147483647, got 2147483648 in"),

@@ -157,7 +157,7 @@ def test_missing_folder_suffix_and_empty(tmp_path):
     assert "does not exist" in refusal(tmp_path / "none.nii")
     assert "is a folder" in refusal(tmp_path)
     (tmp_path / "scan.img").write_bytes(b"NRRD0004")
-    assert "unsupported suffix '.img'" in refusal(tmp_path / "scan.img")
+    assert "has the suffix '.img'" in refusal(tmp_path / "scan.img")
     for name in ("empty.nii", "empty.nii.gz"):
         (tmp_path / name).touch()
         assert "is empty (0 bytes)" in refusal(tmp_path / name)

@@ -14,6 +14,8 @@ import pytest
 from helpers.places import REPOSITORY
 from psmnet.errors import ConfigError
 from psmnet.models import registry
+from psmnet.models.build import method_settings
+from psmnet.models.weights import load_tensors, load_weights, save_tensors
 
 PAGE = (REPOSITORY / "docs" / "add-a-method.md").read_text(encoding="utf-8")
 GROUP = registry.ENTRY_POINT_GROUP
@@ -108,6 +110,39 @@ def test_what_is_no_specification_is_refused(packages: Path):
     install(packages, "misled", "METHOD = 'Euclid'", {"odd": "misled:METHOD"})
     with pytest.raises(ConfigError, match="misled:METHOD is not a MethodSpec"):
         registry.METHODS["odd"]
+
+
+def test_a_broken_package_hides_no_other_method(cli, packages: Path):
+    install(packages, "broken", "1 / 0", {"odd": "broken:METHOD"})
+    outcome = cli("info")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "can't be imported: division by zero" in outcome.out
+    assert "prototype splitting" in outcome.out
+    assert json.loads(cli("info", "--json").out)["broken_methods"] == {"odd": "division by zero"}
+    assert registry.METHODS.trained() == ["psmnet", "panet", "alpnet", "adnet", "qnet", "odd"]
+
+
+def test_a_class_of_settings_that_does_not_exist(packages: Path):
+    lines = [
+        "from psmnet.models import MethodSpec",
+        "CLASS = MethodSpec('Manhattan', '-', '-', 'slanted:ManhatanSettings')",
+    ]
+    lines += ["MODULE = MethodSpec('Manhattan', '-', '-', 'slantd:ManhattanSettings')"]
+    install(packages, "slanted", "\n".join(lines), {"one": "slanted:CLASS", "two": "slanted:MODULE"})
+    remedy = "; correct `settings` in its MethodSpec$"
+    with pytest.raises(ConfigError, match=f"^method Manhattan: slanted has no class ManhatanSettings{remedy}"):
+        method_settings("one", {})
+    with pytest.raises(ConfigError, match=f"^method Manhattan: slantd can't be imported .*{remedy}"):
+        method_settings("two", {})
+
+
+def test_weights_of_a_method_that_is_not_installed(tmp_path: Path, tiny_weights: Path):
+    tensors, record = load_tensors(tiny_weights)
+    record["model"]["method"] = "manhattan"
+    path = tmp_path / "w.safetensors"
+    save_tensors(path, tensors, record)
+    with pytest.raises(ConfigError, match="for the method manhattan, which is not installed; install the package"):
+        load_weights(path)
 
 
 def test_our_own_methods_can_not_be_replaced(packages: Path):

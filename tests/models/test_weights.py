@@ -142,7 +142,7 @@ def test_a_method_with_parts_of_its_own_needs_weights_of_its_own(run: Path, meth
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ("colour=1", "setting 'colour=1'; give NAME=VALUE with one of encoder, channels"),
+        ("colour=1", "setting 'colour'; give NAME=VALUE with one of encoder, channels"),
         ("split_rounds=99", "split_rounds is 99"),
         ("attention=on", "attention is 'on'"),
         ("encoder=unet", "unknown encoder 'unet'"),
@@ -168,12 +168,12 @@ def test_weights_without_attention_get_none_by_a_change(tmp_path: Path):
 
 
 def test_no_weights_there(tmp_path: Path):
-    with pytest.raises(InputError, match=r"no weights .*absent"):
+    with pytest.raises(InputError, match=r"no file or folder .*absent"):
         load_weights(tmp_path / "absent.safetensors")
 
 
 def test_a_run_that_did_not_finish(tmp_path: Path):
-    with pytest.raises(InputError, match=r"holds no weights.safetensors; let its training finish"):
+    with pytest.raises(InputError, match=r"has no weights.safetensors; give the folder of a finished training"):
         load_weights(tmp_path)
 
 
@@ -188,14 +188,14 @@ def test_a_damaged_file(run: Path, tmp_path: Path, damage: str):
     }[damage]
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"w\.safetensors is not a psmnet safetensors file"):
+    with pytest.raises(InputError, match=r"w\.safetensors is damaged or is not a weights file; copy it again"):
         load_weights(path)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"psmnet": "not json"}])
 def test_a_safetensors_file_that_is_not_ours(tmp_path: Path, metadata: dict[str, str] | None):
     save_file({"a": torch.zeros(2)}, tmp_path / "w.safetensors", metadata=metadata)
-    with pytest.raises(InputError, match="not a psmnet safetensors file"):
+    with pytest.raises(InputError, match="is damaged or is not a weights file"):
         load_weights(tmp_path / "w.safetensors")
 
 

@@ -180,7 +180,7 @@ def test_a_label_that_is_not_found_has_no_confidence(fresh):
 
 @pytest.mark.parametrize("value", [3, 0, -1])
 def test_a_label_that_the_support_has_not_is_refused(fresh, value):
-    with pytest.raises(InputError, match=rf"label {value} is not in the support; give some of 1, 4"):
+    with pytest.raises(InputError, match=rf"label {value} is not in the support; choose from 1, 4"):
         fresh.set_support([scan()], [1, value])
 
 

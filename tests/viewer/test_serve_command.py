@@ -124,4 +124,4 @@ def test_a_missing_extra_is_named(tmp_path, cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     outcome = cli("serve", "--data", tmp_path / "data")
     assert outcome.code == 2
-    assert "pip install 'psmnet[web]'" in outcome.err
+    assert "pip install -e '.[web]' in the folder of psmnet, or make env" in outcome.err

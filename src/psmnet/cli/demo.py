@@ -17,7 +17,7 @@ def command(out: Path, threads: int | None) -> None:
     """Draw synthetic patients and segment them by the labels of the first one.
 
     This shows what psmnet does without any data of your own. The page that it writes shows masks and scores: Dice is
-    the overlap of a mask with the drawn labels, from 0 (none) to 1 (equal).
+    the overlap of a mask with the reference, from 0 (none) to 1 (equal).
     """
     set_threads(threads)
     with console.progress("patients", default_of(write_demo, "patients") - 1) as advance:

@@ -20,9 +20,11 @@ from psmnet.models import METHODS
 @click.option("--device", is_flag=True, help="Show which device would be used (loads PyTorch).")
 def command(as_json: bool, device: bool) -> None:
     """List data sets, methods, presets, protocols and versions."""
+    methods, broken = METHODS.usable()
     facts: dict[str, Any] = {
         "datasets": {name: asdict(data) for name, data in DATASETS.items()},
-        "methods": {name: asdict(method) for name, method in METHODS.items()},
+        "methods": {name: asdict(method) for name, method in methods.items()},
+        "broken_methods": broken,
         "presets": {name: asdict(preset) for name, preset in PRESETS.items()},
         "protocols": PROTOCOLS,
         "settings": {str(number): text for number, text in SETTINGS.items()},
@@ -40,7 +42,9 @@ def command(as_json: bool, device: bool) -> None:
             for name, data in DATASETS.items()
         ),
     )
-    _show(("method", "idea", "trained"), ((name, m.idea, "yes" if m.trained else "no") for name, m in METHODS.items()))
+    lines = [(name, m.idea, "yes" if m.trained else "no") for name, m in methods.items()]
+    lines += [(name, f"can't be imported: {reason}", "-") for name, reason in broken.items()]
+    _show(("method", "idea", "trained"), lines)
     _show(("preset", "encoder", "pixels", "training steps"), map(_preset, PRESETS))
     _show(("protocol", "what the method knows about the query"), PROTOCOLS.items())
     _show(("part", "version"), facts["versions"].items())

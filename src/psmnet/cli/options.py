@@ -11,11 +11,22 @@ from rich.text import Text
 
 from psmnet.catalog import DATASETS, FOLDS
 from psmnet.config import PRESETS
+from psmnet.errors import unknown
 from psmnet.models import METHODS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DATA = click.Path(path_type=Path)
+
+
+class MethodName(click.Choice[str]):
+    """A method's name; the error for an unknown one suggests the closest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        if value not in METHODS:
+            raise unknown("method", str(value), self.choices)
+        return super().convert(value, param, ctx)
 
 
 def examples(*lines: str) -> Text:
@@ -70,11 +81,11 @@ def setting_options(library: Callable[..., Any]) -> Decorator:
 
 def run_options(spec: Callable[..., Any], run: Callable[..., Any]) -> Decorator:
     """What every training takes, with the defaults of the library's specification and of its training."""
-    trained = [name for name, method in METHODS.items() if method.trained]
+    trained = METHODS.trained()
     return together(
         click.option(
             "--method",
-            type=click.Choice(trained),
+            type=MethodName(trained),
             metavar="NAME",
             default=default_of(spec, "method"),
             show_default=True,
@@ -152,7 +163,7 @@ def method_option() -> Decorator:
     """--method NAME, of a command that uses weights."""
     return click.option(
         "--method",
-        type=click.Choice(list(METHODS)),
+        type=MethodName(list(METHODS)),
         metavar="NAME",
         help=f"Method that compares the scans: {', '.join(METHODS)} (default: the one that the weights are for).",
     )

@@ -18,7 +18,7 @@ from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import Query
 from psmnet.runtime import package_version
-from psmnet.system import Isolated
+from psmnet.system import Isolated, how_to_install
 
 CONNECT_S = 20.0
 
@@ -127,5 +127,5 @@ def _distributed() -> Any:
         return importlib.import_module("distributed")
     except ImportError as error:
         raise InputError(
-            "a cluster needs the package distributed, which is not installed", "pip install 'psmnet[cluster]'"
+            "a cluster needs the package distributed, which is not installed", how_to_install("cluster")
         ) from error

@@ -131,7 +131,8 @@ class CohortJob:
         supports = read_supports(
             self.supports, names=self.names, series=self.series, trust_grid=self.trust_grid, notes=notes
         )
-        values = wanted_values(supports.pairs, self.labels)
+        names = [(image.name, labels.name) for image, labels in self.supports]
+        values = wanted_values(supports.pairs, self.labels, names)
         return Loaded(supports, tuple(values), method, tuple(notes))
 
     def with_key(self, loaded: "Loaded") -> "CohortJob":

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from psmnet.system import StoredFile, StoredPart
 
@@ -53,7 +53,7 @@ class ScanRecord(StoredFile):
         settings: checksum of the supports and of all settings that change masks.
         scan_sha256: of the scan.
         mask_sha256: of the mask as it was written; None before that.
-        mended_sha256: of the mask after somebody edited it; None if nobody did.
+        edited_sha256: of the mask after somebody edited it; None if nobody did.
         entry: what reports say of the scan; None while it is being segmented.
     """
 
@@ -62,7 +62,8 @@ class ScanRecord(StoredFile):
     settings: str
     scan_sha256: str
     mask_sha256: str | None = None
-    mended_sha256: str | None = None
+    # Earlier versions wrote mended_sha256.
+    edited_sha256: str | None = Field(default=None, validation_alias=AliasChoices("edited_sha256", "mended_sha256"))
     entry: SegmentedScan | None = None
 
 

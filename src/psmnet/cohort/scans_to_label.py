@@ -9,6 +9,7 @@ from psmnet.errors import PsmnetError, require
 from psmnet.io import Query, read_scan
 from psmnet.models import Weights
 from psmnet.segmentation import require_contrast, suggest
+from psmnet.system import counted
 from psmnet.volume import Volume
 
 
@@ -62,8 +63,9 @@ def rank_scans(
         report: called with the number of scans that are read and the name of the last one.
 
     Raises:
-        ConfigError: k is not smaller than the number of scans.
+        ConfigError: fewer than two scans, or k is not smaller than their number.
     """
+    require(len(queries) > 1, counted(len(queries), "scan"), "give at least 2 to compare", code="one-scan")
     require(
         k < len(queries),
         f"k is {k}, but the number of scans is {len(queries)}",

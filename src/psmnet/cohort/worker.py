@@ -20,7 +20,7 @@ from psmnet.segmentation import Segmentation, Segmenter, WholeScanSegmenter, seg
 from psmnet.system import write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 
-MENDED = "the mask was edited: volumes are those of the edited mask, confidence is that of the original"
+EDITED = "the mask was edited: volumes are those of the edited mask, confidence is that of the original"
 UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
 
 
@@ -89,12 +89,12 @@ class Worker:
             earlier = None
         if earlier is not None and earlier.entry is not None and outputs.mask.exists():
             found = checksum(outputs.mask)
-            known = {earlier.mask_sha256} if self.job.overwrite else {earlier.mask_sha256, earlier.mended_sha256}
+            known = {earlier.mask_sha256} if self.job.overwrite else {earlier.mask_sha256, earlier.edited_sha256}
             if outputs.overlay.exists() and found in known:
                 return Done(earlier.entry, kept=True)
             if found != earlier.mask_sha256 and not self.job.overwrite:
-                earlier.mended_sha256 = found
-                return self._mended(query, outputs, earlier, earlier.entry)
+                earlier.edited_sha256 = found
+                return self._edited(query, outputs, earlier, earlier.entry)
         if earlier is None and not self.job.overwrite:
             refuse_foreign(outputs)
         notes: list[str] = []
@@ -119,7 +119,7 @@ class Worker:
             raise
         return Done(entry)
 
-    def _mended(self, query: Query, outputs: Outputs, record: ScanRecord, entry: SegmentedScan) -> Done:
+    def _edited(self, query: Query, outputs: Outputs, record: ScanRecord, entry: SegmentedScan) -> Done:
         """Keep a mask that a person has edited, and report it as it is now."""
         scan = read_scan(query.path, series=self.job.series).volume
         labels = align_labels(scan, read_labels(outputs.mask), image_name=query.name, labels_name=outputs.mask.name)
@@ -131,8 +131,8 @@ class Worker:
         for organ in entry.labels.values():
             organ.volume_ml = round(float((seen == organ.value).sum()) * voxel_ml, 3)
             organ.cut_off = organ.value in ends
-        if MENDED not in entry.notes:
-            entry.notes.append(MENDED)
+        if EDITED not in entry.notes:
+            entry.notes.append(EDITED)
         record.write(outputs.record)
         return Done(entry, kept=True)
 

@@ -20,7 +20,7 @@ from psmnet.io.nifti_header import require_readable_name
 from psmnet.io.organ_names import OrganName, unnamed
 from psmnet.io.segments import Segments
 from psmnet.io.voxels import stacked
-from psmnet.system import atomic_path
+from psmnet.system import atomic_path, how_to_install
 from psmnet.volume import Array, Volume
 
 SOP_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # Segmentation, Label Map Segmentation
@@ -197,6 +197,4 @@ def _highdicom() -> Any:
             importlib.import_module(f"highdicom.{part}")
         return importlib.import_module("highdicom")
     except ImportError as error:
-        raise InputError(
-            "DICOM Segmentation needs highdicom, which is missing", "pip install 'psmnet[dicom]'"
-        ) from error
+        raise InputError("DICOM Segmentation needs highdicom, which is missing", how_to_install("dicom")) from error

@@ -87,9 +87,7 @@ def read_header(path: Path | str) -> NiftiHeader:
     path = Path(path)
     require_readable_name(path)
     if not has_nifti_suffix(path) and path.is_file():
-        raise InputError(
-            f"{path} has the unsupported suffix {path.suffix!r}", "give a .nii, .nii.gz, .nrrd or .mha file"
-        )
+        raise InputError(f"{path} has the suffix {path.suffix!r}", "give a .nii, .nii.gz, .nrrd or .mha file")
     try:
         if not path.exists():
             raise InputError(f"{path} does not exist", "check the path")

@@ -48,7 +48,8 @@ def as_labels(array: Array, path: Path) -> Array:
             offending = ~(np.abs(array - whole) <= LABEL_TOLERANCE)  # True for NaN, too
         if offending.any():
             value = array[offending][0]
-            raise InputError(f"label values must be whole numbers, got {value:.6g} in {path}", remedy)
+            what = f"{path} looks like an image, not a label map (value {value:.4g})"
+            raise InputError(what, remedy, code="image-as-labels")
         array = whole
     smallest, largest = int(array.min()), int(array.max())
     if smallest < 0:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from psmnet.config import ModelConfig, SettingValue
-from psmnet.errors import ConfigError, require
+from psmnet.errors import ConfigError, require, unknown
 from psmnet.models.encoder import CompactEncoder, ResNetEncoder
 from psmnet.models.old_names import current_names, current_texts
 from psmnet.models.registry import METHODS
@@ -60,8 +60,8 @@ def settings_of(config: ModelConfig) -> SliceSettings:
     """
     settings = method_settings(config.method, config.settings)
     if not isinstance(settings, SliceSettings):
-        trained = [name for name, method in METHODS.items() if method.trained]
-        raise ConfigError(f"{config.method} is not trained and has no network", f"give one of {', '.join(trained)}")
+        trained = ", ".join(METHODS.trained())
+        raise ConfigError(f"{config.method} is not trained and has no network", f"give one of {trained}")
     return settings
 
 
@@ -118,14 +118,13 @@ def parse_changes(texts: Sequence[str], known: Mapping[str, SettingValue]) -> di
     Raises:
         ConfigError: no such setting, or a value that it can't take.
     """
+    names = [name for name in known if name != "method"]
     changes: dict[str, SettingValue] = {}
     for text in current_texts(texts):
         name, _, value = text.partition("=")
-        require(
-            name in known and name != "method" and value != "",
-            f"unknown setting {text!r}",
-            f"give NAME=VALUE with one of {', '.join(n for n in known if n != 'method')}",
-        )
+        if name not in names:
+            raise unknown("setting", name, names, "give NAME=VALUE with one of")
+        require(value != "", f"{text!r} has no value", "give NAME=VALUE")
         changes[name] = _parsed(text, value, known[name])
     return changes
 

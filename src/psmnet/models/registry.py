@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
-from psmnet.errors import ConfigError
+from psmnet.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from psmnet.models.settings import MethodSettings
@@ -38,9 +38,19 @@ class MethodSpec:
     trained: bool = True
 
     def settings_class(self) -> "type[MethodSettings]":
-        """Import the class of its settings."""
+        """Import the class of its settings.
+
+        Raises:
+            ConfigError: there is no such module or class.
+        """
         module, _, name = self.settings.partition(":")
-        found: type[MethodSettings] = getattr(importlib.import_module(module), name)
+        remedy = "correct `settings` in its MethodSpec"
+        try:
+            found: type[MethodSettings] = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise ConfigError(f"method {self.title}: {module} can't be imported ({error})", remedy) from error
+        except AttributeError as error:
+            raise ConfigError(f"method {self.title}: {module} has no class {name}", remedy) from error
         return found
 
 
@@ -69,8 +79,23 @@ class Methods(Mapping[str, MethodSpec]):
         if name in self._own:
             return self._own[name]
         if name not in _installed():
-            raise ConfigError(f"unknown method {name!r}", f"give one of {', '.join(self)}")
+            raise unknown("method", name, self)
         return _loaded(_installed()[name])
+
+    def usable(self) -> tuple[dict[str, MethodSpec], dict[str, str]]:
+        """The facts of the methods that can be used, and by name why others can't be."""
+        specs, broken = {}, {}
+        for name in self:
+            try:
+                specs[name] = self[name]
+            except ConfigError as error:
+                broken[name] = str(error.values["reason"])
+        return specs, broken
+
+    def trained(self) -> list[str]:
+        """Names of the methods that need trained weights; and of broken ones, so that using one says why it fails."""
+        specs, broken = self.usable()
+        return [name for name in self if name in broken or specs[name].trained]
 
 
 @cache
@@ -84,9 +109,11 @@ def _loaded(entry: EntryPoint) -> MethodSpec:
     try:
         spec = entry.load()
     except Exception as error:  # somebody else's code
-        raise ConfigError(f"method {entry.name} of {package} can't be imported ({error})", remedy) from error
+        what = f"method {entry.name} of {package} can't be imported ({error})"
+        raise ConfigError(what, remedy, reason=str(error)) from error
     if not isinstance(spec, MethodSpec):
-        raise ConfigError(f"method {entry.name} of {package}: {entry.value} is not a MethodSpec", remedy)
+        reason = f"{entry.value} is not a MethodSpec"
+        raise ConfigError(f"method {entry.name} of {package}: {reason}", remedy, reason=reason)
     return spec
 
 

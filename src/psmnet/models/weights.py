@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from psmnet.config import PRESETS, ModelConfig
-from psmnet.errors import InputError
+from psmnet.errors import ConfigError, InputError
 from psmnet.models.build import build_model, changed, differences, model_from_record, model_record
+from psmnet.models.registry import METHODS
 from psmnet.system import atomic_path, sha256_of
 from psmnet.volume import Normalisation
 
@@ -110,7 +111,7 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
 
     Raises:
         InputError: there are none, the file is damaged or not psmnet's, or its tensors don't fit the changes.
-        ConfigError: no such method, or a change that it does not have.
+        ConfigError: no such method, the method of the weights is not installed, or a change that it does not have.
     """
     path = find_weights(source)
     sha256 = sha256_of(path)
@@ -118,6 +119,12 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         raise InputError(f"the bundled weights file {path} is damaged: its checksum is wrong", "install psmnet again")
     tensors, record = load_tensors(path)
     try:
+        if (trained_method := record["model"].get("method", ModelConfig.method)) not in METHODS:
+            raise ConfigError(
+                f"these weights are for the method {trained_method}, which is not installed",
+                "install the package that has it",
+                code="method-not-installed",
+            )
         trained = model_from_record(record["model"])
         config = changed(trained, method, changes)
         normalisation = Normalisation(**record["normalisation"])
@@ -154,10 +161,11 @@ def find_weights(source: str | Path) -> Path:
     path = BUNDLED if str(source) == "bundled" else Path(source)
     if path.is_dir():
         if not (path / WEIGHTS_NAME).exists():
-            raise InputError(f"{path} holds no {WEIGHTS_NAME}", "let its training finish", code="unfinished-run")
+            what = f"{path} has no {WEIGHTS_NAME}"
+            raise InputError(what, "give the folder of a finished training", code="unfinished-run")
         path = path / WEIGHTS_NAME
     if not path.is_file():
-        raise InputError(f"no weights {source}", "give a run's folder, a .safetensors file, or bundled")
+        raise InputError(f"no file or folder {str(source)!r}", "give a run's folder, a .safetensors file, or bundled")
     return path
 
 
@@ -179,7 +187,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             record = json.loads((stream.metadata() or {})[_RECORD])
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, KeyError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a psmnet safetensors file ({error})", "copy or train it again") from error
+        raise InputError(f"{path} is damaged or is not a weights file", "copy it again") from error
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:
         raise InputError(

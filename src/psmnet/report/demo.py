@@ -71,14 +71,14 @@ def write_demo(
                 for organ, value in facts.labels.items()
             }
             picture = out / f"{name}_overlay.png"
-            title = f"{name}: colour shows psmnet's mask, dashes the drawn labels"
+            title = f"{name}: colour shows psmnet's mask, dashes the reference"
             draw_overlay(query, mask.array_zyx, facts.names(), picture, reference_zyx=reference, title=title)
             pictures.append((f"segmented: patient {len(dice) + 1} ({name})", picture))
             report(len(dice), name)
         rows = [[name, *(f"{d:.3f}" for d in found.values())] for name, found in dice.items()]
         means = [float(np.mean([found[organ] for found in dice.values()])) for organ in facts.labels]
         rows.append(["mean", *(f"{d:.3f}" for d in means)])
-        table = PageTable("Dice against the drawn labels", ["patient", *facts.labels], rows)
+        table = PageTable("Dice against the reference", ["patient", *facts.labels], rows)
         page = out / "index.html"
         write_page(
             page,

@@ -8,12 +8,15 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.volume import Volume
 
 
-def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None) -> list[int]:
+def wanted_values(
+    supports: Sequence[tuple[Volume, Volume]], labels: Sequence[int] | None, names: Sequence[tuple[str, str]] = ()
+) -> list[int]:
     """Check labelled scans and return the label values to segment, ascending.
 
     Args:
         supports: image and label map of each labelled scan.
         labels: requested values; None or an empty sequence for all values of the label maps.
+        names: of image and label map of each labelled scan, as errors call them.
 
     Raises:
         ConfigError: no support.
@@ -35,11 +38,14 @@ def wanted_values(supports: Sequence[tuple[Volume, Volume]], labels: Sequence[in
                 "the support mask has no background: every voxel is labelled", "label voxels outside organs 0"
             )
     present = sorted({int(value) for _, mask in supports for value in np.unique(mask.array_zyx)} - {0})
+    if not present and names:
+        image_name, labels_name = names[0]
+        raise InputError(f"{labels_name} has no labelled voxel", f"is this the label map of {image_name}?")
     if not present:
         raise InputError("the support mask is empty", "label at least one voxel, or give another support")
     for value in labels or ():
         if value not in present:
-            raise InputError(f"label {value} is not in the support", f"give some of {', '.join(map(str, present))}")
+            raise InputError(f"label {value} is not in the support", f"choose from {', '.join(map(str, present))}")
     return sorted(set(labels or present))
 
 

@@ -132,14 +132,17 @@ def read_labelled(image: Path, labels: Path, series: Collection[str], trust_grid
     read = read_scan(image, series=series, notes=remarks)
     scan = read.volume
 
-    def on_grid(found: Volume, path: Path) -> Volume:
-        return align_labels(scan, found, trust=trust_grid, image_name=image.name, labels_name=path.name)
+    def on_grid(found: Volume, path: Path, notes: list[str] | None = remarks) -> Volume:
+        names = {"image_name": image.name, "labels_name": path.name}
+        return align_labels(scan, found, trust=trust_grid, notes=notes, **names)
 
     if labels.is_dir():
         volume, names = _masks(labels, on_grid, scan, remarks)
     else:
         segments = read_label_file(labels)
-        volume, names = on_grid(segments.volume, labels), segments.names
+        cropped_by_format = bool(segments.names)  # 3D Slicer and DICOM store the labelled part only
+        volume = on_grid(segments.volume, labels, None if cropped_by_format else remarks)
+        names = segments.names
         remarks += segments.notes
     notes += [without_folder(without_folder(remark, image), labels) for remark in remarks]
     return Labelled(scan, volume, names, read.modality)

@@ -40,6 +40,7 @@ from .web import (
 )
 from .words import (
     counted,
+    how_to_install,
 )
 from .worker_process import (
     Isolated,
@@ -61,6 +62,7 @@ __all__ = [
     "checked",
     "counted",
     "files_in_zip",
+    "how_to_install",
     "locked",
     "map_cases",
     "open_url",

@@ -11,6 +11,7 @@ from psmnet.config import Preset
 from psmnet.data import Case, allowed_slices, choose, excluded_classes, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
 from psmnet.errors import ConfigError, InputError
+from psmnet.system import counted
 from psmnet.training.episodes import EpisodeSource, SelfSupervisedEpisodes, SliceBank
 from psmnet.training.run_spec import RunSpec
 from psmnet.training.synthetic import SyntheticEpisodes
@@ -142,7 +143,7 @@ def _pseudolabels(
         stores |= {case.id: given for case in given.foreign(cases)}
     missing = [case for case in cases if case.id not in stores]
     if missing:
-        say(f"making {given.rule.kind} of {len(missing)} cases in {own.folder.name}")
+        say(f"making {given.rule.kind} of {counted(len(missing), 'case')} in {own.folder}")
         _, failed = own.write(missing, jobs=jobs)
         for error in failed.values():
             raise error

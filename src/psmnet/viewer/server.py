@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from psmnet.errors import InputError
+from psmnet.system import how_to_install
 from psmnet.viewer.service import Service
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def require_web() -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         what = f"psmnet serve needs {error.name}, which is missing"
-        raise InputError(what, "pip install 'psmnet[web]', or in a checkout make env") from error
+        raise InputError(what, how_to_install("web")) from error
 
 
 def serve(

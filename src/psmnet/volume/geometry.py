@@ -144,7 +144,13 @@ def align_query(support: Volume, query: Volume) -> tuple[Reorientation, list[str
 
 
 def align_labels(
-    image: Volume, labels: Volume, *, trust: bool = False, image_name: str = "", labels_name: str = ""
+    image: Volume,
+    labels: Volume,
+    *,
+    trust: bool = False,
+    image_name: str = "",
+    labels_name: str = "",
+    notes: list[str] | None = None,
 ) -> Volume:
     """Bring a label map onto its image's grid, if it is flipped, permuted, cropped or padded; refuse others.
 
@@ -154,6 +160,7 @@ def align_labels(
         trust: ignore the header of a label map of the image's size, and take it as lying on the image's grid.
         image_name: how to call the image in errors, for instance its path.
         labels_name: how to call the label map in errors.
+        notes: gets a remark if the label map covers only a part of the image.
 
     Returns:
         Labels on the image's grid, of the labels' type; 0 where the label map doesn't reach.
@@ -169,7 +176,10 @@ def align_labels(
         # A map of the image's size that is shifted by whole voxels is not a crop: one of the headers is wrong.
         shifted = array.shape == image.array_zyx.shape and any(start)
         if not shifted:
-            return image.with_array(_paste(image, array, start, image_name, labels_name))
+            pasted = _paste(image, array, start, image_name, labels_name)
+            if notes is not None:
+                notes += _part_covered(image, array, start, labels_name)
+            return image.with_array(pasted)
     same_size = labels.size_xyz == image.size_xyz
     if same_size and trust:
         return image.with_array(labels.array_zyx)
@@ -202,6 +212,18 @@ def _place(image: Volume, labels: Volume) -> tuple[Array, tuple[int, int, int]] 
     if np.abs(landed - corners - start).max() > LATTICE_TOLERANCE_VOXELS:
         return None
     return turned.array_zyx, (int(start[0]), int(start[1]), int(start[2]))
+
+
+def _part_covered(image: Volume, array: Array, start: tuple[int, int, int], labels_name: str) -> list[str]:
+    """A remark on labels that begin at image index `start` (x, y, z), unless they cover the whole image."""
+    covered = [
+        max(0, min(begin + length, full) - max(begin, 0))
+        for begin, length, full in zip(start, reversed(array.shape), image.size_xyz, strict=True)
+    ]
+    if tuple(covered) == image.size_xyz:
+        return []
+    part, whole = (" x ".join(map(str, size)) for size in (covered, image.size_xyz))
+    return [f"{labels_name} covers {part} of {whole} voxels; the rest is taken as background"]
 
 
 def _paste(image: Volume, array: Array, start: tuple[int, int, int], image_name: str, labels_name: str) -> Array:

@@ -37,7 +37,7 @@ def pelves(tmp_path):
     ("arguments", "match"),
     [
         ({"dataset": "phantom"}, "phantoms need no preparing; draw them with psmnet phantom"),
-        ({"dataset": "atlantis"}, "no raw layout of 'atlantis' is known; give one of chaos-t2, sabs, cmr, pelvic, fol"),
+        ({"dataset": "atlantis"}, "unknown data set 'atlantis'; give one of chaos-t2, sabs, cmr, pelvic, fol"),
         (
             {"dataset": "sabs", "legacy": ("typo",)},
             "bug that preparing can reproduce; give any of crop-origin, extra-slice,",

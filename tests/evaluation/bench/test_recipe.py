@@ -116,7 +116,8 @@ def test_the_training_is_what_the_recipe_says(full):
         ("dataset: chaos-t2", "methods"),
         ("dataset: chaos-t2\nmethods: []", "no methods"),
         ("dataset: chaos-t2\nmethods: psmnet", "methods: give a list, as in [1, 2]"),
-        ("dataset: chaos-t2\nmethods: [unet]", "method 'unet'; give any of psmnet, panet"),
+        ("dataset: chaos-t2\nmethods: [unet]", "unknown method 'unet'; give one of psmnet, panet"),
+        ("dataset: chaos-t2\nmethods: [psment]", "unknown method 'psment'; did you mean psmnet"),
         ("dataset: chaos-t2\nmethods: [3]", "methods.0.method: Input should be a valid string"),
         ("dataset: chaos-t2\nmethods: [psmnet, psmnet]", "methods with one twice"),
         ("dataset: chaos-t2\nmethods: [{method: psmnet, sets: [a=1]}]", "methods.0.sets: no such name"),
@@ -168,5 +169,5 @@ def test_shipped_recipes_can_be_followed(path):
 
 def test_a_setting_that_the_method_lacks_is_refused_when_it_is_trained(tmp_path):
     recipe = read_recipe(written(tmp_path, "dataset: chaos-t2\nmethods: [{method: panet, set: [split_rounds=1]}]"))
-    with pytest.raises(ConfigError, match="setting 'split_rounds=1'"):
+    with pytest.raises(ConfigError, match="unknown setting 'split_rounds'"):
         next(recipe.tasks()).spec().recipe()

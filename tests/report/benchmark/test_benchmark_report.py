@@ -527,13 +527,17 @@ def test_pictures_are_in_the_page(with_masks, phantoms, tmp_path):
 
 
 def test_without_masks_or_data_it_says_what_to_run(masked, phantoms, tmp_path):
-    assert "need the masks beside the results, and the data. Save the masks" in shown(masked, None)
+    assert shown(masked, None) == "No pictures: they need the data. Give the folder of the data to the report."
     mask_path(masks_folder(masked / "panet.json"), "3", "liver").unlink()
     mask_path(masks_folder(masked / "panet.json"), "3", "spleen").unlink()
     assert shown(masked, phantoms)[1].heading.endswith("No masks by panet.")
     for organ in ("liver", "spleen"):
         mask_path(masks_folder(masked / "psmnet.json"), "2", organ).unlink()
-    assert "no masks of case 2 by psmnet. Save the masks when evaluating" in shown(masked, phantoms)
+    assert shown(masked, phantoms).endswith("no masks of case 2 by psmnet. Save the masks when evaluating.")
+    both = (
+        "No pictures: they need the masks beside the results, and the data. Save the masks when evaluating, and give "
+    )
+    assert shown(masked, None) == f"{both}the folder of the data to the report."
 
 
 def test_other_data_than_was_evaluated(masked, phantoms, tmp_path):

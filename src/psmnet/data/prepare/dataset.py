@@ -15,7 +15,7 @@ from psmnet.data.prepare.case_maker import CaseMaker, is_whole, paths_of
 from psmnet.data.prepare.preprocess import PreprocessConstants
 from psmnet.data.prepare.raw_files import RawFiles
 from psmnet.data.prepare.survey import recipe_for
-from psmnet.errors import ConfigError, InputError, PsmnetError
+from psmnet.errors import ConfigError, InputError, PsmnetError, unknown
 from psmnet.io import unnamed
 from psmnet.runtime import package_version
 from psmnet.system import locked, map_cases, sweep
@@ -48,7 +48,7 @@ class PrepareSpec:
         if self.dataset not in ADAPTERS:
             if self.dataset == "phantom":
                 raise ConfigError("phantoms need no preparing", "draw them with psmnet phantom DIR")
-            raise ConfigError(f"no raw layout of {self.dataset!r} is known", f"give one of {', '.join(ADAPTERS)}")
+            raise unknown("data set", self.dataset, ADAPTERS)
         for name in self.legacy:
             if name not in FAULTS_OF_PREPARE:
                 known = ", ".join(FAULTS_OF_PREPARE)
@@ -163,6 +163,11 @@ def _find(spec: PrepareSpec, raw_root: Path, out: Path) -> tuple[RawFiles, list[
     packed = raw.with_zips()
     if cases := adapter.find(packed):
         return packed, cases
+    if spec.dataset == "folder":
+        raise InputError(
+            f"{raw_root} holds no scans",
+            "give a folder with images and labels (scan.nii.gz beside scan_label.nii.gz), or an nnU-Net data set",
+        )
     raise InputError(
         f"{raw_root} ({len(packed.names)} files) doesn't hold {spec.facts.title}",
         f"give a folder above {spec.facts.raw_layout}, or the zip",

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Strict, TypeAdapter, ValidationError
 from psmnet.catalog import FOLDS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data import excluded_classes
 from psmnet.data.pseudolabels import KINDS
-from psmnet.errors import ConfigError, InputError, require
+from psmnet.errors import ConfigError, InputError, require, unknown
 from psmnet.models import METHODS, current_texts
 from psmnet.training import RunSpec
 
@@ -43,7 +43,8 @@ class MethodEntry:
     def __post_init__(self) -> None:
         for name in ("set", "after"):
             object.__setattr__(self, name, current_texts(getattr(self, name)))
-        require(self.method in METHODS, f"method {self.method!r}", f"give any of {', '.join(METHODS)}")
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
         require(self.kind in KINDS, f"kind {self.kind!r}", f"give {' or '.join(KINDS)}")
         require(
             METHODS[self.method].trained or not self.after,

@@ -16,7 +16,8 @@ from psmnet.report import Colour, SlicePainter, colour_of
 from psmnet.volume import Mask, Volume, align_labels
 
 WHERE = "Of each scan the slice in which the reference's organs, each as a share of its largest slice, add up to most."
-HOW = "Save the masks when evaluating, and give the folder of the data to the report."
+SAVE = "Save the masks when evaluating"
+GIVE = "give the folder of the data to the report"
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,19 @@ def draw_scans(table: Table, against: Row, data: Mapping[str, Case] | None) -> l
     ranked = _ranked(against)
     if not ranked:
         return f"{against.name} has no scan with a Dice to show."
+    cells: dict[str, Cell] = {}
+    for case_id in _chosen(ranked).values():
+        cell = next((cell for cell, file in against.files.items() if mask_paths(file, case_id)), None)
+        if cell is None and data is None:
+            return f"No pictures: they need the masks beside the results, and the data. {SAVE}, and {GIVE}."
+        if cell is None:
+            return f"No pictures: there are no masks of case {case_id} by {against.name}. {SAVE}."
+        cells[case_id] = cell
     if data is None:
-        return f"No pictures: they need the masks beside the results, and the data. {HOW}"
+        return f"No pictures: they need the data. {GIVE.capitalize()}."
     found: list[tuple[Cell, Case, str]] = []
     for rank, case_id in _chosen(ranked).items():
-        cell = next((cell for cell, file in against.files.items() if mask_paths(file, case_id)), None)
-        if cell is None:
-            return f"No pictures: there are no masks of case {case_id} by {against.name}. {HOW}"
+        cell = cells[case_id]
         case, expected = data.get(case_id), against.files[cell].checksums.get(case_id)
         if case is None or not case.label_path.exists() or (expected and case.checksum() != expected):
             return f"No pictures: the data given hold no case {case_id} as it was evaluated, with its labels."
