@@ -230,7 +230,7 @@ def test_a_bad_scan_among_anybodys(cli, tmp_path):
         (("phantom", "raw", "out"), "phantoms need no preparing; draw them with psmnet phantom DIR"),
         (("sabs", "missing", "out"), "no folder or zip missing; check the path"),
         (("chaos-t2", "raw", "out"), "doesn't hold CHAOS-T2"),
-        (("folder", "raw", "out"), "raw holds no scans; give a folder with images and labels (scan.nii.gz beside"),
+        (("folder", "bare", "out"), "bare holds no scans; give a folder with images and labels (scan.nii.gz beside"),
         (("sabs", "raw", "raw"), "raw is the raw data itself; write elsewhere"),
         (("sabs", "raw", "file"), "file is a file; give a folder"),
         (("sabs", "raw", "out", "--legacy", "typo"), "'typo' is not a known bug that preparing can"),
@@ -252,6 +252,7 @@ def test_refusals(cli, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     sabs(Path("raw"), [1], **SMALL)
     Path("file").write_text("mine")
+    Path("bare").mkdir()
     before = names(tmp_path)
     outcome = cli("prepare", *arguments)
     assert outcome.code == 2

@@ -268,7 +268,7 @@ def test_settings_by_name():
     assert (usual.settings, usual.variant) == (RegistrationSettings(spline=True), None)
     assert (affine.settings, affine.variant) == (RegistrationSettings(spline=False), "spline=false")
     assert not segmenter_of(affine, torch.device("cpu")).settings.spline
-    with pytest.raises(ConfigError, match="setting 'bend=true'; give NAME=VALUE with one of spline"):
+    with pytest.raises(ConfigError, match="unknown setting 'bend'; give NAME=VALUE with one of spline"):
         load_method("registration", None, ["bend=true"])
     with pytest.raises(ConfigError, match="weights bundled with registration, which is not trained"):
         load_method("registration", "bundled")
