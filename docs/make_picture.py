@@ -17,13 +17,13 @@ SEEDS = (2026, 2027)  # as in the demo
 
 
 def main() -> None:
-    (support, support_labels), (query, truth) = (draw_patient(seed) for seed in SEEDS)
+    (support, support_labels), (query, reference) = (draw_patient(seed) for seed in SEEDS)
     segmenter = Segmenter.from_pretrained("cpu")
     segmenter.set_support([(support, support_labels)])
     found = segmenter.segment(query)
     rows = (
         ("labelled once", support, support_labels, None),
-        ("segmented by psmnet (dashes: the truth)", query, found, truth),
+        ("segmented by psmnet (dashes: the reference)", query, found, reference),
     )
     pictures = []
     with tempfile.TemporaryDirectory() as folder:

@@ -56,7 +56,7 @@ def test_a_setting_that_is_not_there_is_said_before_anything_is_trained(cli, pha
     recipe.write_text(RECIPE.replace("registration", "{method: psmnet, set: [colour=1]}"))
     done = cli("bench", recipe, phantoms, "--out", tmp_path / "out", "--jobs", 1)
     assert done.code == 2
-    assert "setting 'colour=1'" in done.err
+    assert "setting 'colour'" in done.err
     assert not (tmp_path / "out").exists()
 
 

@@ -186,7 +186,7 @@ def test_whatever_fails_in_a_cell_the_others_go_on(places, monkeypatch):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (MethodEntry("panet", after=("colour=1",)), "setting 'colour=1'"),
+        (MethodEntry("panet", after=("colour=1",)), "setting 'colour'"),
         (MethodEntry("panet", set=("grid=-1",)), "grid is -1"),
         (MethodEntry("registration", set=("spline=maybe",)), "spline=maybe; give true or false"),
     ],
