@@ -31,6 +31,7 @@ def test_demo(cli, tmp_path, monkeypatch):
     os.utime(out / LOCK_NAME, (0, 0))
     outcome = cli("demo", "--out", out)
     assert (outcome.code, outcome.err) == (0, "")
+    assert "Dice against the reference" in outcome.out
     assert "mean Dice 0." in outcome.out
     assert sorted(path.name for path in out.iterdir()) == [
         "image_1_overlay.png",
