@@ -83,6 +83,7 @@ def workplace(tmp_path, monkeypatch):
         monkeypatch.setattr(f"psmnet.segmentation.scan_alignment.{name}", value)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr(Isolated, "run", work_here)
+    monkeypatch.setattr("resource.setrlimit", lambda what, limits: None)  # it would bind this process for good
     monkeypatch.setattr("uvicorn.Server.run", briefly(uvicorn.Server.run))
     umask = os.umask(0o022)
     yield tmp_path
