@@ -157,5 +157,5 @@ def test_addresses_that_are_none(address):
 
 def test_without_the_extra(monkeypatch, phantoms, tiny_weights, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"a cluster needs the package distributed.*pip install 'psmnet\[cluster\]'"):
+    with pytest.raises(InputError, match=r"a cluster needs the package distributed.*pip install -e '\.\[cluster\]'"):
         list(on_cluster(job_of(phantoms, tiny_weights, tmp_path / "out"), [], "tcp://127.0.0.1:9", 300))
