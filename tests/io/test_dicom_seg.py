@@ -146,5 +146,6 @@ def test_a_missing_extra_names_its_install_line(scan, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "highdicom"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    with pytest.raises(InputError, match=r"needs highdicom, which is missing; pip install -e '\.\[dicom\]'"):
+    missing = r"needs highdicom, which is missing; pip install -e '\.\[dicom\]' in the folder"
+    with pytest.raises(InputError, match=missing):
         write_dicom_seg(scan.volume.with_array(drawn(scan)), scan.slices, NAMES, tmp_path / "a.dcm")
