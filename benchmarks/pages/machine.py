@@ -207,6 +207,29 @@ def viewer() -> str:
     return table(["", ""], rows)
 
 
+def tree() -> str:
+    """How far the rooms of the source are kept apart, before and after they were rearranged."""
+    before, now = measured()["tree"]["f916018"], measured()["tree"]["now"]
+    return table(["", "f916018", "now"], [[name.replace("_", " "), before[name], now[name]] for name in now])
+
+
+def tests() -> str:
+    """The test suite and the slow tests."""
+    its = measured()["tests"]
+    suite, coverage, slow, damaged = (its[name] for name in ("suite", "coverage", "slow", "damaged_inputs"))
+    rows = [[f"`make test`, seconds on {its['machine']['cores']} cores", *(of["seconds"] for of in suite.values())]]
+    rows.append(["tests that pass", *(of["passed"] for of in suite.values())])
+    covered = [f"{100 * (1 - of['missed'] / of['statements']):.1f} %" for of in coverage.values()]
+    rows.append(["lines of `src` covered (worker processes not counted)", *covered])
+    rows.append(["`make test-slow`, seconds", None, slow["seconds"]])
+    rows.append(["slow tests that pass", None, slow["passed"]])
+    rows.append(["damaged and odd queries: segmented", damaged["segmented"], damaged["segmented"]])
+    rows.append(["damaged and odd queries: refused in one line", damaged["refused"], damaged["refused"]])
+    rows.append(["the same: other exit code than before", None, damaged["exit_codes_that_differ"]])
+    rows.append(["the same: other mask than before", None, damaged["masks_that_differ"]])
+    return table(["", "f916018", "now"], rows)
+
+
 BLOCKS = {
     "whole-scans": whole_scans,
     "confidence": confidence,
@@ -219,4 +242,6 @@ BLOCKS = {
     "prepare": prepare,
     "pseudolabels": pseudolabels,
     "viewer": viewer,
+    "tree": tree,
+    "tests": tests,
 }
