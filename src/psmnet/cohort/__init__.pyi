@@ -25,7 +25,6 @@ from .scans_to_label import (
     rank_scans,
 )
 from .summary import (
-    REPORT_NAME,
     SHEET_NAME,
     TABLE_NAME,
     Cohort,
@@ -40,7 +39,6 @@ __all__ = [
     "EXTRAS",
     "FORMATS",
     "MEASURES",
-    "REPORT_NAME",
     "SHEET_NAME",
     "TABLE_NAME",
     "TIMEOUT_S",

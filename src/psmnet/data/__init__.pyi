@@ -19,7 +19,6 @@ from .store import (
     case_order,
     choose,
     find_cases,
-    unlabelled,
     without_257th,
 )
 
@@ -40,6 +39,5 @@ __all__ = [
     "split_cases",
     "split_data",
     "tested_organs",
-    "unlabelled",
     "without_257th",
 ]

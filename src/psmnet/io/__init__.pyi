@@ -3,7 +3,6 @@ from .checksums import (
     digest,
 )
 from .dicom import (
-    Series,
     read_dicom_series,
 )
 from .dicom_seg import (
@@ -17,9 +16,6 @@ from .files import (
     read_scan,
     read_volume,
     write_volume,
-)
-from .itk_header import (
-    read_itk_header,
 )
 from .label_files import (
     read_label_file,
@@ -38,7 +34,6 @@ from .names import (
     without_folder,
 )
 from .nifti_header import (
-    NiftiHeader,
     has_nifti_suffix,
     read_header,
 )
@@ -68,11 +63,9 @@ __all__ = [
     "LABEL_FOLDERS",
     "LABEL_PREFIX",
     "SEGMENTATION_ENDINGS",
-    "NiftiHeader",
     "OrganName",
     "Query",
     "Scan",
-    "Series",
     "Skipped",
     "anonymised",
     "checksum",
@@ -87,7 +80,6 @@ __all__ = [
     "read_dicom_series",
     "read_grey_png",
     "read_header",
-    "read_itk_header",
     "read_label_file",
     "read_labels",
     "read_lattice",

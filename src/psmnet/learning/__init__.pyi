@@ -1,11 +1,9 @@
 from .adaptation import (
-    STEPS,
     adapt,
     adaptation_spec,
 )
 
 __all__ = [
-    "STEPS",
     "adapt",
     "adaptation_spec",
 ]

@@ -1,6 +1,3 @@
-from .alpnet import (
-    ALPNet,
-)
 from .build import (
     Method,
     build_model,
@@ -18,18 +15,12 @@ from .old_names import (
     current_names,
     current_texts,
 )
-from .panet import (
-    PANet,
-)
 from .pooling import (
     masked_average,
     masks_at_features,
 )
 from .pretrained import (
     load_torchvision,
-)
-from .psm_net import (
-    PSMNet,
 )
 from .registry import (
     METHODS,
@@ -40,7 +31,6 @@ from .resize import (
 )
 from .scoring import (
     image_logits,
-    match_prototypes,
 )
 from .settings import (
     MethodSettings,
@@ -68,14 +58,11 @@ from .weights import (
 __all__ = [
     "METHODS",
     "WEIGHTS_NAME",
-    "ALPNet",
     "Episode",
     "Features",
     "Method",
     "MethodSettings",
     "MethodSpec",
-    "PANet",
-    "PSMNet",
     "Prediction",
     "Prototypes",
     "SliceSettings",
@@ -95,7 +82,6 @@ __all__ = [
     "load_weights",
     "masked_average",
     "masks_at_features",
-    "match_prototypes",
     "method_settings",
     "model_record",
     "parse_changes",

@@ -23,7 +23,6 @@ from .page import (
     picture_block,
     table_block,
     write_document,
-    write_page,
 )
 from .prepared import (
     write_report,
@@ -60,6 +59,5 @@ __all__ = [
     "write_contact_sheet",
     "write_demo",
     "write_document",
-    "write_page",
     "write_report",
 ]
