@@ -32,13 +32,13 @@ def in_processes(job: CohortJob, queries: Sequence[Query], workers: int, timeout
             free.put(stack.enter_context(Isolated(partial(Worker, job))))
 
         def work(query: Query) -> Done | PsmnetError:
-            isolated = free.get()
+            worker = free.get()
             try:
-                return isolated.run(query, timeout_s)
+                return worker.run(query, timeout_s)
             except PsmnetError as error:
                 return error
             finally:
-                free.put(isolated)
+                free.put(worker)
 
         pool = ThreadPoolExecutor(workers)
         # Callbacks run in reverse order: an interruption first stops new work, then ends processes, then threads.

@@ -57,9 +57,9 @@ def export_nnunet(
     new_values = {value: index for index, value in enumerate(ordered.values(), start=1)}
     failed: dict[str, PsmnetError] = {}
     work = partial(_export_case, out=out, new_values=new_values)
-    for done, (case, outcome) in enumerate(map_cases(work, cases, jobs), start=1):
-        if isinstance(outcome, PsmnetError):
-            failed[case.id] = outcome
+    for done, (case, result) in enumerate(map_cases(work, cases, jobs), start=1):
+        if isinstance(result, PsmnetError):
+            failed[case.id] = result
         report(done, case.id, len(cases))
     modality = prepared.modality if prepared and prepared.modality else facts.modality
     content = {

@@ -136,9 +136,9 @@ class JobQueue:
             with self._followed(job_id):
                 result = self._worker.run(task, self._limits.job_s)
             result["notes"] = [without_server_names(note, self._folder.root) for note in result["notes"]]
-            outcome: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
+            change: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
-            outcome = {"state": "failed", "error": public_message(error, self._folder.root)}
+            change = {"state": "failed", "error": public_message(error, self._folder.root)}
         with self._turn:
             self._current = None
             given_up = job_id in self._cancelled
@@ -146,10 +146,10 @@ class JobQueue:
         if self._stopping:
             return  # it stays "running": the next server runs it again
         if given_up:
-            outcome = {"state": "cancelled"}
-        if outcome["state"] != "done":
+            change = {"state": "cancelled"}
+        if change["state"] != "done":
             shutil.rmtree(self._folder.job(job_id), ignore_errors=True)
-        self._change(job_id, stage="", finished=time.time(), **outcome)
+        self._change(job_id, stage="", finished=time.time(), **change)
 
     def _task(self, job_id: str, request: StoredRow) -> Task:
         return Task(
