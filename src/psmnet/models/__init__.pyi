@@ -36,6 +36,9 @@ from .settings import (
     MethodSettings,
     SliceSettings,
 )
+from .student import (
+    Student,
+)
 from .tensors import (
     Episode,
     Features,
@@ -66,6 +69,7 @@ __all__ = [
     "Prediction",
     "Prototypes",
     "SliceSettings",
+    "Student",
     "Support",
     "TrainingRecord",
     "Weights",

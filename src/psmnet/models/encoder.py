@@ -61,7 +61,11 @@ class CompactEncoder(nn.Module):
 
     def levels(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 1, H, W) -> maps (B, C, H / 4, W / 4) and (B, C', H / 8, W / 8), and the pooled deepest one (B, D)."""
-        at4 = self.down4(self.stem(images))
+        return self.levels_of_stem(self.stem(images))
+
+    def levels_of_stem(self, at2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The stem's map (B, C'', H / 2, W / 2) to what `levels` returns."""
+        at4 = self.down4(at2)
         at8 = self.down8(at4)
         at16 = self.down16(at8)
         at8 = self.up8(at8 + _twice(self.lateral8(at16)))

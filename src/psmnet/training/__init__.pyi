@@ -1,4 +1,16 @@
+from .augment import (
+    generator_of,
+    random_grids,
+    random_intensities,
+)
+from .checkpoint import (
+    restore_checkpoint,
+    save_checkpoint,
+)
 from .distributed import (
+    ALONE,
+    Ranks,
+    gradients_kept,
     joined,
 )
 from .episodes import (
@@ -7,6 +19,7 @@ from .episodes import (
 )
 from .log import (
     METRICS_NAME,
+    RunLog,
     StepCallback,
 )
 from .loop import (
@@ -29,15 +42,24 @@ from .run_spec import (
 )
 
 __all__ = [
+    "ALONE",
     "FAULTS_OF_TRAINING",
     "METRICS_NAME",
+    "Ranks",
+    "RunLog",
     "RunSpec",
     "SelfSupervisedEpisodes",
     "SliceBank",
     "StepCallback",
     "episode_losses",
+    "generator_of",
+    "gradients_kept",
     "joined",
+    "random_grids",
+    "random_intensities",
     "require_room",
+    "restore_checkpoint",
     "run_training",
+    "save_checkpoint",
     "train",
 ]
