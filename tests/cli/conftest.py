@@ -9,9 +9,8 @@ import pytest
 from helpers.commands import segment
 from helpers.tiny import TINY
 from psmnet.cli.main import main
-from psmnet.cohort.engines import in_this_process
-from psmnet.cohort.worker import Worker
 from psmnet.config import PRESETS, TrainConfig
+from psmnet.system.workers import in_this_process
 from psmnet.training import log as training_log
 
 
@@ -19,11 +18,11 @@ from psmnet.training import log as training_log
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scans and cases are worked on in this process, because starting others takes longer than the work.
 
-    tests/cohort/test_engines.py and tests/system/test_parallel.py hold that other processes do the same.
+    tests/system/test_workers.py and tests/system/test_parallel.py hold that other processes do the same.
     """
     monkeypatch.setattr(
-        "psmnet.cohort.run.in_processes",
-        lambda job, queries, workers, timeout_s: in_this_process(Worker(job, job.load()), queries),
+        "psmnet.system.workers.in_processes",
+        lambda factory, items, count, timeout_s: in_this_process(factory(), items),
     )
     monkeypatch.setattr("os.cpu_count", lambda: 1)
 

@@ -6,17 +6,19 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from helpers import distributed_worker
 from helpers.distributed_worker import FIVE_PAIRS, UNTIL
 from helpers.tiny_training import CPU, episodes, network
 from psmnet.errors import ConfigError, InputError
-from psmnet.training.distributed import ALONE, Ranks
+from psmnet.training.distributed import ALONE, Ranks, joined
 from psmnet.training.log import METRICS_NAME
 from psmnet.training.loop import train
 
@@ -55,6 +57,16 @@ def assert_equals(run: Path, weights: dict[str, Tensor], expected: tuple[Path, d
     torch.testing.assert_close(torch.tensor(curve(run)), torch.tensor(curve(expected[0])), rtol=1e-4, atol=1e-5)
     for name, tensor in expected[1].items():
         torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_others_wait_for_hours_while_the_first_works(monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    said = {}
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **options: said.update(options))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with joined(CPU):
+        assert said["timeout"] >= timedelta(hours=12)
 
 
 def test_a_share_of_a_batch_holds_its_episodes():

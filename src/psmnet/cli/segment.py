@@ -24,19 +24,17 @@ from psmnet.cohort import (
     FORMATS,
     SHEET_NAME,
     TABLE_NAME,
-    TIMEOUT_S,
     Cohort,
     CohortJob,
     Loaded,
     failure,
     notes_of,
-    require_safe,
     segment_cohort,
 )
 from psmnet.errors import ConfigError, InputError
 from psmnet.io import anonymised, find_queries, read_names, unnamed
 from psmnet.segmentation import PRECISIONS
-from psmnet.system import counted
+from psmnet.system import ITEM_TIMEOUT_S, Workers, counted, require_safe
 
 EXAMPLES = examples(
     "segment new.nii.gz --support old.nii.gz old_labels.nii.gz --out masks",
@@ -95,7 +93,7 @@ EXAMPLES = examples(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="MINUTES",
-    help=f"Time after which a scan is given up (default: {TIMEOUT_S / 60:g}).",
+    help=f"Time after which a scan is given up (default: {ITEM_TIMEOUT_S / 60:g}).",
 )
 @click.option(
     "--cluster", metavar="ADDRESS", help="Dask scheduler whose workers segment the scans, for example tls://host:8786."
@@ -171,9 +169,7 @@ def command(
             job,
             found,
             skipped,
-            workers=workers,
-            timeout_s=60 * timeout if timeout else None,
-            cluster=cluster,
+            workers=Workers(workers, 60 * timeout if timeout else None, cluster),
             report=advance,
         )
     _print(out, job, loaded, cohort)

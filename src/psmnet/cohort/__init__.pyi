@@ -1,4 +1,3 @@
-from .cluster import require_safe
 from .job import (
     EXTRAS,
     FORMATS,
@@ -16,7 +15,6 @@ from .records import (
     SegmentedScan,
 )
 from .run import (
-    TIMEOUT_S,
     segment_cohort,
 )
 from .scans_to_label import (
@@ -41,7 +39,6 @@ __all__ = [
     "MEASURES",
     "SHEET_NAME",
     "TABLE_NAME",
-    "TIMEOUT_S",
     "Cohort",
     "CohortJob",
     "CohortReport",
@@ -56,6 +53,5 @@ __all__ = [
     "measure_masks",
     "notes_of",
     "rank_scans",
-    "require_safe",
     "segment_cohort",
 ]

@@ -1,3 +1,6 @@
+from .cluster import (
+    require_safe,
+)
 from .files import (
     TEMPORARY_PREFIX,
     atomic_path,
@@ -45,11 +48,18 @@ from .words import (
 from .worker_process import (
     Isolated,
 )
+from .workers import (
+    ITEM_TIMEOUT_S,
+    ONE_AT_A_TIME,
+    Workers,
+)
 
 __all__ = [
     "BLOCK",
+    "ITEM_TIMEOUT_S",
     "LOCK_NAME",
     "MAIN_GUARD",
+    "ONE_AT_A_TIME",
     "TEMPORARY_PREFIX",
     "TOO_LARGE",
     "Isolated",
@@ -57,6 +67,7 @@ __all__ = [
     "Refused",
     "StoredFile",
     "StoredPart",
+    "Workers",
     "atomic_path",
     "blocks",
     "checked",
@@ -70,6 +81,7 @@ __all__ = [
     "process_died",
     "read",
     "read_json",
+    "require_safe",
     "require_writable",
     "sha256_of",
     "sweep",

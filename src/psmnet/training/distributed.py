@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 from psmnet.errors import PsmnetError
 
 Result = TypeVar("Result")
+
+# Torch would give up after 10 (NCCL) or 30 minutes. The others wait in `Ranks.in_turn` while the first process reads,
+# checks or segments a whole cohort of scans, which takes hours; a process that dies is noticed without any limit,
+# since torchrun then ends the others.
+WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         yield ALONE
         return
     ranks = Ranks(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=WAIT)
     try:
         yield ranks
     except RuntimeError as error:

@@ -6,23 +6,22 @@ The package distributed is optional and imported when needed.
 import importlib
 import ipaddress
 import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from psmnet.cohort.engines import QueryResults
-from psmnet.cohort.job import CohortJob
-from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
-from psmnet.io import Query
 from psmnet.runtime import package_version
-from psmnet.system import Isolated, how_to_install
+from psmnet.system.words import how_to_install
+from psmnet.system.worker_process import Isolated
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 CONNECT_S = 20.0
 
-_here: dict[tuple[str, str], Isolated[Query, Done]] = {}  # on a Dask worker: one process for each thread and job
+_here: dict[tuple[str, str], Isolated[Any, Any]] = {}  # on a Dask worker: one process for each thread and key
 
 
 def require_safe(address: str, *, insecure: bool) -> None:
@@ -48,13 +47,28 @@ def require_safe(address: str, *, insecure: bool) -> None:
         )
 
 
-def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s: float) -> QueryResults:
-    """Queries on a scheduler's workers, each in its own process there, as with `in_processes`.
+def on_cluster(
+    factory: Callable[[], Callable[[Item], Result]],
+    items: Sequence[Item],
+    address: str,
+    timeout_s: float,
+    *,
+    key: str,
+    folder: Path,
+) -> Generator[tuple[Item, Result | PsmnetError]]:
+    """Items on a scheduler's workers, each in its own process there, as with `in_processes`.
 
-    The scans of a worker that is lost go to another.
+    The items of a worker that is lost go to another.
+
+    Args:
+        factory, items: as `Workers.map` takes them.
+        address: of the scheduler.
+        timeout_s: for one item.
+        key: of the factory; a worker keeps a process only for the same key.
+        folder: that all workers must see.
 
     Raises:
-        InputError: there is no scheduler or worker, or a worker has another version or can't see the output folder.
+        InputError: there is no scheduler or worker, or a worker has another version or can't see the folder.
     """
     distributed = _distributed()
     try:
@@ -65,8 +79,8 @@ def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s
             f"no scheduler at {address} ({said:.120})", "start the scheduler, or check the address"
         ) from error
     try:
-        _require_workers(client, job.out)
-        futures = {client.submit(_work, job, query, timeout_s, pure=False): query for query in queries}
+        _require_workers(client, folder)
+        futures = {client.submit(_work, factory, key, item, timeout_s, pure=False): item for item in items}
         try:
             for future in distributed.as_completed(futures, loop=client.loop):
                 yield futures[future], _result(future)
@@ -76,10 +90,10 @@ def on_cluster(job: CohortJob, queries: Sequence[Query], address: str, timeout_s
         client.close()
 
 
-def _require_workers(client: Any, out: Path) -> None:
+def _require_workers(client: Any, folder: Path) -> None:
     if not client.scheduler_info(n_workers=-1)["workers"]:
         raise InputError("the scheduler has no worker", "start workers with one thread each: dask worker ADDRESS")
-    seen = client.run(_about, str(out))
+    seen = client.run(_about, str(folder))
     versions = {version for version, _ in seen.values()}
     if versions != {package_version()}:
         raise InputError(
@@ -88,30 +102,32 @@ def _require_workers(client: Any, out: Path) -> None:
     blind = sum(not there for _, there in seen.values())
     if blind:
         workers = "1 worker doesn't" if len(seen) == 1 else f"{len(seen)} workers don't"
-        raise InputError(f"{blind} of {workers} see {out}", "choose a folder that all machines share")
+        raise InputError(f"{blind} of {workers} see {folder}", "choose a folder that all machines share")
 
 
-def _about(out: str) -> tuple[str, bool]:
-    return package_version(), Path(out).is_dir()
+def _about(folder: str) -> tuple[str, bool]:
+    return package_version(), Path(folder).is_dir()
 
 
-def _work(job: CohortJob, query: Query, timeout_s: float) -> Done | PsmnetError:
-    """Segment one scan, on a worker."""
-    place = threading.current_thread().name, job.key
+def _work(
+    factory: Callable[[], Callable[[Item], Result]], key: str, item: Item, timeout_s: float
+) -> Result | PsmnetError:
+    """Work on one item, on a worker."""
+    place = threading.current_thread().name, key
     if place not in _here:
         for other in [known for known in _here if known[0] == place[0]]:
-            _here.pop(other).close()  # an earlier job: its weights and supports take memory
-        _here[place] = Isolated(partial(Worker, job))
+            _here.pop(other).close()  # earlier work: its weights and supports take memory
+        _here[place] = Isolated(factory)
     try:
-        return _here[place].run(query, timeout_s)
+        result: Result = _here[place].run(item, timeout_s)
+        return result
     except PsmnetError as error:
         return error
 
 
-def _result(future: Any) -> Done | PsmnetError:
+def _result(future: Any) -> Any:
     if future.status == "finished":
-        done: Done | PsmnetError = future.result()
-        return done
+        return future.result()
     if future.status == "cancelled" or future.status == "lost":
         return InputError("the cluster lost this scan", "run again")
     return InputError(f"the workers that had this scan were lost ({type(future.exception()).__name__})", "run again")

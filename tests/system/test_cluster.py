@@ -6,18 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from psmnet.cohort.cluster import on_cluster, require_safe
-from psmnet.cohort.engines import in_this_process
 from psmnet.cohort.job import CohortJob
 from psmnet.cohort.worker import Done, Worker
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io.scan_files import Query
 from psmnet.runtime import package_version
+from psmnet.system.cluster import on_cluster, require_safe
+from psmnet.system.workers import Workers, in_this_process
 
 distributed = pytest.importorskip("distributed")
 
@@ -73,6 +74,10 @@ def job_of(phantoms: Path, weights: Path, out: Path) -> CohortJob:
     return job.with_key(job.load())
 
 
+def segment(job: CohortJob, queries: list[Query], address: str, timeout_s: float = 300):
+    return on_cluster(partial(Worker, job), queries, address, timeout_s, key=job.key, folder=job.out)
+
+
 def masks(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*_seg.nii.gz")}
 
@@ -86,7 +91,7 @@ def test_two_workers_one_killed_midway_do_as_this_process_does(phantoms, tiny_we
     queries = [Query(phantoms / f"image_{n}.nii.gz", f"p{n}_{i}") for n in range(2, 7) for i in range(copies)]
     queries.append(Query(tmp_path / "bad.nii.gz", "bad"))
     found = {}
-    with closing(on_cluster(job, queries, cluster.address, 300)) as engine:
+    with closing(segment(job, queries, cluster.address)) as engine:
         for query, outcome in engine:
             found[query] = outcome
             if len(found) == copies:
@@ -101,18 +106,36 @@ def test_two_workers_one_killed_midway_do_as_this_process_does(phantoms, tiny_we
     for _ in in_this_process(Worker(beside), queries):
         pass
     assert masks(job.out) == masks(beside.out)
-    again = dict(on_cluster(job, queries[:-1], cluster.address, 300))
+    again = dict(segment(job, queries[:-1], cluster.address))
     assert all(outcome.kept for outcome in again.values())  # type: ignore[union-attr]
 
 
 def test_a_scan_that_takes_too_long_is_ended_on_its_worker(phantoms, tiny_weights, tmp_path, cluster):
     job = job_of(phantoms, tiny_weights, tmp_path / "out")
     query = Query(phantoms / "image_2.nii.gz", "two")
-    found = dict(on_cluster(job, [query], cluster.address, 0.01))
+    found = dict(segment(job, [query], cluster.address, 0.01))
     assert "it took longer than 0.01 s" in str(found[query])
     children = psutil.Process(cluster.worker.pid).children()
     assert not any(" isolated" in " ".join(child.cmdline()) for child in children)
-    assert isinstance(dict(on_cluster(job, [query], cluster.address, 300))[query], Done)
+    assert isinstance(dict(segment(job, [query], cluster.address))[query], Done)
+
+
+PID = "__import__('os').getpid()"
+
+
+def test_a_process_is_kept_for_its_key_and_ended_by_another(cluster, tmp_path):
+    def pids(key: str) -> set[int]:
+        factory = partial(partial, eval)  # of no module that a worker can't import
+        workers, items = Workers(cluster=cluster.address), [PID, f"0 or {PID}", "1 / 0"]
+        found = dict(workers.map(factory, items, key=key, folder=tmp_path))
+        assert "division by zero" in str(found.pop("1 / 0"))
+        return set(found.values())
+
+    (first,) = pids("one")
+    assert pids("one") == {first}
+    (second,) = pids("two")
+    assert second != first
+    assert not psutil.pid_exists(first)
 
 
 def test_workers_of_another_version_and_without_the_folder(phantoms, tiny_weights, tmp_path, cluster, monkeypatch):
@@ -120,18 +143,18 @@ def test_workers_of_another_version_and_without_the_folder(phantoms, tiny_weight
     query = Query(phantoms / "image_2.nii.gz", "two")
     nowhere = replace(job, out=tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"1 of 1 worker doesn't see .*nowhere; choose a folder that all machines"):
-        list(on_cluster(nowhere, [query], cluster.address, 300))
-    monkeypatch.setattr("psmnet.cohort.cluster.package_version", lambda: "9.9")
+        list(segment(nowhere, [query], cluster.address))
+    monkeypatch.setattr("psmnet.system.cluster.package_version", lambda: "9.9")
     with pytest.raises(InputError, match=rf"workers have psmnet {package_version()}, this is 9\.9; install one"):
-        list(on_cluster(job, [query], cluster.address, 300))
+        list(segment(job, [query], cluster.address))
 
 
 def test_no_scheduler(phantoms, tiny_weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("psmnet.cohort.cluster.CONNECT_S", 0.5)
+    monkeypatch.setattr("psmnet.system.cluster.CONNECT_S", 0.5)
     job = job_of(phantoms, tiny_weights, tmp_path / "out")
     began = time.monotonic()
     with pytest.raises(InputError, match=r"no scheduler at tcp://127\.0\.0\.1:9 \(.*\); start the scheduler"):
-        list(on_cluster(job, [Query(phantoms / "image_2.nii.gz", "two")], "tcp://127.0.0.1:9", 300))
+        list(segment(job, [Query(phantoms / "image_2.nii.gz", "two")], "tcp://127.0.0.1:9"))
     assert time.monotonic() - began < 30
 
 
@@ -158,4 +181,4 @@ def test_addresses_that_are_none(address):
 def test_without_the_extra(monkeypatch, phantoms, tiny_weights, tmp_path):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"a cluster needs the package distributed.*pip install -e '\.\[cluster\]'"):
-        list(on_cluster(job_of(phantoms, tiny_weights, tmp_path / "out"), [], "tcp://127.0.0.1:9", 300))
+        list(segment(job_of(phantoms, tiny_weights, tmp_path / "out"), [], "tcp://127.0.0.1:9"))
