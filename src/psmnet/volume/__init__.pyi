@@ -5,6 +5,9 @@ from .components import (
     part_sizes,
     parts,
 )
+from .content import (
+    content_digest,
+)
 from .geometry import (
     Reorientation,
     align_labels,
@@ -61,6 +64,7 @@ __all__ = [
     "axis_letters",
     "body_mask",
     "center_crop_pad_volume",
+    "content_digest",
     "covering",
     "covering_with_extra_slice",
     "histogram",
