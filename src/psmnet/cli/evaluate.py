@@ -24,7 +24,7 @@ from psmnet.data import find_cases
 from psmnet.evaluation import evaluate, masks_folder
 from psmnet.report import results_table
 from psmnet.runtime import pick_device
-from psmnet.segmentation import load_method
+from psmnet.segmentation import load_comparing
 from psmnet.system import require_writable, write_json
 
 EXAMPLES = examples(
@@ -109,7 +109,7 @@ def command(
             advance(done, case_id)
 
         results = evaluate(
-            load_method(method, weights, changes),
+            load_comparing(method, weights, changes),
             cases,
             dataset_name=dataset,
             fold=fold,

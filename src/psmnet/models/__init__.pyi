@@ -48,10 +48,12 @@ from .tensors import (
     concatenate,
 )
 from .weights import (
+    LEARNED,
     WEIGHTS_NAME,
     TrainingRecord,
     Weights,
     find_weights,
+    is_learned,
     load_tensors,
     load_weights,
     save_tensors,
@@ -59,6 +61,7 @@ from .weights import (
 )
 
 __all__ = [
+    "LEARNED",
     "METHODS",
     "WEIGHTS_NAME",
     "Episode",
@@ -81,6 +84,7 @@ __all__ = [
     "differences",
     "find_weights",
     "image_logits",
+    "is_learned",
     "load_tensors",
     "load_torchvision",
     "load_weights",

@@ -36,16 +36,19 @@ class CompactEncoder(nn.Module):
     Args:
         channels: C of the output.
         widths: channels at 1/2, 1/4, 1/8, 1/16.
+        inputs: channels of the images.
     """
 
     stride = 4
     multiple = 16  # height and width must divide by this
 
-    def __init__(self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256)) -> None:
+    def __init__(self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256), inputs: int = 1) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
         self.code_size = sixteenth
-        self.stem = nn.Sequential(nn.Conv2d(1, half, 5, 2, 2, bias=False), nn.GroupNorm(8, half), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            nn.Conv2d(inputs, half, 5, 2, 2, bias=False), nn.GroupNorm(8, half), nn.ReLU(inplace=True)
+        )
         self.down4 = nn.Sequential(ConvBlock(half, quarter, 2), ConvBlock(quarter, quarter))
         self.down8 = nn.Sequential(ConvBlock(quarter, eighth, 2), ConvBlock(eighth, eighth))
         self.down16 = nn.Sequential(ConvBlock(eighth, sixteenth, 2), ConvBlock(sixteenth, sixteenth))

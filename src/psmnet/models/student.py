@@ -27,14 +27,10 @@ class Student(nn.Module):
 
     def __init__(self, organs: int, channels: int) -> None:
         super().__init__()
-        self.encoder = CompactEncoder(channels)
-        plain = self.encoder.stem[0]
-        assert isinstance(plain, nn.Conv2d)
-        self.encoder.stem[0] = nn.Conv2d(
-            SLICES, plain.out_channels, plain.kernel_size, plain.stride, plain.padding, bias=False
-        )
+        self.encoder = CompactEncoder(channels, inputs=SLICES)
+        stem = self.encoder.stem[0].weight
         self.lateral4 = nn.Conv2d(channels, QUARTER, 1, bias=False)
-        self.lateral2 = nn.Conv2d(plain.out_channels, QUARTER, 1, bias=False)
+        self.lateral2 = nn.Conv2d(len(stem), QUARTER, 1, bias=False)
         self.up2 = ConvBlock(QUARTER, HALF)
         self.head = nn.Conv2d(HALF, 1 + organs, 1)
 
@@ -54,15 +50,20 @@ class Student(nn.Module):
 
     def forward(self, stacks: Tensor) -> Tensor:
         """Stacks of slices (B, 3, H, W), the middle one to be segmented, to logits (B, 1 + K, H, W)."""
+        return self.logits_and_code(stacks)[0]
+
+    def logits_and_code(self, stacks: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` returns, and the pooled deepest features (B, D), by which scans are compared."""
         at2 = self.encoder.stem(stacks)
-        at4 = self.encoder.levels_of_stem(at2)[0]
+        at4, _, code = self.encoder.levels_of_stem(at2)
         at2 = self.lateral2(at2) + functional.interpolate(
             self.lateral4(at4), scale_factor=2.0, mode="bilinear", align_corners=False
         )
         logits = self.head(self.up2(at2))
-        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False), code
 
     @torch.no_grad()
     def probabilities(self, stacks: Tensor) -> Tensor:
         """Probabilities (B, K, H, W) of the organs; background has what is left to 1."""
-        return self(stacks).softmax(dim=1)[:, 1:]
+        found: Tensor = self(stacks).softmax(dim=1)[:, 1:]
+        return found

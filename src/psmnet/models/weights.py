@@ -20,6 +20,7 @@ from psmnet.volume import Normalisation
 WEIGHTS_NAME = "weights.safetensors"
 BUNDLED = Path(__file__).parent / "bundled" / "bundled.safetensors"
 BUNDLED_SHA256 = "1c9b198733545c8bafd6cb4c39fe20622508e6f5a2e8ca0235b8faa6d0d04746"
+LEARNED = "learned"  # in the record of a network that needs no labelled scan, which `segmentation` reads
 _RECORD = "psmnet"
 
 
@@ -110,7 +111,8 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
         changes: `NAME=VALUE` texts, settings to change after training, for ablations (split_rounds=0, ...).
 
     Raises:
-        InputError: there are none, the file is damaged or not psmnet's, or its tensors don't fit the changes.
+        InputError: there are none, the file is damaged or not psmnet's, its tensors don't fit the changes, or it holds
+            a learned network, which has no method.
         ConfigError: no such method, the method of the weights is not installed, or a change that it does not have.
     """
     path = find_weights(source)
@@ -118,6 +120,12 @@ def load_weights(source: str | Path, method: str | None = None, changes: Sequenc
     if path == BUNDLED and sha256 != BUNDLED_SHA256:
         raise InputError(f"the bundled weights file {path} is damaged: its checksum is wrong", "install psmnet again")
     tensors, record = load_tensors(path)
+    if LEARNED in record:
+        raise InputError(
+            f"{path} is a learned network: it segments without a labelled scan and can't compare scans",
+            "segment with Segmenter.from_checkpoint, or give weights that were trained or adapted",
+            code="learned-weights",
+        )
     try:
         if (trained_method := record["model"].get("method", ModelConfig.method)) not in METHODS:
             raise ConfigError(
@@ -169,6 +177,24 @@ def find_weights(source: str | Path) -> Path:
     return path
 
 
+def is_learned(path: Path) -> bool:
+    """Whether a weights file holds a learned network; reads its header only. False for a file that can't be read."""
+    try:
+        return LEARNED in _record_of(path)
+    except InputError:
+        return False
+
+
+def _record_of(path: Path) -> dict[str, Any]:
+    """The JSON record in the header of a weights file."""
+    try:
+        with safe_open(path, framework="pt") as stream:
+            record: dict[str, Any] = json.loads((stream.metadata() or {})[_RECORD])
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged or is not a weights file", "copy it again") from error
+    return record
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
     """Write tensors and a JSON record into one safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -182,11 +208,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: the file is damaged or not psmnet's, or holds values that are not finite.
     """
+    record = _record_of(path)
     try:
         with safe_open(path, framework="pt") as stream:
-            record = json.loads((stream.metadata() or {})[_RECORD])
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
+    except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or is not a weights file", "copy it again") from error
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:

@@ -10,8 +10,26 @@ from .inference import (
     slice_tensor,
     smoothed_across,
 )
+from .learned_segmenter import (
+    LearnedSegmenter,
+    learned_values,
+    predictions,
+    scan_facts,
+)
+from .learned_weights import (
+    LearnedWeights,
+    TaughtBy,
+    load_learned,
+    save_learned,
+)
+from .likeness import (
+    Likeness,
+    ScanFacts,
+)
 from .methods import (
+    ComparingMethod,
     UntrainedMethod,
+    load_comparing,
     load_method,
     method_name,
     segmenter_of,
@@ -33,6 +51,9 @@ from .scan_encoder import (
 )
 from .segmenter import (
     Segmenter,
+)
+from .student_view import (
+    StudentView,
 )
 from .suggestion import (
     Suggestion,
@@ -56,14 +77,21 @@ from .whole_scan import (
 __all__ = [
     "BATCH",
     "PRECISIONS",
+    "ComparingMethod",
     "Labelled",
+    "LearnedSegmenter",
+    "LearnedWeights",
+    "Likeness",
     "Registration",
     "RegistrationSettings",
     "ScanEncoder",
+    "ScanFacts",
     "Segmentation",
     "Segmenter",
+    "StudentView",
     "Suggestion",
     "Supports",
+    "TaughtBy",
     "UntrainedMethod",
     "WholeScanSegmenter",
     "WholeScanSettings",
@@ -73,13 +101,19 @@ __all__ = [
     "choose_scans",
     "encode_slices",
     "is_ct",
+    "learned_values",
+    "load_comparing",
+    "load_learned",
     "load_method",
     "mask_tensor",
     "match_slices",
     "method_name",
+    "predictions",
     "read_labelled",
     "read_supports",
     "require_contrast",
+    "save_learned",
+    "scan_facts",
     "segmenter_of",
     "slice_tensor",
     "smoothed_across",

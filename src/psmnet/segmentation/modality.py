@@ -35,11 +35,15 @@ def modality_notes(supports_ct: Collection[bool], query: Array) -> list[str]:
     if ct not in supports_ct:
         name = "CT" if ct else "no CT"
         notes.append(f"this scan is {name}, unlike the labelled ones: look closely at what was found")
-    if ct:
-        low, high = CT_WINDOW_HU
-        reason = f"the minimum is {query.min():g}"
-        notes.append(f"taken as CT: {reason}, so intensities are windowed to {low:g}..{high:g} HU")
-    return notes
+    return [*notes, *taken_as_ct(query)]
+
+
+def taken_as_ct(scan: Array) -> list[str]:
+    """A note if a scan is taken as CT."""
+    if not is_ct(scan):
+        return []
+    low, high = CT_WINDOW_HU
+    return [f"taken as CT: the minimum is {scan.min():g}, so intensities are windowed to {low:g}..{high:g} HU"]
 
 
 def normaliser(array: Array, normalisation: Normalisation) -> Callable[[Array], npt.NDArray[np.float32]]:

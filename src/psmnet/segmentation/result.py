@@ -5,11 +5,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from psmnet.segmentation.slice_matches import SliceMatch
-from psmnet.volume import Reorientation, Volume
+from psmnet.volume import Array, Reorientation, Volume
 
 LEVELS = 255  # a probability of 1, stored in 8 bits
+EVEN = LEVELS // 2
+
+
+def levels_of(probability: Tensor) -> npt.NDArray[np.uint8]:
+    """Probabilities of any shape as 0..LEVELS."""
+    levels: npt.NDArray[np.uint8] = (probability * LEVELS).round().to(torch.uint8).numpy()
+    return levels
+
+
+def mean_confidence(ranks: Array, foreground: npt.NDArray[np.uint8], organs: int) -> list[float]:
+    """Mean probability over the voxels of each rank 1 to `organs`; 0 for a rank without voxels."""
+    total, found = np.zeros(organs + 1), np.zeros(organs + 1, dtype=np.int64)
+    for seen, sure in zip(ranks, foreground, strict=True):  # slice by slice: bincount needs eight times their memory
+        total += np.bincount(seen.ravel(), sure.ravel(), organs + 1)
+        found += np.bincount(seen.ravel(), minlength=organs + 1)
+    return [float(t / (LEVELS * n)) if n else 0.0 for t, n in zip(total[1:], found[1:], strict=True)]
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,22 @@ import torch
 from torch import Tensor
 
 from psmnet.errors import ConfigError, require
-from psmnet.models import Features, Weights, load_weights
+from psmnet.models import Features, Weights, find_weights, is_learned, load_weights
 from psmnet.runtime import pick_device
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.cleanup import keep_largest_parts
 from psmnet.segmentation.inference import mask_tensor, smoothed_across
+from psmnet.segmentation.learned_segmenter import LearnedSegmenter
 from psmnet.segmentation.modality import is_ct, modality_notes
-from psmnet.segmentation.result import LEVELS, Segmentation
+from psmnet.segmentation.result import EVEN, Segmentation, levels_of, mean_confidence
 from psmnet.segmentation.scan_encoder import PRECISIONS, ScanEncoder, View
 from psmnet.segmentation.search import DescribedScan, Organ, Search, plan_searches
 from psmnet.segmentation.slice_matches import slice_matches_of
 from psmnet.segmentation.slice_positions import organ_positions
-from psmnet.volume import Array, PixelGrid, Volume, parts
+from psmnet.volume import PixelGrid, Volume, parts
 
 THRESHOLD = 0.5
 NOWHERE = -40.0  # logit outside the window: the lowest possible difference of two scores
-EVEN = LEVELS // 2
 
 
 class Segmenter:
@@ -67,8 +67,14 @@ class Segmenter:
         return cls(load_weights("bundled"), pick_device(device))
 
     @classmethod
-    def from_checkpoint(cls, source: str | Path, device: str = "auto") -> Self:
-        """With the weights of a run's folder or a file."""
+    def from_checkpoint(cls, source: str | Path, device: str = "auto") -> "Self | LearnedSegmenter":
+        """With the weights of a run's folder or a file. A learned network gives a `LearnedSegmenter`, without support.
+
+        Raises:
+            InputError: the weights can't be used.
+        """
+        if is_learned(find_weights(source)):
+            return LearnedSegmenter.from_checkpoint(source, device)
         return cls(load_weights(source), pick_device(device))
 
     @property
@@ -136,10 +142,10 @@ class Segmenter:
                 {value: levels[batch] for value, levels in each.items()},
             )
             ranks[batch] = winner.numpy()
-            foreground[batch] = _levels(best)
+            foreground[batch] = levels_of(best)
             report(0.5 + done / parts_of_work)
         keep_largest_parts(ranks, {1 + self._values.index(value): search.parts for value, search in searches.items()})
-        confidence = dict(zip(self._values, _confidence(ranks, foreground, len(self._values)), strict=True))
+        confidence = dict(zip(self._values, mean_confidence(ranks, foreground, len(self._values)), strict=True))
         np.minimum(foreground, EVEN, out=foreground, where=ranks == 0)
         return Segmentation(
             query.with_array(turn.undo(values[ranks])),
@@ -187,7 +193,7 @@ class Segmenter:
             whole[..., search.rows, search.columns] = margin
             probability = grid.to_stored(whole).sigmoid()[:, 0].cpu()
             if value in each:
-                each[value][rows] = _levels(probability)
+                each[value][rows] = levels_of(probability)
             wins = probability > best[rows]
             winner[rows] = torch.where(wins & (probability > THRESHOLD), 1 + self._values.index(value), winner[rows])
             best[rows] = torch.where(wins, probability, best[rows])
@@ -244,17 +250,3 @@ class Segmenter:
             positions = organ_positions(view.seen, view.turn, slices, inside)
             organs[value] = Organ(support, slices, outline, cells, parts(inside), number, positions)
         return DescribedScan(coarse, organs)
-
-
-def _levels(probability: Tensor) -> npt.NDArray[np.uint8]:
-    levels: npt.NDArray[np.uint8] = (probability * LEVELS).round().to(torch.uint8).numpy()
-    return levels
-
-
-def _confidence(ranks: Array, certainty: npt.NDArray[np.uint8], organs: int) -> list[float]:
-    """Mean probability over the voxels of each rank 1 to `organs`; 0 for a rank without voxels."""
-    total, found = np.zeros(organs + 1), np.zeros(organs + 1, dtype=np.int64)
-    for seen, sure in zip(ranks, certainty, strict=True):  # slice by slice: bincount needs eight times their memory
-        total += np.bincount(seen.ravel(), sure.ravel(), organs + 1)
-        found += np.bincount(seen.ravel(), minlength=organs + 1)
-    return [float(t / (LEVELS * n)) if n else 0.0 for t, n in zip(total[1:], found[1:], strict=True)]

@@ -1,6 +1,6 @@
 """How scans are shown to a student: its axes, pixel size and normalisation, and which slices are neighbours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +60,36 @@ class StudentView:
 
     def images(self, seen: Volume) -> Tensor:
         """Slices (Z, h, w) of a scan that was brought to the axes, normalised and at the view's pixels."""
+        shown = self._shown(seen)
+        return torch.cat([shown(number, number + 1) for number in range(len(seen.array_zyx))])
+
+    def stacks(self, seen: Volume, count: int) -> Iterator[tuple[slice, Tensor]]:
+        """`images` with their neighbours, `count` slices at a time, so that memory does not grow with the scan.
+
+        Yields:
+            which slices these are, and their stacks (n, 3, h, w).
+        """
+        shown, slices = self._shown(seen), len(seen.array_zyx)
+        numbers = self.neighbours(slices, seen.spacing_mm[2])
+        first, kept = 0, shown(0, 1)
+        for start in range(0, slices, count):
+            batch = slice(start, min(start + count, slices))
+            low, end = int(numbers[batch].min()), int(numbers[batch].max()) + 1
+            known = first + len(kept)
+            fresh = [shown(known, end)] if end > known else []
+            first, kept = low, torch.cat([kept[low - first :], *fresh])
+            yield batch, kept[torch.from_numpy(numbers[batch] - low)]
+
+    def _shown(self, seen: Volume) -> Callable[[int, int], Tensor]:
+        """A function that gives slices from one number to another (n, h, w)."""
         array, grid = seen.array_zyx, self.grid(seen)
         normalised = normaliser(array, self.normalisation)
         fill = float(normalised(array.min(keepdims=True)).item())
-        return torch.cat([grid.to_pixels(torch.from_numpy(normalised(part[None]))[:, None], fill)[:, 0] for part in array])
+        return lambda start, stop: grid.to_pixels(torch.from_numpy(normalised(array[start:stop]))[:, None], fill)[:, 0]
 
     def neighbours(self, slices: int, slice_mm: float) -> npt.NDArray[np.int64]:
         """Numbers (Z, 3) of the slice before, the slice itself and the slice after; ends repeat."""
         step = max(1, round(self.neighbour_mm / slice_mm))
         numbers = np.arange(slices)[:, None] + step * np.array([-1, 0, 1])
-        return np.clip(numbers, 0, slices - 1)
+        clipped: npt.NDArray[np.int64] = np.clip(numbers, 0, slices - 1)
+        return clipped

@@ -10,7 +10,7 @@ from psmnet.cohort import CohortJob, Loaded, Outputs, Worker, quality
 from psmnet.evaluation import score
 from psmnet.io import OrganName, Query, read_labels, read_scan
 from psmnet.report import css_colour
-from psmnet.segmentation import Labelled, agreed_on, load_method, wanted_values
+from psmnet.segmentation import Labelled, agreed_on, load_comparing, wanted_values
 from psmnet.system import read_json, write_json
 from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
 
@@ -107,7 +107,7 @@ class Runner:
             found.append(Labelled(scan.volume, read_labels(support.labels), names, scan.modality))
         supports = agreed_on(found)
         values = tuple(wanted_values(supports.pairs, task.organs))
-        loaded = Loaded(supports, values, load_method(None, self._engine.weights), ())
+        loaded = Loaded(supports, values, load_comparing(None, self._engine.weights), ())
         return Worker(job.with_key(loaded), loaded)
 
 

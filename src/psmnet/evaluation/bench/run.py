@@ -17,7 +17,7 @@ from psmnet.evaluation.bench.plan import add_to_plan
 from psmnet.evaluation.bench.recipe import BenchRecipe, BenchTask, MethodEntry, Scoring
 from psmnet.models import WEIGHTS_NAME, build_model, changed, load_torchvision
 from psmnet.runtime import pick_device
-from psmnet.segmentation import load_method
+from psmnet.segmentation import load_comparing
 from psmnet.system import map_cases, require_writable, write_json
 from psmnet.training import METRICS_NAME, run_training
 
@@ -121,7 +121,7 @@ def _require_possible(work: Sequence[BenchTask], cases: list[Case], folders: Ben
         _split(task, cases)
         for row in task.rows:
             if task.seed is None:
-                load_method(row.method, row.weights, row.after or row.set)
+                load_comparing(row.method, row.weights, row.after or row.set)
             else:
                 changed(task.spec().recipe().model, None, row.after)
     for folder in (folders.out, folders.runs):
@@ -168,7 +168,7 @@ def _train_and_score(folders: BenchFolders, threads: int | None, device: str, ta
     for row, score in missing:
         path = files[row, score]
         results = evaluate(
-            load_method(row.method, weights, row.set if weights is None else row.after),
+            load_comparing(row.method, weights, row.set if weights is None else row.after),
             cases,
             dataset_name=task.recipe.dataset,
             fold=task.fold,
