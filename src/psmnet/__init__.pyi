@@ -7,12 +7,13 @@ from .evaluation import Scores, evaluate, score
 from .export import export_nnunet
 from .io import read_dicom_series, read_labels, read_volume, write_volume
 from .models import Weights, load_weights
-from .segmentation import Segmentation, Segmenter, Suggestion, suggest
+from .segmentation import LearnedSegmenter, Segmentation, Segmenter, Suggestion, suggest
 from .training import RunSpec, run_training
 from .volume import Volume
 
 __all__ = [
     "Case",
+    "LearnedSegmenter",
     "PrepareSpec",
     "Prepared",
     "PsmnetError",

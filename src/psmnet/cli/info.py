@@ -12,14 +12,24 @@ from psmnet import runtime
 from psmnet.catalog import DATASETS, PROTOCOLS, SETTINGS
 from psmnet.cli import console
 from psmnet.config import PRESETS
+from psmnet.errors import ConfigError
 from psmnet.models import METHODS
 
 
 @click.command("info")
+@click.argument("run", required=False, metavar="[RUN|FILE|bundled]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, for programs.")
 @click.option("--device", is_flag=True, help="Show which device would be used (loads PyTorch).")
-def command(as_json: bool, device: bool) -> None:
-    """List data sets, methods, presets, protocols and versions."""
+def command(run: str | None, as_json: bool, device: bool) -> None:
+    """List data sets, methods, presets, protocols and versions.
+
+    With weights (the folder of a run, a file, or bundled): what they are for and what they were trained on.
+    """
+    if run is not None:
+        if device:
+            raise ConfigError("--device tells nothing about weights", "leave it out")
+        _show_weights(run, as_json)
+        return
     methods, broken = METHODS.usable()
     facts: dict[str, Any] = {
         "datasets": {name: asdict(data) for name, data in DATASETS.items()},
@@ -50,6 +60,24 @@ def command(as_json: bool, device: bool) -> None:
     _show(("part", "version"), facts["versions"].items())
     if device:
         console.out.print(f"device: {facts['device']}")
+
+
+def _show_weights(run: str, as_json: bool) -> None:
+    from psmnet.segmentation import describe_weights
+
+    facts = describe_weights(run)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    _show(("weights", run), ((name, _text(value)) for name, value in facts.items()))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {one}" for name, one in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value in (None, "") else str(value)
 
 
 def _preset(name: str) -> tuple[str, ...]:

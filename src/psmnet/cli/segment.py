@@ -40,6 +40,7 @@ EXAMPLES = examples(
     "segment new.nii.gz --support old.nii.gz old_labels.nii.gz --out masks",
     "segment scans/ --support old.nii.gz old_labels.nii.gz --out masks \\\n      --names organs.csv --workers 2",
     "segment dicom/ --support old.nii.gz old.seg.nrrd --out masks",
+    "segment new.nii.gz --weights learned --out masks",
 )
 
 
@@ -50,11 +51,10 @@ EXAMPLES = examples(
     "supports",
     type=(DATA, DATA),
     multiple=True,
-    required=True,
     metavar="IMAGE LABEL",
     callback=lambda context, _option, pairs: _two_files_each(context, pairs),
     help="Labelled scan: the image and its label map (also .seg.nrrd, DICOM SEG, or a folder of masks). "
-    "Can be repeated.",
+    "Can be repeated. A learned network takes none.",
 )
 @click.option("--out", type=DATA, required=True, metavar="DIR", help="Folder for masks, pictures and report.json.")
 @weights_option()
@@ -131,15 +131,17 @@ def command(
     device: str,
     threads: int | None,
 ) -> None:
-    """Segment scans by the example of one or more labelled scans.
+    """Segment scans by the example of one or more labelled scans, or with a learned network.
 
     A query is a scan to segment: a file, a DICOM folder, a folder of these, or a pattern in quotes. A support is a
-    labelled scan that serves as the example.
+    labelled scan that serves as the example. A learned network (--weights RUN) needs no support.
 
     Each query gets a mask on its own grid with the label values of the support, and an overlay picture to check it.
     A DICOM query also gets a DICOM Segmentation, which contains the patient's identity as the query does. Run the
     command again to continue: scans that were done with the same inputs and settings are kept.
     """
+    if not supports and weights is None:
+        raise click.UsageError("Missing option '--support' (only a learned network, --weights RUN, needs none)")
     if cluster is not None:
         require_safe(cluster, insecure=insecure)
     if cluster is not None and workers is not None:

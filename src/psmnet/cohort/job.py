@@ -8,9 +8,18 @@ from pathlib import Path
 
 from psmnet.errors import ConfigError
 from psmnet.io import OrganName, checksum, digest
-from psmnet.models import Weights
 from psmnet.runtime import package_version
-from psmnet.segmentation import Supports, UntrainedMethod, load_method, method_name, read_supports, wanted_values
+from psmnet.segmentation import (
+    ComparingMethod,
+    LearnedWeights,
+    Supports,
+    UntrainedMethod,
+    learned_values,
+    load_method,
+    method_name,
+    read_supports,
+    wanted_values,
+)
 
 FORMATS = ("nii.gz", "nrrd")
 EXTRAS = ("probabilities", "uncertainty", "matches")
@@ -67,10 +76,10 @@ class Outputs:
 
 @dataclass(frozen=True)
 class CohortJob:
-    """Supports, and how queries are segmented from them.
+    """Supports, and how queries are segmented from them; or a learned network, which needs no support.
 
     Attributes:
-        supports: paths of image and labels of each support.
+        supports: paths of image and labels of each support; none for a learned network.
         out: folder of the outputs.
         names: organ names of label values, as the user gave them.
         labels: label values to segment; None for all.
@@ -84,6 +93,8 @@ class CohortJob:
         save: additional outputs, from EXTRAS.
         overwrite: replace masks made from other inputs or settings.
         anonymise: no output contains the name of an input file.
+        beside: folder of probabilities that a learned network's are mixed with: `NAME.npy` of each query, as
+            `LearnedSegmenter.examine` takes them. A query without a file is segmented by the network alone.
         key: checksum of the supports and of all settings that change masks; set by `with_key`.
     """
 
@@ -102,6 +113,7 @@ class CohortJob:
     save: frozenset[str] = frozenset()
     overwrite: bool = False
     anonymise: bool = False
+    beside: Path | None = None
     key: str = ""
 
     def outputs(self, name: str) -> Outputs:
@@ -115,6 +127,12 @@ class CohortJob:
             PsmnetError: they can't be used.
         """
         method = load_method(self.method, self.weights)
+        if isinstance(method, LearnedWeights):
+            return self._load_learned(method)
+        if not self.supports:
+            raise ConfigError("no support scan", "give at least one labelled scan", code="no-support")
+        if self.beside is not None:
+            raise ConfigError("only a learned network mixes probabilities", "leave beside out")
         if self.save and isinstance(method, UntrainedMethod):
             raise ConfigError(
                 f"{method.name} has no {', '.join(sorted(self.save))} to save",
@@ -135,9 +153,31 @@ class CohortJob:
         values = wanted_values(supports.pairs, self.labels, names)
         return Loaded(supports, tuple(values), method, tuple(notes))
 
+    def _load_learned(self, weights: LearnedWeights) -> "Loaded":
+        """The same of a learned network, whose organs take the place of the supports'."""
+        network = f"{self.weights} is a learned network, which"
+        if self.supports:
+            raise ConfigError(
+                f"{network} needs no support ({self.supports[0][0].name} is given)",
+                "leave the supports out, or give other weights",
+                code="learned-support",
+            )
+        if self.trust_grid:
+            raise ConfigError(f"{network} has no support grid to trust", "leave trust_grid out", code="learned-grid")
+        if "matches" in self.save:
+            raise ConfigError(
+                f"{network} compares no slices: no matches to save", "save others", code="learned-matches"
+            )
+        if self.precision != "float32":
+            raise ConfigError(f"{network} computes in float32", "leave precision out", code="learned-precision")
+        organs = {value: self.names.get(value, organ) for value, organ in weights.organs.items()}
+        return Loaded(
+            Supports((), organs, weights.modalities), tuple(learned_values(weights, self.labels)), weights, ()
+        )
+
     def with_key(self, loaded: "Loaded") -> "CohortJob":
         """The same job with its checksum."""
-        facts = {
+        facts: dict[str, object] = {
             "psmnet": package_version(),
             "supports": [[checksum(path) for path in pair] for pair in self.supports],
             "organs": {str(value): [organ.name, organ.snomed] for value, organ in loaded.called.items()},
@@ -150,6 +190,8 @@ class CohortJob:
             "save": sorted(self.save),
             "anonymise": self.anonymise,
         }
+        if self.beside is not None:
+            facts["beside"] = checksum(self.beside)
         return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
 
 
@@ -158,15 +200,15 @@ class Loaded:
     """The supports and the method of a job, read into memory.
 
     Attributes:
-        supports: images, labels and organ names.
+        supports: images, labels and organ names; for a learned network the names and modalities that it learned.
         values: label values to segment.
-        method: weights, or a method without weights.
+        method: weights, a method without weights, or a learned network.
         notes: remarks for the user.
     """
 
     supports: Supports
     values: tuple[int, ...]
-    method: Weights | UntrainedMethod
+    method: ComparingMethod | LearnedWeights
     notes: tuple[str, ...]
 
     @property
@@ -177,7 +219,7 @@ class Loaded:
     @property
     def weights_sha256(self) -> str | None:
         """Checksum of the weights file; None for a method without weights."""
-        return self.method.sha256 if isinstance(self.method, Weights) else None
+        return None if isinstance(self.method, UntrainedMethod) else self.method.sha256
 
     @property
     def settings(self) -> dict[str, object]:

@@ -16,7 +16,14 @@ from psmnet.cohort.records import FailedScan, ScanRecord, SegmentedOrgan, Segmen
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Query, Scan, checksum, read_labels, read_scan, without_folder, write_dicom_seg, write_volume
 from psmnet.report import draw_overlay
-from psmnet.segmentation import Segmentation, Segmenter, WholeScanSegmenter, segmenter_of
+from psmnet.segmentation import (
+    LearnedSegmenter,
+    LearnedWeights,
+    Segmentation,
+    Segmenter,
+    WholeScanSegmenter,
+    segmenter_of,
+)
 from psmnet.system import write_json
 from psmnet.volume import Array, Volume, align_labels, slice_first
 
@@ -54,16 +61,21 @@ class Worker:
         return self._read or self.job.load()
 
     @cached_property
-    def _segmenter(self) -> WholeScanSegmenter:
+    def _segmenter(self) -> WholeScanSegmenter | LearnedSegmenter:
         if self.job.threads is not None:
             torch.set_num_threads(self.job.threads)
-        segmenter = segmenter_of(self._loaded.method, runtime.pick_device(self.job.device), self.job.precision)
+        device, method = runtime.pick_device(self.job.device), self._loaded.method
+        if isinstance(method, LearnedWeights):
+            return LearnedSegmenter(method, device, self._loaded.values)
+        segmenter = segmenter_of(method, device, self.job.precision)
         segmenter.set_support(self._loaded.supports.pairs, self._loaded.values)
         return segmenter
 
     @cached_property
     def _running_on(self) -> set[int]:
         """Label values that reach an end of a support, too, as the aorta does."""
+        if isinstance(self._loaded.method, LearnedWeights):
+            return set(self._loaded.method.running_on)
         return {
             value
             for image, labels in self._loaded.supports.pairs
@@ -101,11 +113,11 @@ class Worker:
         scan = read_scan(query.path, series=self.job.series, notes=notes)
         others = self._loaded.supports.modalities
         if scan.modality and others and not others & {scan.modality, ""}:
-            notes.append(
-                f"warning: {' and '.join(sorted(others))} support, but the query is {scan.modality}; "
-                "results are probably wrong"
-            )
-        result = self._examine(scan.volume, report)
+            source = f"{' and '.join(sorted(others))} support"
+            if isinstance(self._loaded.method, LearnedWeights):
+                source = f"the network learned from {' and '.join(sorted(others))}"
+            notes.append(f"warning: {source}, but the query is {scan.modality}; results are probably wrong")
+        result = self._examine(query, scan.volume, report)
         record.write(
             outputs.record
         )  # without an entry: if the run ends here, the next one knows that these files are its own
@@ -136,10 +148,24 @@ class Worker:
         record.write(outputs.record)
         return Done(entry, kept=True)
 
-    def _examine(self, scan: Volume, report: Callable[[float], None]) -> Segmentation:
+    def _examine(self, query: Query, scan: Volume, report: Callable[[float], None]) -> Segmentation:
+        probabilities = "probabilities" in self.job.save
+        if isinstance(self._segmenter, LearnedSegmenter):
+            beside = self._beside(query)
+            return self._segmenter.examine(scan, probabilities=probabilities, report=report, beside=beside)
         if isinstance(self._segmenter, Segmenter):
-            return self._segmenter.examine(scan, probabilities="probabilities" in self.job.save, report=report)
+            return self._segmenter.examine(scan, probabilities=probabilities, report=report)
         return self._segmenter.examine(scan)
+
+    def _beside(self, query: Query) -> Array | None:
+        """Probabilities that the network's are mixed with (K, Z, h, w), if there are any of this query."""
+        if self.job.beside is None or not (path := self.job.beside / f"{query.name}.npy").exists():
+            return None
+        try:
+            found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} can't be read ({error})", "compute it again") from error
+        return found
 
     def _write(
         self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]

@@ -45,7 +45,7 @@ class CompactEncoder(nn.Module):
     def __init__(self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256), inputs: int = 1) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
-        self.code_size = sixteenth
+        self.stem_size, self.code_size = half, sixteenth
         self.stem = nn.Sequential(
             nn.Conv2d(inputs, half, 5, 2, 2, bias=False), nn.GroupNorm(8, half), nn.ReLU(inplace=True)
         )

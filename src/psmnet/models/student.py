@@ -28,9 +28,8 @@ class Student(nn.Module):
     def __init__(self, organs: int, channels: int) -> None:
         super().__init__()
         self.encoder = CompactEncoder(channels, inputs=SLICES)
-        stem = self.encoder.stem[0].weight
         self.lateral4 = nn.Conv2d(channels, QUARTER, 1, bias=False)
-        self.lateral2 = nn.Conv2d(len(stem), QUARTER, 1, bias=False)
+        self.lateral2 = nn.Conv2d(self.encoder.stem_size, QUARTER, 1, bias=False)
         self.up2 = ConvBlock(QUARTER, HALF)
         self.head = nn.Conv2d(HALF, 1 + organs, 1)
 

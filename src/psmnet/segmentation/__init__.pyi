@@ -69,6 +69,9 @@ from .supports import (
     read_labelled,
     read_supports,
 )
+from .weights_facts import (
+    describe_weights,
+)
 from .whole_scan import (
     WholeScanSegmenter,
     WholeScanSettings,
@@ -99,6 +102,7 @@ __all__ = [
     "agreements",
     "body_points",
     "choose_scans",
+    "describe_weights",
     "encode_slices",
     "is_ct",
     "learned_values",
