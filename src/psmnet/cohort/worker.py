@@ -25,7 +25,7 @@ from psmnet.segmentation import (
     segmenter_of,
 )
 from psmnet.system import write_json
-from psmnet.volume import Array, Volume, align_labels, slice_first
+from psmnet.volume import Array, Volume, align_labels, slice_first, values_at_ends
 
 EDITED = "the mask was edited: volumes are those of the edited mask, confidence is that of the original"
 UID = re.compile(r"\b\d+(?:\.\d+){5,}\b")
@@ -79,7 +79,7 @@ class Worker:
         return {
             value
             for image, labels in self._loaded.supports.pairs
-            for value in _at_an_end(slice_first(image).apply_array(labels.array_zyx))
+            for value in values_at_ends(slice_first(image).apply_array(labels.array_zyx))
         }
 
     def __call__(self, query: Query, report: Callable[[float], None] = lambda done: None) -> Done:
@@ -139,7 +139,7 @@ class Worker:
         seen = turn.apply_array(labels.array_zyx)
         called = {value: organ.name for value, organ in self._loaded.called.items()}
         draw_overlay(turn.apply(scan), seen, called, outputs.overlay, title=query.name)
-        ends, voxel_ml = _at_an_end(seen) - self._running_on, float(np.prod(labels.spacing_mm)) / 1000
+        ends, voxel_ml = values_at_ends(seen) - self._running_on, float(np.prod(labels.spacing_mm)) / 1000
         for organ in entry.labels.values():
             organ.volume_ml = round(float((seen == organ.value).sum()) * voxel_ml, 3)
             organ.cut_off = organ.value in ends
@@ -184,7 +184,7 @@ class Worker:
         called = {value: organ.name for value, organ in self._loaded.called.items()}
         seen = result.view.apply_array(result.labels.array_zyx)
         draw_overlay(result.view.apply(scan.volume), seen, called, outputs.overlay, title=query.name)
-        volumes, ends = result.volumes_ml(), _at_an_end(seen) - self._running_on
+        volumes, ends = result.volumes_ml(), values_at_ends(seen) - self._running_on
         return SegmentedScan(
             query=query.name if self.job.anonymise else query.path.name,
             name=query.name,
@@ -258,10 +258,3 @@ def failure(query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping
     name = query.name if anonymise else query.path.name
     reason = discreet(error.worded(remedies or {}), query, anonymise)
     return FailedScan(query=name, name=query.name, reason=reason)
-
-
-def _at_an_end(labels_zyx: Array) -> set[int]:
-    """Label values in the scan's first or last slice: the organ may continue outside."""
-    if len(labels_zyx) < 3:
-        return set()
-    return {int(value) for value in np.unique(labels_zyx[[0, -1]])} - {0}

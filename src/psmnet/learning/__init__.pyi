@@ -2,8 +2,30 @@ from .adaptation import (
     adapt,
     adaptation_spec,
 )
+from .job import (
+    LabelledScans,
+    LearnJob,
+)
+from .run import (
+    Learned,
+    Progress,
+    learn_network,
+)
+from .settings import (
+    LearnSettings,
+)
+from .student_training import (
+    StudentTraining,
+)
 
 __all__ = [
+    "LabelledScans",
+    "LearnJob",
+    "LearnSettings",
+    "Learned",
+    "Progress",
+    "StudentTraining",
     "adapt",
     "adaptation_spec",
+    "learn_network",
 ]

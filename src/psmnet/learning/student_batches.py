@@ -26,9 +26,7 @@ class StudentBatch:
 
     def part(self, share: int, shares: int) -> "StudentBatch":
         """Every `shares`-th image from number `share` on."""
-        return StudentBatch(
-            self.stacks[share::shares], self.labels[share::shares], self.open_organs[share::shares]
-        )
+        return StudentBatch(self.stacks[share::shares], self.labels[share::shares], self.open_organs[share::shares])
 
 
 class SlicePool:
@@ -45,7 +43,11 @@ class SlicePool:
         self.scans, self.balanced, self.augment = scans, balanced, augment
         self.all = [(s, z) for s, scan in enumerate(scans) for z in range(len(scan.labels))]
         self.with_organ = [
-            [(s, z) for s, scan in enumerate(scans) for z in np.flatnonzero((scan.labels == k).any(axis=(1, 2)))]
+            [
+                (s, z)
+                for s, scan in enumerate(scans)
+                for z in np.flatnonzero((scan.labels == k).any(axis=(1, 2))).tolist()
+            ]
             for k in range(1, organs + 1)
         ]
         self.with_organ = [slices for slices in self.with_organ if slices]
@@ -87,6 +89,11 @@ class StudentBatches:
                 drawn.append(pool.draw(self.size, generator_of(self.seed, step, which, number)))
         stacks, labels, opened = zip(*drawn, strict=True)
         return StudentBatch(torch.stack(stacks), torch.stack(labels), torch.stack(opened))
+
+
+def _slices_with(scan: Taught, organ: int) -> list[int]:
+    found: list[int] = np.flatnonzero((scan.labels == organ).any(axis=(1, 2))).tolist()
+    return found
 
 
 def _below(count: int, generator: Generator) -> int:

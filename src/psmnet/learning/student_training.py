@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -110,11 +110,10 @@ def train_student(
     """
     size = training.labelled + training.others
     require(ranks.world <= size, f"{ranks.world} processes for batches of {size} slices", f"use at most {size}")
-    student.to(device, memory_format=torch.channels_last).train()
+    placed: Any = student
+    placed.to(device, memory_format=torch.channels_last).train()
     state = _Averaged(student)
-    optimiser = torch.optim.AdamW(
-        student.parameters(), training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimiser = torch.optim.AdamW(student.parameters(), training.learning_rate, weight_decay=training.weight_decay)
     settings = json.loads(json.dumps(asdict(training)))  # as it is read back
     path = run / CHECKPOINT_NAME
     start = restore_checkpoint(path, state, optimiser, settings)

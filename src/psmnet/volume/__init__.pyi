@@ -8,6 +8,9 @@ from .components import (
 from .content import (
     content_digest,
 )
+from .ends import (
+    values_at_ends,
+)
 from .geometry import (
     Reorientation,
     align_labels,
@@ -79,5 +82,6 @@ __all__ = [
     "signed_permutation",
     "simpleitk",
     "slice_first",
+    "values_at_ends",
     "volume_of",
 ]

@@ -1,0 +1,56 @@
+"""What the stages keep of each scan of a cohort, in a folder of its own: arrays under the checksum of their inputs."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from psmnet.system import atomic_path
+from psmnet.volume import Array
+
+_KEY = "key"
+
+
+class ScanStore:
+    """The stages' arrays of one scan.
+
+    Args:
+        work: folder of all scans.
+        name: of the scan.
+    """
+
+    def __init__(self, work: Path, name: str) -> None:
+        self.folder = work / name
+
+    def save(self, stage: str, key: str, **arrays: Array) -> None:
+        """Write a stage's arrays, whole or not at all.
+
+        Raises:
+            InputError: the folder can't be written, or the disk is full.
+        """
+        with atomic_path(self.folder / f"{stage}.npz") as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **{_KEY: np.array(key)}, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the next parameter for one of them
+
+    def load(self, stage: str, key: str) -> dict[str, Array] | None:
+        """A stage's arrays; None if there are none, or those of other inputs."""
+        try:
+            with np.load(self.folder / f"{stage}.npz", allow_pickle=False) as stored:
+                if str(stored[_KEY]) != key:
+                    return None
+                return {name: stored[name] for name in stored.files if name != _KEY}
+        except (OSError, ValueError, KeyError, EOFError):  # none, or damaged: the stage is done again
+            return None
+
+    def save_mapped(self, name: str, array: Array) -> None:
+        """Write an array that is later read in parts; it belongs to a stage that is saved after it."""
+        with atomic_path(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
+            np.save(stream, array)
+
+    def mapped(self, name: str) -> Array:
+        """An array of `save_mapped`, of which only what is read comes into memory."""
+        array: Array = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return array
+
+    def remove(self) -> None:
+        """Delete all of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)

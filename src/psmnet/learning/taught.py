@@ -1,0 +1,73 @@
+"""Stage 3's material: labels of the labelled scans and pseudo-labels of the cohort, and which of them are used."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from psmnet.learning.first_masks import IMAGES, FirstMask
+from psmnet.learning.job import LabelledScans, LearnJob
+from psmnet.learning.scan_store import ScanStore
+from psmnet.learning.soft_labels import LEVELS, shares_of
+from psmnet.learning.targets import SURE, Taught, labels_of_probabilities
+from psmnet.volume import Mask
+
+LABELS = "labels"
+
+
+def open_organs(confidence: Mapping[str, Sequence[float]], share: float) -> dict[str, Mask]:
+    """By scan, the organs (K,) whose pseudo-labels are not used: all but the most confident scans' of each organ.
+
+    Args:
+        confidence: by scan, of each organ; 0 for one that was not found, which is never used.
+        share: of the scans whose pseudo-labels of an organ are used, rounded up.
+    """
+    names = sorted(confidence)
+    table = np.array([confidence[name] for name in names])
+    ranks = (-table).argsort(axis=0, kind="stable").argsort(axis=0)
+    opened = (ranks >= math.ceil(share * len(names))) | (table == 0)
+    return dict(zip(names, opened, strict=True))
+
+
+def taught_by_labels(loaded: LabelledScans) -> list[Taught]:
+    """Labelled scans; organs that one lacks are open there."""
+    found = []
+    for image, labels in loaded.supports.pairs:
+        turn, _ = loaded.view.turn(image)
+        seen = turn.apply(image)
+        shares = shares_of(labels, loaded.view, turn, loaded.values)
+        best = shares.max(axis=0)
+        classes = np.where(best >= SURE * LEVELS, 1 + shares.argmax(axis=0), 0).astype(np.uint8)
+        lacking = np.array([not (labels.array_zyx == value).any() for value in loaded.values])
+        neighbours = loaded.view.neighbours(len(classes), seen.spacing_mm[2])
+        found.append(Taught(loaded.view.images(seen).numpy(), classes, neighbours, lacking))
+    return found
+
+
+def taught_by_cohort(
+    job: LearnJob,
+    loaded: LabelledScans,
+    first: Sequence[FirstMask],
+    stage: str,
+    keys: Mapping[str, str],
+    opened: Mapping[str, Mask],
+) -> list[Taught]:
+    """Scans of the cohort with pseudo-labels, images and labels read from their files when slices are drawn.
+
+    Args:
+        job, loaded: the job and its labelled scans.
+        first: what the first masks told.
+        stage, keys: whose probabilities become labels, and by scan their key.
+        opened: by scan, organs whose labels are not used.
+    """
+    found = []
+    for one in first:
+        store = ScanStore(job.work, one.name)
+        stored = store.load(stage, keys[one.name])
+        assert stored is not None
+        probabilities = stored["probabilities"].astype(np.float32) / np.float32(LEVELS)
+        store.save_mapped(LABELS, labels_of_probabilities(probabilities, opened[one.name], one.slice_mm, one.slice_mm))
+        images = store.mapped(IMAGES)
+        neighbours = loaded.view.neighbours(len(images), one.slice_mm)
+        found.append(Taught(images, store.mapped(LABELS), neighbours, opened[one.name]))
+    return found
