@@ -117,44 +117,36 @@ def test_other_weights_need_a_support(job, tiny_weights):
         replace(job, weights=str(tiny_weights)).load()
 
 
-def test_probabilities_beside_are_mixed_in_where_there_are_some(job, query, phantoms, tmp_path):
-    folder = tmp_path / "votes"
-    folder.mkdir()
-    levels = np.zeros((2, 12, 128, 128), dtype=np.uint8)
-    levels[1, :, :64] = 255
-    np.save(folder / "three.npy", levels)
-    mixed = keyed(job, beside=folder, out=tmp_path / "mixed")
-    Worker(job)(query)
-    Worker(mixed)(query)
-    plain = read_labels(job.out / "three_seg.nii.gz").array_zyx
-    mask = read_labels(mixed.out / "three_seg.nii.gz").array_zyx
-    share = (mask[:, :31] == 4).mean(), (plain[:, :31] == 4).mean()
-    assert share[0] > 0.95 > 0.9 > share[1], "all where the network does not exclude it"
-    other = Query(phantoms / "image_4.nii.gz", "four")
-    Worker(job)(other)
-    Worker(mixed)(other)
-    one, two = (read_labels(folder / "four_seg.nii.gz").array_zyx for folder in (job.out, mixed.out))
-    assert np.array_equal(one, two)
-
-
-def test_probabilities_beside_belong_to_the_key(job, tmp_path):
-    folder = tmp_path / "votes"
-    folder.mkdir()
-    empty = keyed(job, beside=folder)
-    np.save(folder / "three.npy", np.zeros(3))
-    assert len({job.key, empty.key, keyed(job, beside=folder).key}) == 3
-
-
-def test_probabilities_beside_that_can_not_be_read(job, query, tmp_path):
-    (tmp_path / "three.npy").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"three.npy can't be read .*; compute it again"):
-        Worker(replace(job, beside=tmp_path))(query)
-
-
-def test_probabilities_beside_other_weights_are_refused(job, phantoms, tiny_weights, tmp_path):
+@pytest.fixture
+def decided_job(phantoms, tiny_weights, tmp_path) -> CohortJob:
+    """Of one organ, with probabilities of query three that are 1 in the upper half of each slice."""
     pair = phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz"
-    with pytest.raises(ConfigError, match="only a learned network mixes probabilities"):
-        replace(job, supports=(pair,), weights=str(tiny_weights), beside=tmp_path).load()
+    folder = tmp_path / "final"
+    folder.mkdir()
+    levels = np.zeros((1, 12, 128, 128), dtype=np.uint8)
+    levels[0, :, :64] = 255
+    np.save(folder / "three.npy", levels)
+    return CohortJob((pair,), tmp_path / "decided", labels=(1,), weights=str(tiny_weights), probabilities=folder)
+
+
+def test_masks_are_decided_from_stored_probabilities(decided_job, query):
+    Worker(keyed(decided_job))(query)
+    mask = read_labels(decided_job.out / "three_seg.nii.gz").array_zyx
+    expected = np.zeros_like(mask)
+    expected[:, :32] = 1
+    assert np.array_equal(mask, expected)
+
+
+def test_stored_probabilities_belong_to_the_key(decided_job):
+    key = keyed(decided_job).key
+    np.save(decided_job.probabilities / "three.npy", np.zeros(3))
+    assert keyed(decided_job).key != key
+
+
+def test_stored_probabilities_that_can_not_be_read(decided_job, query):
+    (decided_job.probabilities / "three.npy").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"three.npy can't be read .*; learn again"):
+        Worker(keyed(decided_job))(query)
 
 
 def slices(folder: Path, modality: str) -> Query:

@@ -7,8 +7,8 @@ import torch
 
 from helpers.learned import CPU, certain_student, learned_from
 from psmnet.data.phantom.patient import draw_patient
-from psmnet.errors import ConfigError, InputError
-from psmnet.segmentation import learned_segmenter
+from psmnet.errors import InputError
+from psmnet.segmentation import decision
 from psmnet.segmentation.learned_segmenter import LearnedSegmenter, scan_facts
 from psmnet.volume.geometry import Reorientation
 from psmnet.volume.volume import Volume
@@ -33,11 +33,6 @@ def segmenter() -> LearnedSegmenter:
 @pytest.fixture(scope="module")
 def certain() -> LearnedSegmenter:
     return LearnedSegmenter(learned_from([patient()], certain_student(*THREE_FIFTHS)), CPU)
-
-
-def beside(segmenter: LearnedSegmenter, *probabilities: float) -> np.ndarray:
-    """The same probability of each organ everywhere in patient 1: 64 x 64 pixels of 5 mm are 128 x 128 of 2.5 mm."""
-    return np.stack([np.full((12, 128, 128), p, dtype=np.float32) for p in probabilities])
 
 
 def test_something_of_each_label_is_found(segmenter):
@@ -80,53 +75,6 @@ def test_the_likeliest_of_background_and_organs_wins():
         assert (found.array_zyx == value).all()
 
 
-@pytest.mark.parametrize(
-    ("share", "value", "confidence"),
-    [
-        (0.5, 4, 0.6),  # 0.3 and 0.6 are left of 0.6 and 0.2
-        (0.25, 1, 0.45),  # 0.45 and 0.4
-        (0.0, 1, 0.6),
-        ({1: 0.0, 4: 0.6}, 4, 0.68),  # 0.6 and 0.2 * 0.4 + 0.6: together more than 1, so background has nothing
-        ({1: 1.0, 4: 0.0}, 0, 0.0),  # 0 and 0.2
-    ],
-)
-def test_probabilities_beside(certain, share, value, confidence):
-    result = certain.examine(patient(), beside=beside(certain, 0, 1), beside_share=share)
-    assert (result.labels.array_zyx == value).all()
-    assert max(result.confidence.values()) == pytest.approx(confidence, abs=1 / 255)
-
-
-def test_probabilities_beside_lie_where_the_view_shows_them(certain):
-    """A box of the second organ in slices 3 to 6, left half; and mirrored, if the query is stored mirrored."""
-    other = beside(certain, 0, 0)
-    other[0] = 0.6
-    other[:, 3:7, :, :64] = np.array([0, 1])[:, None, None, None]
-    for turn in (Reorientation((0, 1, 2), (False, False, False)), Reorientation((0, 1, 2), (True, False, True))):
-        mask = turn.undo(certain.examine(turn.apply(patient()), beside=other).labels.array_zyx)
-        expected = np.ones((12, 64, 64))
-        expected[3:7, :, :32] = 4
-        assert np.array_equal(mask, expected)
-
-
-def test_probabilities_beside_in_bytes(certain):
-    levels = (255 * beside(certain, 0, 1)).astype(np.uint8)
-    one = certain.examine(patient(), beside=levels, probabilities=True)
-    other = certain.examine(patient(), beside=beside(certain, 0, 1), probabilities=True)
-    for value in (1, 4):
-        assert np.array_equal(one.probabilities[value], other.probabilities[value])
-
-
-def test_probabilities_beside_of_another_scan(certain):
-    with pytest.raises(InputError, match=r"shape \(2, 12, 128, 64\) for a scan of \(2, 12, 128, 128\)"):
-        certain.examine(patient(), beside=beside(certain, 0, 1)[..., :64])
-
-
-@pytest.mark.parametrize("share", [1.5, -0.1, {1: 0.5}])
-def test_shares_that_are_none(certain, share):
-    with pytest.raises(ConfigError, match="give a number from 0 to 1 for each label"):
-        certain.examine(patient(), beside=beside(certain, 0, 1), beside_share=share)
-
-
 def test_some_labels_are_found_as_with_the_others(segmenter):
     both = segmenter.examine(patient(), probabilities=True)
     alone = LearnedSegmenter(segmenter.weights, CPU, [4]).examine(patient(), probabilities=True)
@@ -141,24 +89,11 @@ def test_a_label_that_was_not_learned(segmenter):
         LearnedSegmenter(segmenter.weights, CPU, [2])
 
 
-def test_an_organ_keeps_as_many_parts_as_it_has(certain):
-    """Four boxes of the second organ, of which two are kept; voxels of the others are at most even."""
-    other = beside(certain, 0, 0)
-    for row, size in ((0, 10), (30, 20), (60, 14), (100, 8)):
-        other[1, 4:8, row : row + size, 20:60] = 1
-    weights = learned_from([patient()], certain_student(math.log(3), 0.0, 0.0))
-    result = LearnedSegmenter(weights, CPU).examine(patient(), beside=other, beside_share=1.0)
-    rows = np.flatnonzero((result.labels.array_zyx == 4).any(axis=(0, 2)))
-    assert rows.tolist() == [*range(15, 25), *range(30, 37)]
-    assert result.foreground.max() == 255
-    assert result.foreground[result.labels.array_zyx == 0].max() == 127
-
-
 @pytest.mark.parametrize(("name", "most"), [("MOST_PIXELS", 1), ("MOST_PROBABILITIES", 3 * 5 * 64 * 64)])
 def test_memory_for_a_batch_changes_nothing(segmenter, monkeypatch, name, most):
     whole = segmenter.examine(patient())
     done: list[float] = []
-    monkeypatch.setattr(learned_segmenter, name, most)
+    monkeypatch.setattr(decision, name, most)
     parts = segmenter.examine(patient(), report=done.append)
     step = 1 if name == "MOST_PIXELS" else 5
     assert done == [pytest.approx(min(n + step, 12) / 12) for n in range(0, 12, step)]

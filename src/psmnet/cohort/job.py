@@ -4,14 +4,17 @@ import glob
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from psmnet.errors import ConfigError
 from psmnet.io import OrganName, checksum, digest
+from psmnet.models import Weights
 from psmnet.runtime import package_version
 from psmnet.segmentation import (
     ComparingMethod,
     LearnedWeights,
+    StudentView,
     Supports,
     UntrainedMethod,
     learned_values,
@@ -93,8 +96,8 @@ class CohortJob:
         save: additional outputs, from EXTRAS.
         overwrite: replace masks made from other inputs or settings.
         anonymise: no output contains the name of an input file.
-        beside: folder of probabilities that a learned network's are mixed with: `NAME.npy` of each query, as
-            `LearnedSegmenter.examine` takes them. A query without a file is segmented by the network alone.
+        probabilities: folder with `NAME.npy` of each query, from which its mask is decided (see `decided_from`); None
+            to compute them.
         key: checksum of the supports and of all settings that change masks; set by `with_key`.
     """
 
@@ -113,7 +116,7 @@ class CohortJob:
     save: frozenset[str] = frozenset()
     overwrite: bool = False
     anonymise: bool = False
-    beside: Path | None = None
+    probabilities: Path | None = None
     key: str = ""
 
     def outputs(self, name: str) -> Outputs:
@@ -131,8 +134,6 @@ class CohortJob:
             return self._load_learned(method)
         if not self.supports:
             raise ConfigError("no support scan", "give at least one labelled scan", code="no-support")
-        if self.beside is not None:
-            raise ConfigError("only a learned network mixes probabilities", "leave beside out")
         if self.save and isinstance(method, UntrainedMethod):
             raise ConfigError(
                 f"{method.name} has no {', '.join(sorted(self.save))} to save",
@@ -190,8 +191,8 @@ class CohortJob:
             "save": sorted(self.save),
             "anonymise": self.anonymise,
         }
-        if self.beside is not None:
-            facts["beside"] = checksum(self.beside)
+        if self.probabilities is not None:
+            facts["probabilities"] = checksum(self.probabilities)
         return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
 
 
@@ -210,6 +211,13 @@ class Loaded:
     values: tuple[int, ...]
     method: ComparingMethod | LearnedWeights
     notes: tuple[str, ...]
+
+    @cached_property
+    def student(self) -> tuple[StudentView, dict[int, int]]:
+        """How a student would see scans, and the number of connected parts of each value in the supports."""
+        assert isinstance(self.method, Weights)
+        view = StudentView.of([image for image, _ in self.supports.pairs], self.method.normalisation)
+        return view, self.supports.parts(self.values)
 
     @property
     def called(self) -> dict[int, OrganName]:

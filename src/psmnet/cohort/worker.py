@@ -22,6 +22,7 @@ from psmnet.segmentation import (
     Segmentation,
     Segmenter,
     WholeScanSegmenter,
+    decided_from,
     segmenter_of,
 )
 from psmnet.system import write_json
@@ -150,22 +151,13 @@ class Worker:
 
     def _examine(self, query: Query, scan: Volume, report: Callable[[float], None]) -> Segmentation:
         probabilities = "probabilities" in self.job.save
-        if isinstance(self._segmenter, LearnedSegmenter):
-            beside = self._beside(query)
-            return self._segmenter.examine(scan, probabilities=probabilities, report=report, beside=beside)
-        if isinstance(self._segmenter, Segmenter):
+        if self.job.probabilities is not None:
+            stored = _stored_probabilities(self.job.probabilities / f"{query.name}.npy")
+            view, parts = self._loaded.student
+            return decided_from(scan, view, stored, parts, probabilities=probabilities)
+        if isinstance(self._segmenter, LearnedSegmenter | Segmenter):
             return self._segmenter.examine(scan, probabilities=probabilities, report=report)
         return self._segmenter.examine(scan)
-
-    def _beside(self, query: Query) -> Array | None:
-        """Probabilities that the network's are mixed with (K, Z, h, w), if there are any of this query."""
-        if self.job.beside is None or not (path := self.job.beside / f"{query.name}.npy").exists():
-            return None
-        try:
-            found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} can't be read ({error})", "compute it again") from error
-        return found
 
     def _write(
         self, query: Query, outputs: Outputs, scan: Scan, result: Segmentation, notes: list[str]
@@ -258,3 +250,11 @@ def failure(query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping
     name = query.name if anonymise else query.path.name
     reason = discreet(error.worded(remedies or {}), query, anonymise)
     return FailedScan(query=name, name=query.name, reason=reason)
+
+
+def _stored_probabilities(path: Path) -> Array:
+    try:
+        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read ({error})", "learn again") from error
+    return found

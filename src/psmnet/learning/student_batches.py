@@ -59,8 +59,8 @@ class SlicePool:
             slices = self.with_organ[_below(len(self.with_organ), generator)]
         number, z = slices[_below(len(slices), generator)]
         scan = self.scans[number]
-        stack = torch.from_numpy(np.asarray(scan.images[scan.neighbours[z]], dtype=np.float32))
-        labels = torch.from_numpy(np.asarray(scan.labels[z])).float()
+        stack = torch.from_numpy(scan.images[scan.neighbours[z]].astype(np.float32))
+        labels = torch.from_numpy(scan.labels[z].astype(np.float32))
         stack, labels = _cut(stack, labels[None], size, generator)
         grid = random_grids(size, self.augment, [generator])
         stack = functional.grid_sample(stack[None], grid, "bilinear", "border", align_corners=False)

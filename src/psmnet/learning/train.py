@@ -15,7 +15,7 @@ from psmnet.models import Student
 from psmnet.runtime import package_version, pick_device
 from psmnet.segmentation import LearnedWeights, Likeness, ScanFacts, TaughtBy, save_learned
 from psmnet.training import ALONE, Ranks, StepCallback
-from psmnet.volume import parts, slice_first, values_at_ends
+from psmnet.volume import slice_first, values_at_ends
 
 SIDE_PX = 160  # largest side of a training image
 
@@ -86,7 +86,6 @@ def save_student(
     Raises:
         InputError: it can't be written.
     """
-    masks = [labels.array_zyx for _, labels in loaded.supports.pairs]
     taught = TaughtBy(
         labelled=tuple(checksum(image) for image, _ in job.supports),
         labels=tuple(checksum(labels) for _, labels in job.supports),
@@ -100,7 +99,7 @@ def save_student(
         model=student,
         view=loaded.view,
         organs=loaded.called,
-        parts={value: max(parts(mask == value) for mask in masks) for value in loaded.values},
+        parts=loaded.supports.parts(loaded.values),
         running_on=frozenset(
             value
             for image, labels in loaded.supports.pairs

@@ -2,6 +2,9 @@ from .checks import (
     require_contrast,
     wanted_values,
 )
+from .decision import (
+    decided_from,
+)
 from .inference import (
     BATCH,
     encode_slices,
@@ -102,6 +105,7 @@ __all__ = [
     "agreements",
     "body_points",
     "choose_scans",
+    "decided_from",
     "describe_weights",
     "encode_slices",
     "is_ct",

@@ -19,7 +19,7 @@ from psmnet.io import (
     unnamed,
     without_folder,
 )
-from psmnet.volume import Volume, align_labels
+from psmnet.volume import Volume, align_labels, parts
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Supports:
     pairs: tuple[tuple[Volume, Volume], ...]
     names: dict[int, OrganName]
     modalities: frozenset[str] = frozenset()
+
+    def parts(self, values: Sequence[int]) -> dict[int, int]:
+        """Largest number of connected parts that each value has in a scan."""
+        return {value: max(parts(labels.array_zyx == value) for _, labels in self.pairs) for value in values}
 
 
 @dataclass(frozen=True)
