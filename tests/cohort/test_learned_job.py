@@ -9,7 +9,7 @@ import pytest
 
 from helpers.dicom_files import write_series
 from helpers.learned import ORGANS, save_learned_from
-from psmnet.cohort.job import CohortJob
+from psmnet.cohort.job import CohortJob, StoredProbabilities
 from psmnet.cohort.run import segment_cohort
 from psmnet.cohort.worker import Worker
 from psmnet.data.phantom.patient import draw_patient
@@ -126,7 +126,9 @@ def decided_job(phantoms, tiny_weights, tmp_path) -> CohortJob:
     levels = np.zeros((1, 12, 128, 128), dtype=np.uint8)
     levels[0, :, :64] = 255
     np.save(folder / "three.npy", levels)
-    return CohortJob((pair,), tmp_path / "decided", labels=(1,), weights=str(tiny_weights), probabilities=folder)
+    return CohortJob(
+        (pair,), tmp_path / "decided", labels=(1,), weights=str(tiny_weights), stored=StoredProbabilities(folder, "a")
+    )
 
 
 def test_masks_are_decided_from_stored_probabilities(decided_job, query):
@@ -138,13 +140,12 @@ def test_masks_are_decided_from_stored_probabilities(decided_job, query):
 
 
 def test_stored_probabilities_belong_to_the_key(decided_job):
-    key = keyed(decided_job).key
-    np.save(decided_job.probabilities / "three.npy", np.zeros(3))
-    assert keyed(decided_job).key != key
+    other = replace(decided_job, stored=StoredProbabilities(decided_job.stored.folder, "b"))
+    assert keyed(other).key != keyed(decided_job).key != keyed(replace(decided_job, stored=None)).key
 
 
 def test_stored_probabilities_that_can_not_be_read(decided_job, query):
-    (decided_job.probabilities / "three.npy").write_bytes(b"nothing")
+    (decided_job.stored.folder / "three.npy").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"three.npy can't be read .*; learn again"):
         Worker(keyed(decided_job))(query)
 

@@ -4,6 +4,7 @@ from .job import (
     CohortJob,
     Loaded,
     Outputs,
+    StoredProbabilities,
 )
 from .mask_measures import (
     MEASURES,
@@ -48,6 +49,7 @@ __all__ = [
     "RankedScan",
     "ScanRanking",
     "SegmentedScan",
+    "StoredProbabilities",
     "Worker",
     "failure",
     "measure_masks",

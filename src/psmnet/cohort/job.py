@@ -78,6 +78,19 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class StoredProbabilities:
+    """Probabilities that were computed before, from which masks are decided (see `decided_from`).
+
+    Attributes:
+        folder: with `NAME.npy` of each query.
+        key: checksum of all that they were made from.
+    """
+
+    folder: Path
+    key: str
+
+
+@dataclass(frozen=True)
 class CohortJob:
     """Supports, and how queries are segmented from them; or a learned network, which needs no support.
 
@@ -96,8 +109,7 @@ class CohortJob:
         save: additional outputs, from EXTRAS.
         overwrite: replace masks made from other inputs or settings.
         anonymise: no output contains the name of an input file.
-        probabilities: folder with `NAME.npy` of each query, from which its mask is decided (see `decided_from`); None
-            to compute them.
+        stored: probabilities of the queries; None to compute them.
         key: checksum of the supports and of all settings that change masks; set by `with_key`.
     """
 
@@ -116,7 +128,7 @@ class CohortJob:
     save: frozenset[str] = frozenset()
     overwrite: bool = False
     anonymise: bool = False
-    probabilities: Path | None = None
+    stored: StoredProbabilities | None = None
     key: str = ""
 
     def outputs(self, name: str) -> Outputs:
@@ -191,8 +203,8 @@ class CohortJob:
             "save": sorted(self.save),
             "anonymise": self.anonymise,
         }
-        if self.probabilities is not None:
-            facts["probabilities"] = checksum(self.probabilities)
+        if self.stored is not None:
+            facts["probabilities"] = self.stored.key
         return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
 
 

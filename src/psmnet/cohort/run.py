@@ -20,6 +20,7 @@ def segment_cohort(
     queries: Sequence[Query],
     skipped: Sequence[Skipped] = (),
     *,
+    failed_before: Sequence[tuple[Query, PsmnetError]] = (),
     workers: Workers = ONE_AT_A_TIME,
     report: Callable[[int, str], None] = lambda done, name: None,
 ) -> tuple[CohortJob, Loaded, Cohort]:
@@ -32,6 +33,7 @@ def segment_cohort(
         job: labelled scans and settings.
         queries: scans to segment.
         skipped: files that were no queries, for the report.
+        failed_before: other scans that could not be used, for the report.
         workers: who segments the scans.
         report: called with the number of finished scans and the name of the last one.
 
@@ -63,7 +65,7 @@ def segment_cohort(
                 report(len(done) + len(failed), query.name)
         cohort = Cohort(
             entries=[done[query].entry for query in queries if query in done],
-            failed=[(query, failed[query]) for query in queries if query in failed],
+            failed=[*failed_before, *((query, failed[query]) for query in queries if query in failed)],
             skipped=skipped,
             kept=sum(one.kept for one in done.values()),
             seconds=time.perf_counter() - began,

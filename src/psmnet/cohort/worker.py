@@ -151,8 +151,8 @@ class Worker:
 
     def _examine(self, query: Query, scan: Volume, report: Callable[[float], None]) -> Segmentation:
         probabilities = "probabilities" in self.job.save
-        if self.job.probabilities is not None:
-            stored = _stored_probabilities(self.job.probabilities / f"{query.name}.npy")
+        if self.job.stored is not None:
+            stored = _probabilities(self.job.stored.folder / f"{query.name}.npy")
             view, parts = self._loaded.student
             return decided_from(scan, view, stored, parts, probabilities=probabilities)
         if isinstance(self._segmenter, LearnedSegmenter | Segmenter):
@@ -252,7 +252,7 @@ def failure(query: Query, error: PsmnetError, anonymise: bool, remedies: Mapping
     return FailedScan(query=name, name=query.name, reason=reason)
 
 
-def _stored_probabilities(path: Path) -> Array:
+def _probabilities(path: Path) -> Array:
     try:
         found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:

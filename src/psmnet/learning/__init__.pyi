@@ -9,7 +9,9 @@ from .job import (
 from .run import (
     Learned,
     Progress,
+    final_probabilities,
     learn_network,
+    silent,
 )
 from .settings import (
     LearnSettings,
@@ -27,5 +29,7 @@ __all__ = [
     "StudentTraining",
     "adapt",
     "adaptation_spec",
+    "final_probabilities",
     "learn_network",
+    "silent",
 ]

@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Query, digest
 from psmnet.learning.first_masks import CopyOfSupport, FirstMask, FirstMasks
 from psmnet.learning.job import LabelledScans, LearnJob
+from psmnet.learning.scan_store import ScanStore
 from psmnet.learning.student_masks import STUDENT, StudentMask, StudentMasks
 from psmnet.learning.taught import open_organs, taught_by_cohort, taught_by_labels
 from psmnet.learning.train import new_student, save_student, train_on
@@ -231,3 +234,10 @@ class _Learning:
                     "label a scan in which it looks more like in the others, or leave this label out",
                     code="organ-nowhere",
                 )
+
+
+def final_probabilities(learned: Learned, query: Query) -> npt.NDArray[np.uint8]:
+    """What a scan's final mask is decided from: probabilities (K, Z, h, w), 0..255, in the student's pixels."""
+    trained = learned.student.get(query.name)
+    stage, key = (STUDENT, trained.key) if trained else (VOTE, learned.votes[query.name].key)
+    return ScanStore(learned.job.work, query.name).require(stage, key)["probabilities"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from psmnet.errors import InputError
 from psmnet.system import atomic_path
 from psmnet.volume import Array
 
@@ -40,6 +41,17 @@ class ScanStore:
                 return {name: stored[name] for name in stored.files if name != _KEY}
         except (OSError, ValueError, KeyError, EOFError):  # none, or damaged: the stage is done again
             return None
+
+    def require(self, stage: str, key: str) -> dict[str, Array]:
+        """A stage's arrays, which an earlier stage of this run has left.
+
+        Raises:
+            InputError: somebody has removed or changed them since.
+        """
+        arrays = self.load(stage, key)
+        if arrays is None:
+            raise InputError(f"{self.folder / stage}.npz was removed or changed", "run again; it is made again")
+        return arrays
 
     def save_mapped(self, name: str, array: Array) -> None:
         """Write an array that is later read in parts; it belongs to a stage that is saved after it."""

@@ -77,9 +77,7 @@ class StudentMasks:
         """
         store = ScanStore(self.job.work, query.name)
         first_key, vote_key = self.keys[query.name]
-        first, vote = store.load(FIRST, first_key), store.load(VOTE, vote_key)
-        assert first is not None
-        assert vote is not None
+        first, vote = store.require(FIRST, first_key), store.require(VOTE, vote_key)
         scan = read_scan(query.path, series=self.job.series).volume
         view = self._weights.view
         seen = view.turn(scan)[0].apply(scan)

@@ -63,8 +63,7 @@ def taught_by_cohort(
     found = []
     for one in first:
         store = ScanStore(job.work, one.name)
-        stored = store.load(stage, keys[one.name])
-        assert stored is not None
+        stored = store.require(stage, keys[one.name])
         probabilities = stored["probabilities"].astype(np.float32) / np.float32(LEVELS)
         store.save_mapped(LABELS, labels_of_probabilities(probabilities, opened[one.name], one.slice_mm, one.slice_mm))
         images = store.mapped(IMAGES)

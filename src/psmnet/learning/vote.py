@@ -81,8 +81,7 @@ class Vote:
         segmenters = {}
         for voter in self.voters:
             scan = read_scan(voter.query.path, series=self.job.series).volume
-            stored = ScanStore(self.job.work, voter.query.name).load(FIRST, voter.key)
-            assert stored is not None
+            stored = ScanStore(self.job.work, voter.query.name).require(FIRST, voter.key)
             segmenters[voter.query.name] = self._segmenter(scan, scan.with_array(stored["labels"]))
         return segmenters
 
@@ -108,8 +107,7 @@ class Vote:
         voters = [voter for voter in self.voters if voter.query.name != query.name]
         key = digest(first_key, *sorted(voter.key for voter in voters))
         store = ScanStore(self.job.work, query.name)
-        first = store.load(FIRST, first_key)
-        assert first is not None
+        first = store.require(FIRST, first_key)
         stored = store.load(VOTE, key)
         if stored is None:
             stored = {"probabilities": self._averaged(query, first["probabilities"], report)}

@@ -1,0 +1,88 @@
+"""`learn.json`: what a learning found of each scan and organ, for its report and for whom to correct next."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from psmnet.cohort.records import FailedScan, SkippedFile
+from psmnet.system import StoredFile, StoredPart
+
+RECORD_NAME = "learn.json"
+
+
+class JudgedOrgan(StoredPart):
+    """One organ of a scan of the cohort, by stage.
+
+    Attributes:
+        first, vote, student, final: confidence of the stage's mask, its mean probability, 0..1; None for a stage that
+            there was not.
+        vote_student, vote_registration, student_registration: Dice of two stages' masks, 0..1; None where there was
+            not both.
+    """
+
+    first: float
+    vote: float
+    student: float | None = None
+    final: float
+    vote_student: float | None = None
+    vote_registration: float | None = None
+    student_registration: float | None = None
+
+    @property
+    def doubt(self) -> float:
+        """How much a person's correction would help: 0 where all stages agree and are sure, 1 where none does."""
+        agreed = [d for d in (self.vote_student, self.vote_registration, self.student_registration) if d is not None]
+        sure = self.final if self.final > 0 else 0.0
+        return 1 - min([*agreed[:1], sure])
+
+
+class JudgedScan(StoredPart):
+    """A scan of the cohort; `query` is the name of its file or folder, and outputs' names begin with `name`."""
+
+    query: str
+    name: str
+    organs: dict[str, JudgedOrgan]
+
+    @property
+    def doubt(self) -> float:
+        """Mean doubt over its organs."""
+        return sum(organ.doubt for organ in self.organs.values()) / len(self.organs)
+
+
+class LearnRecord(StoredFile):
+    """`learn.json`.
+
+    Attributes:
+        key: checksum of the labelled scans, the cohort and all settings.
+        supports: names of image and labels of each labelled scan.
+        labels: label value to organ name.
+        scans: of the cohort.
+        copies: names of scans that were left out, since they are copies of labelled ones.
+        failed, skipped: scans and files that could not be used.
+        notes: remarks for the user, warnings among them.
+        settings: of the learning.
+        weights_sha256: of the learned network; None without training.
+        versions: of psmnet and the libraries that its numbers depend on.
+        seconds: by stage.
+    """
+
+    SCHEMA: ClassVar[str] = "psmnet-learn-1"
+    REMEDY: ClassVar[str] = "learn again"
+
+    key: str
+    supports: list[dict[str, str]]
+    labels: dict[int, str]
+    scans: list[JudgedScan]
+    copies: list[str] = Field(default_factory=list)
+    failed: list[FailedScan] = Field(default_factory=list)
+    skipped: list[SkippedFile] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: str | None = None
+    versions: dict[str, Any] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+    def to_correct(self) -> Sequence[JudgedScan]:
+        """Scans in the order in which a person's correction would help most."""
+        return sorted(self.scans, key=lambda scan: (-scan.doubt, scan.name))
