@@ -8,6 +8,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -42,6 +43,30 @@ def fail_on(failed: Mapping[str, PsmnetError | str], remedy: str, *, what: str =
 @contextlib.contextmanager
 def progress(title: str, total: int | None, *, shown: bool = True) -> Iterator[Callable[..., None]]:
     """A bar with time left; yields `advance(done, note, total)`, the last two optional. Only shown on a terminal."""
+    with _bars(shown) as bar:
+        task = bar.add_task(title, total=total, note="")
+
+        def advance(done: int, note: str = "", total: int | None = total) -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[Callable[..., None]]:
+    """A bar with time left for each stage of long work; yields `advance(stage, done, total, note)`."""
+    with _bars(True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, note="")
+            bars.update(tasks[stage], completed=done, total=total, note="" if done == total else note)
+
+        yield advance
+
+
+def _bars(shown: bool) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -50,10 +75,4 @@ def progress(title: str, total: int | None, *, shown: bool = True) -> Iterator[C
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=err, disable=not (shown and err.is_terminal)) as bar:
-        task = bar.add_task(title, total=total, note="")
-
-        def advance(done: int, note: str = "", total: int | None = total) -> None:
-            bar.update(task, completed=done, total=total, note=note)
-
-        yield advance
+    return Progress(*columns, console=err, disable=not (shown and err.is_terminal))

@@ -16,6 +16,7 @@ GROUPS = {
     "Your scans": {
         "demo": "Try it: segment synthetic patients and see how good the masks are.",
         "segment": "Segment scans by the example of one or more labelled scans.",
+        "learn": "Learn from one labelled scan and many unlabelled ones, and segment all.",
         "suggest": "Find the scans that are most worth labelling.",
         "adapt": "Train the weights further on your own unlabelled scans.",
         "volumes": "Measure volumes and shapes of masks.",

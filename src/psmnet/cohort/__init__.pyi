@@ -6,6 +6,14 @@ from .job import (
     Outputs,
     StoredProbabilities,
 )
+from .learn import (
+    LearnedCohort,
+    learn_cohort,
+)
+from .learn_record import (
+    JudgedScan,
+    LearnRecord,
+)
 from .mask_measures import (
     MEASURES,
     measure_masks,
@@ -44,6 +52,9 @@ __all__ = [
     "CohortJob",
     "CohortReport",
     "FailedScan",
+    "JudgedScan",
+    "LearnRecord",
+    "LearnedCohort",
     "Loaded",
     "Outputs",
     "RankedScan",
@@ -52,6 +63,7 @@ __all__ = [
     "StoredProbabilities",
     "Worker",
     "failure",
+    "learn_cohort",
     "measure_masks",
     "notes_of",
     "rank_scans",

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from psmnet.cohort.run import segment_cohort
 from psmnet.cohort.summary import Cohort
 from psmnet.cohort.worker import failure
 from psmnet.errors import ConfigError
-from psmnet.io import Query, Skipped, checksum, digest
+from psmnet.io import OrganName, Query, Skipped, checksum, digest
 from psmnet.learning import Learned, LearnJob, Progress, final_probabilities, learn_network, silent
 from psmnet.models import WEIGHTS_NAME
 from psmnet.system import ONE_AT_A_TIME, Workers, atomic_path, locked, sha256_of, sweep
@@ -32,11 +32,13 @@ class LearnedCohort:
     Attributes:
         record: of all scans.
         cohort: masks of all scans, as `segment_cohort` returns them.
+        called: organ names by label value.
         kept: whether an earlier run had finished it.
     """
 
     record: LearnRecord
     cohort: Cohort
+    called: Mapping[int, OrganName]
     kept: bool
 
 
@@ -79,10 +81,10 @@ def learn_cohort(
             sweep(job.out)
             if (record := _finished(job, key, ending)) is not None:
                 names = {scan.name for scan in record.scans}
-                _, _, cohort = segment_cohort(
+                _, loaded, cohort = segment_cohort(
                     _masks_job(job, ending, key), [query for query in queries if query.name in names], skipped
                 )
-                return LearnedCohort(record, cohort, kept=True)
+                return LearnedCohort(record, cohort, loaded.called, kept=True)
             seconds: dict[str, float] = {}
             learned = learn_network(job, queries, workers=workers, ranks=ranks, progress=_timed(progress, seconds))
             skipped = [*skipped, *(Skipped(query.path, COPY) for query in learned.copies)]
@@ -102,7 +104,7 @@ def learn_cohort(
             record.write(job.out / RECORD_NAME)
             if not cohort.failed:  # else they stay, so that a repaired scan does not cost all the others again
                 shutil.rmtree(job.work)  # nobody expects patient data in the folder of a run
-            return LearnedCohort(record, cohort, kept=False)
+            return LearnedCohort(record, cohort, learned.loaded.called, kept=False)
 
 
 def _key(job: LearnJob, queries: Sequence[Query]) -> str:
