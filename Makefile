@@ -23,7 +23,7 @@ $(VENV)/core.stamp: $(VENV)/bin/pip pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/all.stamp: $(VENV)/core.stamp
-	$(PIP) --editable '.[cluster,dicom,train,web,dev]'
+	$(PIP) --editable '.[cluster,dicom,onnx,train,web,dev]'
 	touch $@
 
 demo: $(VENV)/core.stamp

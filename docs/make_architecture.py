@@ -20,11 +20,11 @@ BASE = ("catalog", "config", "runtime", "errors")  # modules below all rooms
 # Where each room stands: rows from top to bottom; left, middle and right column.
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("", "cli", ""),
-    ("", "viewer", ""),
+    ("export", "viewer", ""),
     ("", "cohort", ""),
     ("", "report", ""),
     ("", "evaluation", "learning"),
-    ("export", "segmentation", "training"),
+    ("", "segmentation", "training"),
     ("", "data", "models"),
     ("", "io", ""),
     ("", "volume", ""),

@@ -15,6 +15,7 @@ import uvicorn
 import yaml
 
 import psmnet.cli.adapt
+from helpers.learned import save_learned_from
 from helpers.places import REPOSITORY
 from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zipped
 from psmnet import catalog, config, runtime
@@ -114,6 +115,8 @@ def briefly(run):
 def test_commands_of_the_docs_run(page, workplace):
     if page.name == "prepare.md":
         lay_out_raw_downloads(workplace)
+    if page.name == "learned.md":
+        lay_out_learned(workplace)
     for recipe in blocks(page, "yaml"):
         (workplace / "recipe.yaml").write_text(re.sub(r"^steps: \d+", "steps: 2", recipe, flags=re.MULTILINE))
     for arguments in commands(page):
@@ -189,6 +192,15 @@ def test_links_lead_to_files_and_headings_that_exist(page):
         if heading:
             lines = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
             assert heading in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}, link
+
+
+def lay_out_learned(folder):
+    """A learned network, and two scans that are new to it."""
+    images = [small_patient(seed)[0] for seed in range(3)]
+    (folder / "learned").mkdir()
+    save_learned_from(images, folder / "learned" / "weights.safetensors")
+    for seed in (3, 4):
+        write_volume(small_patient(seed)[0], folder / "new_scans" / f"image_{seed}.nii.gz")
 
 
 def lay_out_raw_downloads(folder):

@@ -1,4 +1,4 @@
-"""Prepared data for other programs."""
+"""Data, masks and learned networks for other programs."""
 
 import lazy_loader
 

@@ -25,6 +25,7 @@ from .nifti_forms import (
     NiftiForms,
 )
 from .normalisation import (
+    CLIPPED,
     Normalisation,
     histogram,
 )
@@ -54,6 +55,7 @@ from .volume import (
 )
 
 __all__ = [
+    "CLIPPED",
     "Array",
     "Mask",
     "NiftiForms",
