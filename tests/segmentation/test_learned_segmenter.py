@@ -10,6 +10,7 @@ from psmnet.data.phantom.patient import draw_patient
 from psmnet.errors import InputError
 from psmnet.segmentation import decision
 from psmnet.segmentation.learned_segmenter import LearnedSegmenter, scan_facts
+from psmnet.segmentation.likeness import Measures
 from psmnet.volume.geometry import Reorientation
 from psmnet.volume.volume import Volume
 
@@ -116,8 +117,7 @@ def test_facts_of_a_scan_are_those_of_its_slices(segmenter):
     """The pooled features of a scan are the mean over its slices, however it is stored."""
     view, model = segmenter.weights.view, segmenter.weights.model
     facts = scan_facts(model, view, TURNS[3].apply(patient()), CPU)
-    assert facts.spacing_mm == (5, 5, 12)
-    assert facts.size_mm == (320, 320, 144)
+    assert facts.measures == Measures(5, 12, 320, 320, 144)
     images = view.images(patient())[torch.from_numpy(view.neighbours(12, 12.0))]
     with torch.no_grad():
         expected = model.encoder.levels(images)[2].mean(dim=0)

@@ -24,6 +24,7 @@ HINTS: dict[str, str] = {
     "jobs-memory": "run again with --jobs 1, or on a larger machine",
     "label-grid": "is this the label map of this scan? if so, correct its header; --trust-support-grid of psmnet "
     "segment ignores the header, but then nothing notices a label map of another scan",
+    "learn-encoder": "give --weights with the compact encoder, or leave out --weights for the bundled ones",
     "learned-grid": "leave out --trust-support-grid",
     "learned-matches": "leave matches out of --save",
     "learned-method": "leave out --method",

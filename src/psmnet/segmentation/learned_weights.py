@@ -137,8 +137,7 @@ def _taught_by(record: dict[str, Any]) -> TaughtBy:
 def _likeness(record: dict[str, Any]) -> Likeness:
     return Likeness(
         frozenset(record["ct"]),
-        tuple((low, high) for low, high in record["spacing_mm"]),
-        tuple((low, high) for low, high in record["size_mm"]),
+        {name: (low, high) for name, (low, high) in record["ranges"].items()},
         tuple(record["mean"]),
         tuple(record["spread"]),
         record["reach"],

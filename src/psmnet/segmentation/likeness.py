@@ -1,7 +1,7 @@
 """Whether a scan is like those that a network learned from: warnings where it is not."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,33 +9,59 @@ import numpy.typing as npt
 from psmnet.segmentation.modality import is_ct
 from psmnet.volume import Volume
 
-RATIO = 1.5  # to the nearest scan that was learned from, of spacing and size
-DISTANCE = 2.0  # to the mean features, in the largest distance of a scan from the others that were learned from
-SHRINKAGE = 0.5  # share of the mean variance in each feature's: a few scans do not tell each feature's own
-AXES = ("across the slices", "down the slices", "along the slice axis")
+RATIO = 1.5  # of a measure to the nearest of the scans learned from; training scales slices by up to 1.2
+DISTANCE = 1.5  # of features, in `reach`; new scans of one kind exceed it in 3 % at most, see docs/decisions.md
+SHRINKAGE = 0.1  # share of the mean variance in each feature's own, which a few scans do not tell
+FEWEST = 4  # scans needed to compare features: the distances of fewer tell nothing
+TEXTS = {
+    "pixel_mm": "pixels are {} mm wide",
+    "slice_mm": "slices are {} mm apart",
+    "width_mm": "slices are {} mm wide",
+    "height_mm": "slices are {} mm high",
+    "length_mm": "the scan is {} mm long",
+}
+LOOK = "look closely at the result"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Sizes of a scan in the axes of a network's view.
+
+    Attributes:
+        pixel_mm: geometric mean of a pixel's sides.
+        slice_mm: distance of slices.
+        width_mm, height_mm: of slices.
+        length_mm: across slices.
+    """
+
+    pixel_mm: float
+    slice_mm: float
+    width_mm: float
+    height_mm: float
+    length_mm: float
 
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What is compared of a scan, in the axes of a network's view.
+    """What is compared of a scan.
 
     Attributes:
         ct: whether it is taken as CT.
-        spacing_mm: of voxels, slices last.
-        size_mm: of the scan, slices last.
+        measures: its sizes.
         features: pooled deepest features of the network (D,), averaged over slices.
     """
 
     ct: bool
-    spacing_mm: tuple[float, float, float]
-    size_mm: tuple[float, float, float]
+    measures: Measures
     features: tuple[float, ...]
 
     @staticmethod
     def of(seen: Volume, features: npt.NDArray[np.floating]) -> "ScanFacts":
         """The facts of a scan that was brought to the view's axes, with its features (D,)."""
-        x, y, z = (mm * n for mm, n in zip(seen.spacing_mm, seen.size_xyz, strict=True))
-        return ScanFacts(is_ct(seen.array_zyx), seen.spacing_mm, (x, y, z), tuple(features.tolist()))
+        x_mm, y_mm, z_mm = seen.spacing_mm
+        columns, rows, slices = seen.size_xyz
+        measures = Measures(float(np.sqrt(x_mm * y_mm)), z_mm, columns * x_mm, rows * y_mm, slices * z_mm)
+        return ScanFacts(is_ct(seen.array_zyx), measures, tuple(features.tolist()))
 
 
 @dataclass(frozen=True)
@@ -44,77 +70,69 @@ class Likeness:
 
     Attributes:
         ct: whether they are CT: one or both values.
-        spacing_mm, size_mm: smallest and largest along each axis, slices last.
-        mean, spread: of the features (D,), the spread shrunk towards that of all features.
-        reach: the largest distance of one of these scans from the others.
+        ranges: smallest and largest of each of `Measures`.
+        mean, spread: of the features (D,); the spread is shrunk towards that of all features.
+        reach: the largest distance of one of these scans from the others; 0 if there are too few to compare.
     """
 
     ct: frozenset[bool]
-    spacing_mm: tuple[tuple[float, float], ...]
-    size_mm: tuple[tuple[float, float], ...]
+    ranges: Mapping[str, tuple[float, float]]
     mean: tuple[float, ...]
     spread: tuple[float, ...]
     reach: float
 
     @staticmethod
     def of(scans: Sequence[ScanFacts]) -> "Likeness":
-        """Of at least one scan. Features are compared from four on: the distances of fewer tell nothing."""
+        """Of at least one scan."""
         features = np.array([scan.features for scan in scans], dtype=np.float64)
         mean, spread = _statistics(features)
         reach = 0.0
-        if len(scans) >= 4:
+        if len(scans) >= FEWEST:  # each against the others: its own mean is always near
             reach = max(
                 _distance(one, *_statistics(np.delete(features, number, axis=0))) for number, one in enumerate(features)
             )
+        measures = [asdict(scan.measures) for scan in scans]
         return Likeness(
             frozenset(scan.ct for scan in scans),
-            _ranges([scan.spacing_mm for scan in scans]),
-            _ranges([scan.size_mm for scan in scans]),
+            {name: (min(one[name] for one in measures), max(one[name] for one in measures)) for name in TEXTS},
             tuple(mean.tolist()),
             tuple(spread.tolist()),
             reach,
         )
 
     def distance(self, scan: ScanFacts) -> float:
-        """Distance of a scan's features from the mean, in `reach`; 0 if there were too few scans to say."""
+        """Distance of a scan's features from the mean, in `reach`; 0 if there were too few scans to compare."""
         if self.reach == 0:
             return 0.0
         return _distance(np.array(scan.features), np.array(self.mean), np.array(self.spread)) / self.reach
 
     def warnings(self, scan: ScanFacts) -> list[str]:
         """One line for each respect in which a scan is unlike the others."""
-        found = _kind(self.ct, scan.ct)
-        found += _outside("voxels {value:.3g} mm apart", self.spacing_mm, scan.spacing_mm)
-        found += _outside("{value:.0f} mm long", self.size_mm, scan.size_mm)
+        found = []
+        if scan.ct not in self.ct:
+            own, theirs = ("CT", "other scans") if scan.ct else ("not CT", "CT")
+            found.append(
+                f"warning: the scan is {own}, but the network learned from {theirs}; results are probably wrong"
+            )
+        for name, value in asdict(scan.measures).items():
+            low, high = self.ranges[name]
+            if not low / RATIO <= value <= high * RATIO:
+                text = TEXTS[name].format(_mm(value))
+                found.append(f"warning: {text}, in the scans that the network learned from {_range(low, high)}; {LOOK}")
         if (distance := self.distance(scan)) > DISTANCE:
             found.append(
-                f"warning: its contents differ from those of the scans the network learned from ({distance:.1f} times "
-                "as much as these among each other); look closely at the result"
+                "warning: the scan looks unlike those that the network learned from (the network's features lie "
+                f"{distance:.1f} times as far from their mean as any of these; usual is up to {DISTANCE:g}); {LOOK}"
             )
         return found
 
 
-def _kind(known: Collection[bool], ct: bool) -> list[str]:
-    if ct in known:
-        return []
-    query, learned = ("CT", "no CT") if ct else ("no CT", "CT")
-    return [f"warning: the scan is {query}, but the network learned from {learned}; results are probably wrong"]
+def _range(low: float, high: float) -> str:
+    return f"{' to '.join(dict.fromkeys((_mm(low), _mm(high))))} mm"
 
 
-def _outside(text: str, known: Sequence[tuple[float, float]], values: Sequence[float]) -> list[str]:
-    found = []
-    for axis, (low, high), value in zip(AXES, known, values, strict=True):
-        if not low / RATIO <= value <= high * RATIO:
-            usual = f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
-            found.append(
-                f"warning: the scan is unlike those the network learned from: {axis} {text.format(value=value)}, "
-                f"there {usual} mm"
-            )
-    return found
-
-
-def _ranges(triples: Sequence[tuple[float, float, float]]) -> tuple[tuple[float, float], ...]:
-    return tuple((min(values), max(values)) for values in zip(*triples, strict=True))
+def _mm(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _statistics(features: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
