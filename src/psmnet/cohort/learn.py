@@ -16,7 +16,7 @@ from psmnet.cohort.summary import Cohort
 from psmnet.cohort.worker import failure
 from psmnet.errors import ConfigError
 from psmnet.io import OrganName, Query, Skipped, checksum, digest
-from psmnet.learning import Learned, LearnJob, Progress, final_probabilities, learn_network, silent
+from psmnet.learning import Learned, LearnJob, Progress, as_levels, confidence, learn_network, silent
 from psmnet.models import WEIGHTS_NAME
 from psmnet.system import ONE_AT_A_TIME, Workers, atomic_path, locked, sha256_of, sweep
 from psmnet.training import joined
@@ -88,9 +88,7 @@ def learn_cohort(
             seconds: dict[str, float] = {}
             learned = learn_network(job, queries, workers=workers, ranks=ranks, progress=_timed(progress, seconds))
             skipped = [*skipped, *(Skipped(query.path, COPY) for query in learned.copies)]
-            for query in learned.queries:
-                with atomic_path(job.work / FINAL_NAME / f"{query.name}.npy") as temporary:
-                    np.save(temporary, final_probabilities(learned, query))
+            final = _store_final(learned)
             total = len(learned.queries)
             _, _, cohort = segment_cohort(
                 _masks_job(job, ending, key),
@@ -100,11 +98,22 @@ def learn_cohort(
                 workers=workers,
                 report=lambda done, name: progress("masks", done, total, name),
             )
-            record = _record(learned, key, skipped, seconds)
+            record = _record(learned, final, key, skipped, seconds)
             record.write(job.out / RECORD_NAME)
             if not cohort.failed:  # else they stay, so that a repaired scan does not cost all the others again
                 shutil.rmtree(job.work)  # nobody expects patient data in the folder of a run
             return LearnedCohort(record, cohort, learned.loaded.called, kept=False)
+
+
+def _store_final(learned: Learned) -> dict[str, tuple[float, ...]]:
+    """Write the probabilities that masks are decided from; returns each organ's confidence in them, by scan."""
+    found = {}
+    for query in learned.queries:
+        probabilities = learned.opinions.probabilities(query.name)
+        with atomic_path(learned.job.work / FINAL_NAME / f"{query.name}.npy") as temporary:
+            np.save(temporary, as_levels(probabilities))
+        found[query.name] = tuple(confidence(probabilities).tolist())
+    return found
 
 
 def _key(job: LearnJob, queries: Sequence[Query]) -> str:
@@ -162,12 +171,21 @@ def _timed(progress: Progress, seconds: dict[str, float]) -> Progress:
     return report
 
 
-def _record(learned: Learned, key: str, skipped: Sequence[Skipped], seconds: dict[str, float]) -> LearnRecord:
+def _record(
+    learned: Learned,
+    final: Mapping[str, Sequence[float]],
+    key: str,
+    skipped: Sequence[Skipped],
+    seconds: dict[str, float],
+) -> LearnRecord:
     return LearnRecord(
         key=key,
         supports=[{"image": image.name, "labels": labels.name} for image, labels in learned.job.supports],
         labels={value: organ.name for value, organ in learned.loaded.called.items()},
-        scans=[JudgedScan(query=one.path.name, name=one.name, organs=_organs(learned, one)) for one in learned.queries],
+        scans=[
+            JudgedScan(query=one.path.name, name=one.name, organs=_organs(learned, one, final[one.name]))
+            for one in learned.queries
+        ],
         copies=[query.path.name for query in learned.copies],
         failed=[failure(query, error, anonymise=False) for query, error in learned.failed],
         skipped=[SkippedFile(file=skip.path.name, reason=skip.reason) for skip in skipped],
@@ -179,21 +197,24 @@ def _record(learned: Learned, key: str, skipped: Sequence[Skipped], seconds: dic
     )
 
 
-def _organs(learned: Learned, query: Query) -> dict[str, JudgedOrgan]:
-    first, vote = learned.first[query.name], learned.votes[query.name]
-    student = learned.student.get(query.name)
+def _organs(learned: Learned, query: Query, final: Sequence[float]) -> dict[str, JudgedOrgan]:
+    opinions = learned.opinions
+    first, vote, student = (
+        opinions.first[query.name],
+        opinions.votes[query.name],
+        opinions.student.get(query.name),
+    )
     found = {}
     for number, organ in enumerate(learned.loaded.called.values()):
         judged = JudgedOrgan(
             first=first.confidence[number],
             vote=vote.confidence[number],
-            final=vote.confidence[number],
+            final=final[number],
             vote_registration=None if vote.agreement is None else vote.agreement[number],
         )
         if student is not None:
             registered = student.with_registration
-            judged.student, judged.final = student.confidence[number], student.mixed_confidence[number]
-            judged.vote_student = student.with_vote[number]
+            judged.student, judged.vote_student = student.confidence[number], student.with_vote[number]
             judged.student_registration = None if registered is None else registered[number]
         found[organ.name] = judged
     return found

@@ -6,15 +6,21 @@ from .job import (
     LabelledScans,
     LearnJob,
 )
+from .opinions import (
+    Opinions,
+)
 from .run import (
     Learned,
     Progress,
-    final_probabilities,
     learn_network,
     silent,
 )
 from .settings import (
     LearnSettings,
+)
+from .soft_labels import (
+    as_levels,
+    confidence,
 )
 from .student_training import (
     StudentTraining,
@@ -25,11 +31,13 @@ __all__ = [
     "LearnJob",
     "LearnSettings",
     "Learned",
+    "Opinions",
     "Progress",
     "StudentTraining",
     "adapt",
     "adaptation_spec",
-    "final_probabilities",
+    "as_levels",
+    "confidence",
     "learn_network",
     "silent",
 ]

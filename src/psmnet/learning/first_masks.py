@@ -111,7 +111,7 @@ class FirstMasks:
             "labels": result.labels.array_zyx,
             "confidence": np.array([result.confidence[value] for value in values]),
         }
-        if self.job.settings.registration:
+        if self.job.settings.registration and not self.job.settings.vote_only:
             registered = shares_of(self._registration.segment(scan), view, turn, values)
             arrays |= {"registered": registered, "agreement": agreement(probabilities, registered)}
         store.save(FIRST, key, **arrays)

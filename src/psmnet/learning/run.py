@@ -1,25 +1,25 @@
 """A learning from labelled scans and a cohort to a network: first masks, vote, student."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from psmnet.errors import InputError, PsmnetError
 from psmnet.io import Query, digest
 from psmnet.learning.first_masks import CopyOfSupport, FirstMask, FirstMasks
 from psmnet.learning.job import LabelledScans, LearnJob
-from psmnet.learning.scan_store import ScanStore
-from psmnet.learning.student_masks import STUDENT, StudentMask, StudentMasks
+from psmnet.learning.opinions import Opinions, weight_of_registration
+from psmnet.learning.soft_labels import confidence
+from psmnet.learning.student_masks import StudentMask, StudentMasks
+from psmnet.learning.targets import Taught
 from psmnet.learning.taught import open_organs, taught_by_cohort, taught_by_labels
 from psmnet.learning.train import new_student, save_student, train_on
-from psmnet.learning.vote import VOTE, PseudoSupport, Vote, VotedMask, pseudo_supports
+from psmnet.learning.vote import PseudoSupport, Vote, VotedMask, pseudo_supports
 from psmnet.models import WEIGHTS_NAME, Student
 from psmnet.segmentation import scan_facts
 from psmnet.system import ONE_AT_A_TIME, Workers, counted
@@ -49,7 +49,7 @@ class Learned:
     Attributes:
         job, loaded: the job with its key, and its labelled scans.
         queries: scans of the cohort that could be used.
-        first, votes, student: by scan, what each stage tells; `student` is empty without training.
+        opinions: what is thought of each scan; without a student's where nothing was trained.
         copies: scans that are copies of labelled ones, which were left out.
         failed: scans that could not be used, and why.
         weights: file of the learned network; None without training.
@@ -58,9 +58,7 @@ class Learned:
     job: LearnJob
     loaded: LabelledScans
     queries: tuple[Query, ...]
-    first: Mapping[str, FirstMask]
-    votes: Mapping[str, VotedMask]
-    student: Mapping[str, StudentMask] = field(default_factory=dict)
+    opinions: Opinions
     copies: tuple[Query, ...] = ()
     failed: tuple[tuple[Query, PsmnetError], ...] = ()
     weights: Path | None = None
@@ -108,38 +106,44 @@ class _Learning:
         found = self.ranks.in_turn(lambda: self._labels(queries))
         if self.job.settings.vote_only:
             return found
-        opened = open_organs({name: one.confidence for name, one in found.votes.items()}, self.job.settings.share)
         labelled = taught_by_labels(self.loaded)
-        stage, keys = VOTE, {name: one.key for name, one in found.votes.items()}
-        student = new_student(self.loaded, self.job.settings.seed)
-        judged: dict[str, StudentMask] = {}
-        for number in range(1, self.job.settings.rounds + 1):
-            key = digest(self.job.key, str(number), *(keys[name] for name in sorted(keys)))
+        settings = self.job.settings
+        opinions = found.opinions
+        student = new_student(self.loaded, settings.seed)
+        for number in range(1, settings.rounds + 1):
+            key = digest(self.job.key, str(number), *(opinions.key(query.name) for query in found.queries))
             folder = self.job.work / f"student-{key[:16]}"
-            others = self.ranks.in_turn(
-                partial(taught_by_cohort, self.job, self.loaded, list(found.first.values()), stage, keys, opened)
-            )
-            steps = self.job.settings.training.steps
-            title = "training" if self.job.settings.rounds == 1 else f"training, round {number}"
-
-            def report(step: int, losses: dict[str, float], title: str = title, steps: int = steps) -> None:
-                self.progress(title, step, steps, " ".join(f"{name} {loss:.3f}" for name, loss in losses.items()))
-
+            title = f"training {number} of {settings.rounds}" if settings.rounds > 1 else "training"
+            others = self.ranks.in_turn(partial(self._taught, opinions, number))
             student = train_on(
-                self.job, self.loaded, labelled, others, folder, begin_with=student, ranks=self.ranks, report=report
+                self.job,
+                self.loaded,
+                labelled,
+                others,
+                folder,
+                begin_with=student,
+                ranks=self.ranks,
+                report=partial(self._show_step, title),
             )
-            judged = self.ranks.in_turn(
-                partial(
-                    self._judge, student, found, folder / WEIGHTS_NAME, title.replace("training", "student's masks")
-                )
-            )
-            stage, keys = STUDENT, {name: one.key for name, one in judged.items()}
-            opened = open_organs({name: one.mixed_confidence for name, one in judged.items()}, self.job.settings.share)
+            weights = folder / WEIGHTS_NAME
+            judged = self.ranks.in_turn(partial(self._judge, student, found, weights, f"masks after {title}"))
+            trusted = opinions.registration or weight_of_registration(list(judged.values()))
+            opinions = replace(opinions, student=judged, registration=trusted)
         weights = self.job.out / WEIGHTS_NAME
         if self.ranks.first:
-            facts = [one.facts for one in judged.values()]
-            save_student(weights, student, self.job, self.loaded, list(found.first.values()), facts)
-        return replace(found, student=judged, weights=weights)
+            facts = [one.facts for one in opinions.student.values()]
+            save_student(weights, student, self.job, self.loaded, list(opinions.first.values()), facts)
+        return replace(found, opinions=opinions, weights=weights)
+
+    def _taught(self, opinions: Opinions, number: int) -> list[Taught]:
+        """The cohort with the pseudo-labels of round `number`."""
+        sure = {name: confidence(opinions.probabilities(name)) for name in opinions.votes}
+        opened = open_organs(sure, self.job.settings.share)
+        return taught_by_cohort(self.loaded, opinions, opened, agreed_only=number == 1)
+
+    def _show_step(self, title: str, step: int, losses: dict[str, float]) -> None:
+        note = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
+        self.progress(title, step, self.job.settings.training.steps, note)
 
     def _labels(self, queries: Sequence[Query]) -> Learned:
         """First masks and vote."""
@@ -173,8 +177,12 @@ class _Learning:
             self.job,
             self.loaded,
             tuple(used),
-            {query.name: first[query.name] for query in used},
-            {query.name: votes[query.name] for query in used},
+            Opinions(
+                self.job.work,
+                {query.name: first[query.name] for query in used},
+                {query.name: votes[query.name] for query in used},
+                share=self.job.settings.student,
+            ),
             copies=tuple(copies),
             failed=tuple(failed),
         )
@@ -183,12 +191,13 @@ class _Learning:
         """Write the student, for the workers that segment the cohort with it."""
         device = torch.device("cpu")
         facts = [scan_facts(student, self.loaded.view, image, device) for image, _ in self.loaded.supports.pairs]
-        save_student(weights, student, self.job, self.loaded, list(found.first.values()), facts)
+        save_student(weights, student, self.job, self.loaded, list(found.opinions.first.values()), facts)
 
     def _judge(self, student: Student, found: Learned, weights: Path, stage: str) -> dict[str, StudentMask]:
         """Segment the cohort with the student."""
         self._save(student, found, weights)
-        keys = {name: (one.key, found.votes[name].key) for name, one in found.first.items()}
+        votes = found.opinions.votes
+        keys = {name: (one.key, votes[name].key) for name, one in found.opinions.first.items()}
         work = StudentMasks(self.job, weights, keys)
         judged = {}
         for query, result in self._map(stage, partial(StudentMasks, self.job, weights, keys), found.queries, work):
@@ -234,10 +243,3 @@ class _Learning:
                     "label a scan in which it looks more like in the others, or leave this label out",
                     code="organ-nowhere",
                 )
-
-
-def final_probabilities(learned: Learned, query: Query) -> npt.NDArray[np.uint8]:
-    """What a scan's final mask is decided from: probabilities (K, Z, h, w), 0..255, in the student's pixels."""
-    trained = learned.student.get(query.name)
-    stage, key = (STUDENT, trained.key) if trained else (VOTE, learned.votes[query.name].key)
-    return ScanStore(learned.job.work, query.name).require(stage, key)["probabilities"]

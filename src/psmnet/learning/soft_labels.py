@@ -1,5 +1,7 @@
 """Probabilities of organs between a scan's own grid and the student's pixels, as one byte each."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -49,12 +51,20 @@ def shares_of(labels: Volume, view: StudentView, turn: Reorientation, values: tu
     return at_students_pixels(view, turn, labels, maps, 1.0)
 
 
-def confidence(probabilities: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Mean probability (K,), 0..1, over the pixels where each organ wins with at least a half; 0 where it wins none."""
-    best = probabilities.max(axis=0)
-    wins = np.where(best > LEVELS // 2, 1 + probabilities.argmax(axis=0), 0)
+def confidence(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Mean probability (K,), 0..1, over the pixels where each organ wins with more than a half; 0 where it wins none.
+
+    Args:
+        probabilities: (K, Z, h, w), as bytes 0..LEVELS or as floats 0..1.
+    """
+    levels = LEVELS if probabilities.dtype == np.uint8 else 1
+    best, organ = probabilities.max(axis=0), probabilities.argmax(axis=0)
+    wins = np.where(best > levels / 2, 1 + organ, 0)
     return np.array(
-        [float(best[wins == k].mean() / LEVELS) if (wins == k).any() else 0.0 for k in range(1, len(probabilities) + 1)]
+        [
+            float(best[wins == k].mean(dtype=np.float64) / levels) if (wins == k).any() else 0.0
+            for k in range(1, len(probabilities) + 1)
+        ]
     )
 
 
@@ -71,3 +81,9 @@ def _masks(probabilities: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.bool_]]:
     best = probabilities.max(axis=0)
     wins = np.where(best > LEVELS // 2, 1 + probabilities.argmax(axis=0), 0)
     return [wins == k for k in range(1, len(probabilities) + 1)]
+
+
+def as_levels(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Probabilities 0..1 as bytes 0..LEVELS."""
+    levels: npt.NDArray[np.uint8] = np.rint(probabilities * LEVELS).astype(np.uint8)
+    return levels

@@ -31,7 +31,6 @@ class StudentMask:
         confidence: (K,), mean probability of each organ in the student's masks, 0..1.
         with_vote, with_registration: (K,), Dice of the student's masks with the vote's and with the registered labels;
             the latter None without registration.
-        mixed_confidence: (K,), of the student's and the vote's probabilities mixed.
         facts: what new scans are compared with.
     """
 
@@ -40,12 +39,11 @@ class StudentMask:
     confidence: tuple[float, ...]
     with_vote: tuple[float, ...]
     with_registration: tuple[float, ...] | None
-    mixed_confidence: tuple[float, ...]
     facts: ScanFacts
 
 
 class StudentMasks:
-    """Segments one scan after another with a student, and mixes the result with the vote's.
+    """Segments one scan after another with a student.
 
     Args:
         job: with its key.
@@ -87,10 +85,8 @@ class StudentMasks:
             codes.append(code.cpu())
             report(batch.stop / len(seen.array_zyx))
         own = np.concatenate(probabilities, axis=1)
-        share = self.job.settings.mixed
-        mixed = np.rint((1 - share) * own.astype(np.float32) + share * vote["probabilities"]).astype(np.uint8)
         key = digest(first_key, vote_key, self._checksum)
-        store.save(STUDENT, key, probabilities=mixed)
+        store.save(STUDENT, key, probabilities=own)
         registered = first.get("registered")
         return StudentMask(
             query.name,
@@ -98,6 +94,5 @@ class StudentMasks:
             tuple(confidence(own).tolist()),
             tuple(agreement(own, vote["probabilities"]).tolist()),
             None if registered is None else tuple(agreement(own, registered).tolist()),
-            tuple(confidence(mixed).tolist()),
             ScanFacts.of(seen, torch.cat(codes).mean(dim=0).numpy()),
         )

@@ -1,21 +1,23 @@
 """Stage 3's material: labels of the labelled scans and pseudo-labels of the cohort, and which of them are used."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
-from psmnet.learning.first_masks import IMAGES, FirstMask
-from psmnet.learning.job import LabelledScans, LearnJob
+from psmnet.learning.first_masks import IMAGES
+from psmnet.learning.job import LabelledScans
+from psmnet.learning.opinions import Opinions
 from psmnet.learning.scan_store import ScanStore
 from psmnet.learning.soft_labels import LEVELS, shares_of
-from psmnet.learning.targets import SURE, Taught, labels_of_probabilities
+from psmnet.learning.targets import IGNORED, SURE, Taught, labels_of_probabilities
 from psmnet.volume import Mask
 
 LABELS = "labels"
 
 
-def open_organs(confidence: Mapping[str, Sequence[float]], share: float) -> dict[str, Mask]:
+def open_organs(confidence: Mapping[str, npt.NDArray[np.float64]], share: float) -> dict[str, Mask]:
     """By scan, the organs (K,) whose pseudo-labels are not used: all but the most confident scans' of each organ.
 
     Args:
@@ -45,28 +47,24 @@ def taught_by_labels(loaded: LabelledScans) -> list[Taught]:
 
 
 def taught_by_cohort(
-    job: LearnJob,
-    loaded: LabelledScans,
-    first: Sequence[FirstMask],
-    stage: str,
-    keys: Mapping[str, str],
-    opened: Mapping[str, Mask],
+    loaded: LabelledScans, opinions: Opinions, opened: Mapping[str, Mask], *, agreed_only: bool
 ) -> list[Taught]:
-    """Scans of the cohort with pseudo-labels, images and labels read from their files when slices are drawn.
+    """Scans of the cohort with pseudo-labels; images and labels are read from their files when slices are drawn.
 
     Args:
-        job, loaded: the job and its labelled scans.
-        first: what the first masks told.
-        stage, keys: whose probabilities become labels, and by scan their key.
+        loaded: the labelled scans.
+        opinions: whose probabilities become labels.
         opened: by scan, organs whose labels are not used.
+        agreed_only: ignore pixels where vote and registration differ.
     """
     found = []
-    for one in first:
-        store = ScanStore(job.work, one.name)
-        stored = store.require(stage, keys[one.name])
-        probabilities = stored["probabilities"].astype(np.float32) / np.float32(LEVELS)
-        store.save_mapped(LABELS, labels_of_probabilities(probabilities, opened[one.name], one.slice_mm, one.slice_mm))
+    for name in sorted(opinions.votes):
+        store, slice_mm = ScanStore(opinions.work, name), opinions.first[name].slice_mm
+        labels = labels_of_probabilities(opinions.probabilities(name), opened[name], slice_mm, slice_mm)
+        if agreed_only:
+            labels[~opinions.agreed(name)] = IGNORED
+        store.save_mapped(LABELS, labels)
         images = store.mapped(IMAGES)
-        neighbours = loaded.view.neighbours(len(images), one.slice_mm)
-        found.append(Taught(images, store.mapped(LABELS), neighbours, opened[one.name]))
+        neighbours = loaded.view.neighbours(len(images), slice_mm)
+        found.append(Taught(images, store.mapped(LABELS), neighbours, opened[name]))
     return found

@@ -10,7 +10,7 @@ from psmnet.errors import ConfigError, InputError
 from psmnet.segmentation.checks import require_contrast, wanted_values
 from psmnet.segmentation.modality import is_ct, modality_notes
 from psmnet.segmentation.result import Segmentation
-from psmnet.segmentation.scan_alignment import Levels, align, levels_of
+from psmnet.segmentation.scan_alignment import Levels, align, levels_of, scale_of
 from psmnet.segmentation.voting import vote
 from psmnet.segmentation.whole_scan import WholeScanSettings
 from psmnet.volume import Array, Volume, align_query, as_image, simpleitk, slice_first
@@ -48,6 +48,7 @@ class Registration:
         self._values: list[int] = []
         self._supports: list[_Support] = []
         self._frame: Volume | None = None
+        self._scale = 1.0
         self._ct: frozenset[bool] = frozenset()
 
     @property
@@ -68,14 +69,15 @@ class Registration:
         values = wanted_values(supports, labels)
         first = supports[0][0]
         frame = slice_first(first).apply(first)
+        scale = scale_of(frame)
         prepared = []
         for image, mask in supports:
             ranks = _ranks(mask.array_zyx, values)
             held = frozenset((np.unique(ranks[ranks > 1]) - 1).tolist())
             if held:
                 view, _ = align_query(frame, image)
-                prepared.append(_Support(levels_of(view.apply(image)), as_image(image.with_array(ranks)), held))
-        self._frame, self._values, self._supports = frame, values, prepared
+                prepared.append(_Support(levels_of(view.apply(image), scale), as_image(image.with_array(ranks)), held))
+        self._frame, self._values, self._supports, self._scale = frame, values, prepared, scale
         self._ct = frozenset(is_ct(image.array_zyx) for image, _ in supports)
 
     def segment(self, query: Volume) -> Volume:
@@ -95,11 +97,13 @@ class Registration:
         view, notes = align_query(self._frame, query)
         notes += modality_notes(self._ct, query.array_zyx)
         seen = view.apply(query)
-        levels = levels_of(seen)
+        levels = levels_of(seen, self._scale)
         carried = []
         for number, support in enumerate(self._supports, 1):
             try:
-                carried.append(_carry(support.ranks, seen, align(levels, support.levels, self.settings.spline)))
+                carried.append(
+                    _carry(support.ranks, seen, align(levels, support.levels, self.settings.spline, self._scale))
+                )
             except RuntimeError as error:
                 raise InputError(
                     f"support {number} can't be registered to the scan ({str(error).strip().splitlines()[-1]})",

@@ -15,7 +15,8 @@ from scipy import ndimage
 from psmnet.segmentation.modality import windowed
 from psmnet.volume import Array, Volume, as_image, body_mask, covering, resample_image, simpleitk
 
-# All [ours], chosen on CHAOS fold 0.
+# All [ours], chosen on CHAOS fold 0; lengths shrink in proportion for scans whose longest side is shorter than USUAL_MM.
+USUAL_MM = 300.0
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxel sizes of the two resolutions; an axis with larger voxels keeps them
 CLIPPED = (1.0, 99.0)  # percentiles of the body's intensities
 NEIGHBOURHOOD_MM = 25.0  # intensities are standardised by local mean and deviation: MR coils are not homogeneous
@@ -49,18 +50,24 @@ class ScanLevel:
 Levels = tuple[ScanLevel, ScanLevel]  # coarse and fine
 
 
-def levels_of(scan: Volume) -> Levels:
-    """Prepare a scan (slices first): find the body, standardise and resample."""
+def scale_of(scan: Volume) -> float:
+    """Factor, at most 1, of all lengths: of a small scan, as of a hippocampus, only details are there to compare."""
+    longest_mm = max(n * mm for n, mm in zip(scan.size_xyz, scan.spacing_mm, strict=True))
+    return min(1.0, longest_mm / USUAL_MM)
+
+
+def levels_of(scan: Volume, scale: float) -> Levels:
+    """Prepare a scan (slices first): find the body, standardise and resample; `scale` as in `scale_of`."""
     body = body_mask(scan.array_zyx, None, scan.spacing_mm)
     if not body.any():
         body = np.ones_like(body)
     array = windowed(scan.array_zyx).astype(np.float32)
     low, high = np.percentile(array[body], CLIPPED)
     array = np.where(body, np.clip(array, low, high) - low, 0) / max(high - low, 1e-6)
-    seen, inside = (_coarsened(scan.with_array(part), FINE_MM) for part in (array, body))
-    seen = _standardised(seen, inside.array_zyx > 0.5)
+    seen, inside = (_coarsened(scan.with_array(part), scale * FINE_MM) for part in (array, body))
+    seen = _standardised(seen, inside.array_zyx > 0.5, scale * NEIGHBOURHOOD_MM)
     levels = []
-    for mm in (COARSE_MM, FINE_MM):
+    for mm in (scale * COARSE_MM, scale * FINE_MM):
         share = _coarsened(inside, mm)
         solid = share.array_zyx > min(0.5, float(share.array_zyx.max()) / 2)
         levels.append(ScanLevel(as_image(_coarsened(seen, mm)), as_image(share.with_array(solid.astype(np.uint8)))))
@@ -75,9 +82,9 @@ def _coarsened(volume: Volume, mm: float) -> Volume:
     return resample_image(smooth, covering(smooth, (spacing[0], spacing[1], spacing[2])))
 
 
-def _standardised(scan: Volume, body: npt.NDArray[np.bool_]) -> Volume:
+def _standardised(scan: Volume, body: npt.NDArray[np.bool_], nearby_mm: float) -> Volume:
     """Subtract the body's local mean and divide by its local standard deviation; 0 outside the body."""
-    sigma = [NEIGHBOURHOOD_MM / step for step in reversed(scan.spacing_mm)]
+    sigma = [nearby_mm / step for step in reversed(scan.spacing_mm)]
 
     def nearby(array: Array) -> Array:
         blurred: Array = ndimage.gaussian_filter(array, sigma, truncate=2.5)
@@ -91,36 +98,39 @@ def _standardised(scan: Volume, body: npt.NDArray[np.bool_]) -> Volume:
     return scan.with_array((np.clip(standard, -3, 3) * inside).astype(np.float32))
 
 
-def align(query: Levels, support: Levels, spline: bool) -> Any:
-    """The transform from the query's space to the support's.
+def align(query: Levels, support: Levels, spline: bool, scale: float) -> Any:
+    """The transform from the query's space to the support's; `scale` is that of both scans' levels.
 
     Raises:
         RuntimeError: SimpleITK can't compare the two anywhere.
     """
-    affine = _affine(query, support)
+    affine = _affine(query, support, scale)
     if not spline:
         return affine
     pair = query[1], support[1]
-    return min((affine, _bend(*pair, affine)), key=lambda found: _value(*pair, found))
+    return min((affine, _bend(*pair, affine, scale)), key=lambda found: _value(*pair, found))
 
 
-def _affine(query: Levels, support: Levels) -> Any:
+def _affine(query: Levels, support: Levels, scale: float) -> Any:
     """Optimise the best starts at the coarse resolution, and the best result again at the fine one."""
     coarse, fine = zip(query, support, strict=True)
-    starts = sorted(_starts(*coarse), key=lambda start: _value(*coarse, start))[:STARTS]
+    starts = sorted(_starts(*coarse, scale), key=lambda start: _value(*coarse, start))[:STARTS]
     if np.isinf(_value(*coarse, starts[0])):
         raise RuntimeError("too little overlaps")
-    best = min((_fitted(*coarse, start, COARSE_MM) for start in starts), key=lambda found: _value(*coarse, found))
-    return min((best, _fitted(*fine, best, FINE_MM)), key=lambda found: _value(*fine, found))
+    best = min(
+        (_fitted(*coarse, start, scale * COARSE_MM) for start in starts), key=lambda found: _value(*coarse, found)
+    )
+    return min((best, _fitted(*fine, best, scale * FINE_MM)), key=lambda found: _value(*fine, found))
 
 
-def _starts(query: ScanLevel, support: ScanLevel) -> list[Any]:
+def _starts(query: ScanLevel, support: ScanLevel, scale: float) -> list[Any]:
     """Translations that align the centres of grids or bodies, with shifts along the slice axis; and no translation."""
     along = np.array(query.body.GetDirection()).reshape(3, 3)[:, 2]
     lengths_mm = [level.body.GetSize()[2] * level.body.GetSpacing()[2] for level in (query, support)]
-    steps = int(max(REACH_MM, abs(lengths_mm[0] - lengths_mm[1]) / 2) / SHIFT_MM)
+    shift_mm = scale * SHIFT_MM
+    steps = int(max(scale * REACH_MM, abs(lengths_mm[0] - lengths_mm[1]) / 2) / shift_mm)
     offsets = [
-        there - here + step * SHIFT_MM * along
+        there - here + step * shift_mm * along
         for here, there in zip(query.centres_mm(), support.centres_mm(), strict=True)
         for step in range(-steps, steps + 1)
     ]
@@ -150,14 +160,14 @@ def _fitted(query: ScanLevel, support: ScanLevel, start: Any, step_mm: float) ->
     return affine
 
 
-def _bend(query: ScanLevel, support: ScanLevel, affine: Any) -> Any:
+def _bend(query: ScanLevel, support: ScanLevel, affine: Any, scale: float) -> Any:
     """Add free-form deformations to an affine transform, until SimpleITK fails.
 
     Each is fitted to the support as warped so far, in the box around the part of the query's body that it covers.
     """
     sitk = simpleitk()
     splines: list[Any] = []
-    for control_mm in CONTROL_MM:
+    for control_mm in (scale * length for length in CONTROL_MM):
         transform = sitk.CompositeTransform([affine, *splines])
         warped = sitk.Resample(support.image, query.image, transform, sitk.sitkLinear, 0.0)
         reached = _reached(query, support, transform)

@@ -1,0 +1,89 @@
+"""What is thought of the organs of each scan (vote, registered labels, student), and how these are weighed.
+
+Vote and registration err in different ways: where they agree they are mostly right, and a student that was taught by
+that only tells, for each organ, which of the two to trust. [ours; docs/decisions.md]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from psmnet.io import digest
+from psmnet.learning.first_masks import FIRST, FirstMask
+from psmnet.learning.scan_store import ScanStore
+from psmnet.learning.soft_labels import LEVELS
+from psmnet.learning.student_masks import STUDENT, StudentMask
+from psmnet.learning.vote import VOTE, VotedMask
+
+DECIDED = 0.05  # difference of the two mean Dice with the student that makes one of them count 0.73, the other 0.27
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Probabilities of all scans' organs.
+
+    Attributes:
+        work: folder of the stages.
+        first, votes: by scan.
+        student: by scan; none before a training.
+        share: of the student where there is one.
+        registration: (K,), weight of the registered labels against the vote, 0..1.
+    """
+
+    work: Path
+    first: Mapping[str, FirstMask]
+    votes: Mapping[str, VotedMask]
+    student: Mapping[str, StudentMask] = field(default_factory=dict)
+    share: float = 0.5
+    registration: tuple[float, ...] = ()
+
+    def key(self, name: str) -> str:
+        """Checksum of all that a scan's probabilities are made from."""
+        student = self.student[name].key if self.student else ""
+        return digest(self.votes[name].key, student, repr(self.share), repr(self.registration))
+
+    def probabilities(self, name: str) -> npt.NDArray[np.float32]:
+        """Of each organ in a scan, (K, Z, h, w), 0..1, in the student's pixels."""
+        store = ScanStore(self.work, name)
+        mean = _shares(store.require(VOTE, self.votes[name].key)["probabilities"])
+        if any(self.registration):
+            weights = np.array(self.registration, dtype=np.float32)[:, None, None, None]
+            registered = _shares(store.require(FIRST, self.first[name].key)["registered"])
+            mean = (1 - weights) * mean + weights * registered
+        if self.student:
+            own = _shares(store.require(STUDENT, self.student[name].key)["probabilities"])
+            mean = (1 - self.share) * mean + self.share * own
+        return mean
+
+    def agreed(self, name: str) -> npt.NDArray[np.bool_]:
+        """Pixels (Z, h, w) for which vote and registration say the same; all of them without registration."""
+        store = ScanStore(self.work, name)
+        voted = store.require(VOTE, self.votes[name].key)["probabilities"]
+        registered = store.require(FIRST, self.first[name].key).get("registered")
+        if registered is None:
+            return np.ones(voted.shape[1:], dtype=np.bool_)
+        same: npt.NDArray[np.bool_] = _classes(voted) == _classes(registered)
+        return same
+
+
+def weight_of_registration(student: Sequence[StudentMask]) -> tuple[float, ...]:
+    """Weight (K,), 0..1, of the registered labels against the vote, by which of them the student agrees with more."""
+    with_vote = np.mean([one.with_vote for one in student], axis=0)
+    registered = [one.with_registration for one in student if one.with_registration is not None]
+    if not registered:
+        return (0.0,) * len(with_vote)
+    weights: list[float] = (1 / (1 + np.exp((with_vote - np.mean(registered, axis=0)) / DECIDED))).tolist()
+    return tuple(weights)
+
+
+def _shares(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return levels.astype(np.float32) / np.float32(LEVELS)
+
+
+def _classes(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    best = levels.max(axis=0)
+    found: npt.NDArray[np.intp] = np.where(best > LEVELS // 2, 1 + levels.argmax(axis=0), 0)
+    return found
