@@ -101,9 +101,8 @@ class Registration:
         carried = []
         for number, support in enumerate(self._supports, 1):
             try:
-                carried.append(
-                    _carry(support.ranks, seen, align(levels, support.levels, self.settings.spline, self._scale))
-                )
+                transform = align(levels, support.levels, self.settings.spline, self._scale)
+                carried.append(_carry(support.ranks, seen, transform))
             except RuntimeError as error:
                 raise InputError(
                     f"support {number} can't be registered to the scan ({str(error).strip().splitlines()[-1]})",

@@ -15,7 +15,7 @@ from scipy import ndimage
 from psmnet.segmentation.modality import windowed
 from psmnet.volume import Array, Volume, as_image, body_mask, covering, resample_image, simpleitk
 
-# All [ours], chosen on CHAOS fold 0; lengths shrink in proportion for scans whose longest side is shorter than USUAL_MM.
+# All [ours], chosen on CHAOS fold 0. Lengths shrink in proportion for scans with a longest side below USUAL_MM.
 USUAL_MM = 300.0
 COARSE_MM, FINE_MM = 8.0, 4.0  # voxel sizes of the two resolutions; an axis with larger voxels keeps them
 CLIPPED = (1.0, 99.0)  # percentiles of the body's intensities
