@@ -93,7 +93,9 @@ def workplace(tmp_path, monkeypatch):
 
 def work_here(worker, item, timeout_s):
     """What a worker process does, in this one: starting processes takes longer than the work."""
-    return worker._setup()(item)
+    if not hasattr(worker, "work"):
+        worker.work = worker._setup()
+    return worker.work(item)
 
 
 def briefly(run):
@@ -117,8 +119,10 @@ def test_commands_of_the_docs_run(page, workplace):
         lay_out_raw_downloads(workplace)
     if page.name == "learned.md":
         lay_out_learned(workplace)
-    for recipe in blocks(page, "yaml"):
-        (workplace / "recipe.yaml").write_text(re.sub(r"^steps: \d+", "steps: 2", recipe, flags=re.MULTILINE))
+    recipes = re.findall(r"```yaml\n(.*?)```\n\nSaved as `([\w.]+)`", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(recipes) == len(blocks(page, "yaml"))
+    for recipe, name in recipes:
+        (workplace / name).write_text(re.sub(r"^steps: \d+", "steps: 2", recipe, flags=re.MULTILINE))
     for arguments in commands(page):
         main(arguments)
 

@@ -276,6 +276,9 @@ PROTOCOLS: dict[str, str] = {
     "ep2": "EP2 has no information about the query: one support slice segments every slice of it.",
     "blind": "Blind has no information about the query: the program locates organs and decides between them itself; of "
     "slice-wise methods' masks the largest parts are kept, as many as the support shows.",
+    "cohort": "Cohort has no information about the query but the scan itself: a network is learned from labelled and "
+    "unlabelled scans. In rows called transductive the queries, without labels, were among the unlabelled ones; in "
+    "rows called inductive they were not.",
 }
 """Evaluation protocols, and what each knows about the query; shown wherever its figures are (docs/protocols.md)."""
 

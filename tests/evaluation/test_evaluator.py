@@ -116,7 +116,10 @@ def test_report_is_told_each_query(cases):
 # ---- protocols -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+COMPARING = [name for name in PROTOCOLS if name != "cohort"]
+
+
+@pytest.mark.parametrize("protocol", COMPARING)
 def test_a_perfect_and_an_empty_method_score_one_and_zero_in_each_protocol(cases, protocol):
     results = run(cases, protocol=protocol)
     assert results["protocol"] == protocol
@@ -125,6 +128,11 @@ def test_a_perfect_and_an_empty_method_score_one_and_zero_in_each_protocol(cases
     assert {r["slices"] for r in results["cases"]} == {4 if protocol in ("ep1", "ep1-labelled") else 7}
     empty = run(cases, ByGreyValue(answer=-1.0), protocol=protocol)["summary"]
     assert (empty["mean"]["dice"], empty["n_empty_prediction"]) == (0.0, 6)
+
+
+def test_the_protocol_of_learned_networks_is_for_these_only(cases):
+    with pytest.raises(ConfigError, match="the protocol cohort is for learned networks"):
+        run(cases, protocol="cohort")
 
 
 def test_a_query_that_can_not_be_segmented_is_named(cases, tmp_path):
@@ -200,7 +208,7 @@ def test_what_is_found_of_an_absent_organ_is_told_in_millilitres(cases, tmp_path
 
 def test_masks_are_kept_as_scans_that_score_the_same(cases, tmp_path):
     out = tmp_path / "masks"
-    for protocol in PROTOCOLS:
+    for protocol in COMPARING:
         results = run(cases, protocol=protocol, masks=out / protocol)
         assert len(list((out / protocol).iterdir())) == len(results["cases"]) == 6
         for record in results["cases"]:

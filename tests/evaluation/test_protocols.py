@@ -104,5 +104,5 @@ def test_a_whole_query_is_one_part():
 
 
 def test_every_protocol_is_in_the_catalog_and_only_ep1_reads_labels():
-    assert {*SUPPORT_SLICES, "blind"} == set(PROTOCOLS)
+    assert {*SUPPORT_SLICES, "blind", "cohort"} == set(PROTOCOLS)
     assert set(TOLD) == {"ep1", "ep1-labelled"}

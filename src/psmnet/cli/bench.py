@@ -14,6 +14,7 @@ from psmnet.errors import PsmnetError
 from psmnet.evaluation.bench import (
     BenchFolders,
     BenchRecipe,
+    CohortRecipe,
     found_finished,
     read_recipe,
     results_done,
@@ -99,7 +100,7 @@ def command(
 
 
 @contextmanager
-def _watched(recipe: BenchRecipe, folders: BenchFolders) -> Iterator[Callable[[str], None]]:
+def _watched(recipe: BenchRecipe | CohortRecipe, folders: BenchFolders) -> Iterator[Callable[[str], None]]:
     """A bar of training steps and a count of results, both read from the files that other processes write."""
     done, total = steps_done(recipe, folders)
     last, over = "", threading.Event()

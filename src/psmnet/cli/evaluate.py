@@ -24,13 +24,14 @@ from psmnet.data import find_cases
 from psmnet.evaluation import evaluate, masks_folder
 from psmnet.report import results_table
 from psmnet.runtime import pick_device
-from psmnet.segmentation import load_comparing
+from psmnet.segmentation import load_method
 from psmnet.system import require_writable, write_json
 
 EXAMPLES = examples(
     "evaluate data/chaos --dataset chaos-t2 --fold 0 --out fold0.json",
     "evaluate data/chaos --dataset chaos-t2 --fold 0 --out fold0.json \\\n"
     "      --weights runs/fold0 --protocol blind --save-masks",
+    "evaluate data/chaos --dataset chaos-t2 --fold 0 --out learned0.json \\\n      --weights learned --protocol cohort",
 )
 
 
@@ -47,7 +48,7 @@ EXAMPLES = examples(
     default=default_of(evaluate, "protocol"),
     show_default=True,
     help="What the method knows about the query. ep1 (EP1): the first and the last slice of each organ. blind: "
-    "nothing. Others: ep1-labelled, ep2 (see psmnet info).",
+    "nothing. cohort: for the RUN of psmnet learn. Others: ep1-labelled, ep2 (see psmnet info).",
 )
 @weights_option()
 @click.option("--support-case", metavar="ID,...", help="Support cases (default: those that the fold names).")
@@ -109,7 +110,7 @@ def command(
             advance(done, case_id)
 
         results = evaluate(
-            load_comparing(method, weights, changes),
+            load_method(method, weights, changes),
             cases,
             dataset_name=dataset,
             fold=fold,

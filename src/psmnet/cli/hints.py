@@ -8,6 +8,9 @@ HINTS: dict[str, str] = {
     "batch-workers": "give fewer --workers; --resume goes on from the last checkpoint",
     "cluster-insecure": "give a tls:// address (certificates go into Dask's configuration); --insecure allows it, but "
     "anyone on the network can then read along",
+    "cohort": "give the RUN of psmnet learn with --weights, or a recipe with protocol: cohort to psmnet bench",
+    "cohort-only": "give --protocol cohort",
+    "cohort-supports": "leave out --support-case and --shots",
     "dataset-name": "add --dataset NAME",
     "encoder-sha256": "add --encoder-sha256 HEX",
     "exists": "add --overwrite, or choose another name",

@@ -12,20 +12,22 @@ import torch
 from psmnet import runtime
 from psmnet.catalog import PROTOCOLS, dataset
 from psmnet.data import Case, choose, excluded_classes, novel_classes, read_dataset_file, split_data, tested_organs
-from psmnet.errors import ConfigError, InputError, LeakageError
+from psmnet.errors import ConfigError, InputError, LeakageError, require
 from psmnet.evaluation import protocols
+from psmnet.evaluation.cohort_results import COHORT
+from psmnet.evaluation.learned_evaluator import evaluate_learned
 from psmnet.evaluation.metrics import score
 from psmnet.evaluation.predictors import Predictor, predictor_of
 from psmnet.evaluation.protocols import Counted
 from psmnet.evaluation.results_schema import SCHEMA, mask_path, summarise
 from psmnet.io import write_volume
 from psmnet.models import TrainingRecord, Weights, model_record
-from psmnet.segmentation import UntrainedMethod, method_name
+from psmnet.segmentation import ComparingMethod, LearnedWeights, UntrainedMethod, method_name
 from psmnet.volume import Mask, Volume
 
 
 def evaluate(
-    method: Weights | UntrainedMethod,
+    method: ComparingMethod | LearnedWeights,
     cases: Sequence[Case],
     *,
     dataset_name: str,
@@ -45,7 +47,7 @@ def evaluate(
     """Score a method on one fold.
 
     Args:
-        method: weights of a slice-wise method, or registration.
+        method: weights of a slice-wise method, registration, or a learned network (protocol `cohort` only).
         cases: all cases of the data set, sorted.
         dataset_name: in the catalog.
         fold: number of the fold; its cases are the queries (with Li's folds, its structures are tested).
@@ -71,6 +73,23 @@ def evaluate(
     began = time.perf_counter()
     if protocol not in PROTOCOLS:
         raise ConfigError(f"no protocol {protocol!r}", f"give one of {', '.join(PROTOCOLS)}")
+    if isinstance(method, LearnedWeights):
+        _require_plain(protocol, setting, institution, support_ids, shots)
+        return evaluate_learned(
+            method,
+            cases,
+            dataset_name=dataset_name,
+            fold=fold,
+            folds=folds,
+            allow_seen=allow_seen,
+            device=device or torch.device("cpu"),
+            masks=masks,
+            report=report,
+        )
+    if protocol == COHORT:
+        raise ConfigError(
+            f"the protocol {COHORT} is for learned networks", "give the folder of a learning as weights", code="cohort"
+        )
     trained_on = method.trained_on if isinstance(method, Weights) else None
     facts = dataset(dataset_name)
     excluded_classes(facts, setting, group)
@@ -163,6 +182,17 @@ def evaluate(
     }
 
 
+def _require_plain(
+    protocol: str, setting: int, institution: str | None, support_ids: Sequence[str] | None, shots: int
+) -> None:
+    """Refuse what a learned network ignores."""
+    what = "a learned network is evaluated by the protocol"
+    require(protocol == COHORT, f"{what} {COHORT}, not {protocol}", f"give {COHORT}", code="cohort-only")
+    what = "a learned network has its labelled scans already"
+    require(support_ids is None and shots == 1, what, "choose none", code="cohort-supports")
+    require(setting == 1 and institution is None, f"{COHORT} with a setting or institution", "leave them out")
+
+
 def predict_query(
     predictor: Predictor, query: Case, protocol: str, values: Sequence[int]
 ) -> tuple[Volume, dict[int, Counted], dict[int, Mask]]:
@@ -221,7 +251,7 @@ def _whole(mask: Mask, counted: Counted, image: Volume) -> Mask:
     return whole
 
 
-def _method_provenance(method: Weights | UntrainedMethod) -> dict[str, Any]:
+def _method_provenance(method: ComparingMethod) -> dict[str, Any]:
     """The method's settings and what it was trained on (nothing for registration)."""
     if isinstance(method, UntrainedMethod):
         return {"weights_sha256": None, "trained_on": None, "model": asdict(method.settings)}

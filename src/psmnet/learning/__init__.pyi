@@ -2,7 +2,11 @@ from .adaptation import (
     adapt,
     adaptation_spec,
 )
+from .from_labels import (
+    learn_from_labels,
+)
 from .job import (
+    WORK_NAME,
     LabelledScans,
     LearnJob,
 )
@@ -22,11 +26,19 @@ from .soft_labels import (
     as_levels,
     confidence,
 )
+from .stage_masks import (
+    FINAL,
+    STAGES,
+    write_stage_masks,
+)
 from .student_training import (
     StudentTraining,
 )
 
 __all__ = [
+    "FINAL",
+    "STAGES",
+    "WORK_NAME",
     "LabelledScans",
     "LearnJob",
     "LearnSettings",
@@ -38,6 +50,8 @@ __all__ = [
     "adaptation_spec",
     "as_levels",
     "confidence",
+    "learn_from_labels",
     "learn_network",
     "silent",
+    "write_stage_masks",
 ]

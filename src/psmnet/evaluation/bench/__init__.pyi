@@ -1,3 +1,6 @@
+from .cohort_recipe import (
+    CohortRecipe,
+)
 from .comparison import (
     Cell,
     Lottery,
@@ -40,6 +43,7 @@ __all__ = [
     "BenchFolders",
     "BenchRecipe",
     "Cell",
+    "CohortRecipe",
     "Lottery",
     "Paired",
     "Row",

@@ -13,6 +13,8 @@ from psmnet.catalog import FOLDS, PROTOCOLS, SETTING2_RULES, dataset
 from psmnet.data import excluded_classes
 from psmnet.data.pseudolabels import KINDS
 from psmnet.errors import ConfigError, InputError, require, unknown
+from psmnet.evaluation.bench.cohort_recipe import CohortRecipe
+from psmnet.evaluation.cohort_results import COHORT
 from psmnet.models import METHODS, current_texts
 from psmnet.training import RunSpec
 
@@ -134,6 +136,11 @@ class BenchRecipe:
             require(len(set(values)) == len(values), f"{name} with one twice", "give each once")
         unknown = [name for name in self.protocols if name not in PROTOCOLS]
         require(not unknown, f"protocol {', '.join(unknown)}", f"give any of {', '.join(PROTOCOLS)}")
+        require(
+            COHORT not in self.protocols,
+            f"{COHORT} among protocols",
+            f"give it a recipe of its own: protocol: {COHORT}",
+        )
         most = max(self.shots)
         require(
             min(self.shots) >= 1 and most <= self.support_cases,
@@ -255,8 +262,11 @@ class BenchTask:
         ]
 
 
-def read_recipe(path: Path) -> BenchRecipe:
+def read_recipe(path: Path) -> BenchRecipe | CohortRecipe:
     """Read a recipe; a method or setting that is but a name or number may be written as such.
+
+    Returns:
+        A recipe for learning from a cohort where it says `protocol: cohort`, else one for methods that compare slices.
 
     Raises:
         InputError: it is missing or no YAML.
@@ -274,8 +284,9 @@ def read_recipe(path: Path) -> BenchRecipe:
         for name, field in (("methods", "method"), ("settings", "setting")):
             if isinstance(content.get(name), list):
                 content[name] = [e if isinstance(e, dict) else {field: e} for e in content[name]]
+    kind = CohortRecipe if isinstance(content, dict) and content.get("protocol") == COHORT else BenchRecipe
     try:
-        return TypeAdapter(BenchRecipe).validate_python(content)
+        return TypeAdapter[BenchRecipe | CohortRecipe](kind).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "recipe"

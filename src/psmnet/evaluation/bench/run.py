@@ -12,6 +12,9 @@ from psmnet.data import Case, Split, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
 from psmnet.errors import InputError, PsmnetError
 from psmnet.evaluation import evaluate, masks_folder
+from psmnet.evaluation.bench.cohort_recipe import CohortRecipe
+from psmnet.evaluation.bench.cohort_run import require_learnings_possible, run_learning
+from psmnet.evaluation.bench.cohort_tasks import CohortTask, cohort_tasks, line_count
 from psmnet.evaluation.bench.finished import is_finished
 from psmnet.evaluation.bench.plan import add_to_plan
 from psmnet.evaluation.bench.recipe import BenchRecipe, BenchTask, MethodEntry, Scoring
@@ -57,8 +60,13 @@ class Progress:
 
 
 def run_benchmark(
-    recipe: BenchRecipe, folders: BenchFolders, *, jobs: int = 1, threads: int | None = 1, device: str = "auto"
-) -> Iterator[tuple[BenchTask, list[Path] | PsmnetError]]:
+    recipe: BenchRecipe | CohortRecipe,
+    folders: BenchFolders,
+    *,
+    jobs: int = 1,
+    threads: int | None = 1,
+    device: str = "auto",
+) -> Iterator[tuple[BenchTask | CohortTask, list[Path] | PsmnetError]]:
     """Train and score what a recipe wants and is not there yet.
 
     A killed benchmark goes on where it was: trainings from their last checkpoint, scores from the first missing.
@@ -76,6 +84,9 @@ def run_benchmark(
     Raises:
         ConfigError: the recipe names a fold or setting that the data does not have.
     """
+    if isinstance(recipe, CohortRecipe):
+        yield from _run_cohort(recipe, folders, jobs, threads, device)
+        return
     cases = find_cases(folders.data)
     work = list(recipe.tasks())
     if folders.pseudolabels is not None and not folders.pseudolabels.is_dir():
@@ -92,24 +103,27 @@ def run_benchmark(
     yield from map_cases(partial(_run, folders, threads, device), work, jobs=jobs)
 
 
-def steps_done(recipe: BenchRecipe, folders: BenchFolders) -> tuple[int, int]:
+def steps_done(recipe: BenchRecipe | CohortRecipe, folders: BenchFolders) -> tuple[int, int]:
     """Training steps done and wanted, over all trainings of a recipe; for a progress bar."""
+    if isinstance(recipe, CohortRecipe):
+        learnings = cohort_tasks(recipe, folders.data)
+        return sum(task.steps_done(folders.runs) for task in learnings), sum(task.steps for task in learnings)
     trainings = {task.run_folder(folders.runs): task for task in recipe.tasks() if task.entry.is_trained}
-    done = 0
-    for folder in trainings:
-        path = folder / METRICS_NAME
-        if path.exists():
-            with path.open("rb") as lines:
-                done += sum(1 for _ in lines)
+    done = sum(line_count(folder / METRICS_NAME) for folder in trainings)
     return done, sum(task.spec().recipe().train.steps for task in trainings.values())
 
 
-def found_finished(recipe: BenchRecipe, folders: BenchFolders) -> Progress:
+def found_finished(recipe: BenchRecipe | CohortRecipe, folders: BenchFolders) -> Progress:
     """What an earlier run left: nothing of it is done again."""
-    cases = find_cases(folders.data)
-    work = list(recipe.tasks())
-    files = {path for task in work for path in _files(task, folders, _split(task, cases).support).values()}
-    runs = {task.run_folder(folders.runs) for task in work if task.entry.is_trained}
+    if isinstance(recipe, CohortRecipe):
+        learnings = cohort_tasks(recipe, folders.data)
+        files = {path for task in learnings for path in task.results_files(folders.out).values()}
+        runs = {task.run_folder(folders.runs) for task in learnings}
+    else:
+        cases = find_cases(folders.data)
+        work = list(recipe.tasks())
+        files = {path for task in work for path in _files(task, folders, _split(task, cases).support).values()}
+        runs = {task.run_folder(folders.runs) for task in work if task.entry.is_trained}
     finished = sum((run / WEIGHTS_NAME).exists() for run in runs)
     return Progress(sum(path.exists() for path in files), len(files), finished, len(runs))
 
@@ -130,6 +144,38 @@ def _require_possible(work: Sequence[BenchTask], cases: list[Case], folders: Ben
     if trained is not None and trained.encoder_weights is not None:
         model = build_model(trained.recipe().model)
         load_torchvision(model, trained.encoder_weights, trained.encoder_sha256, folders.runs)
+
+
+def _run_cohort(
+    recipe: CohortRecipe, folders: BenchFolders, jobs: int, threads: int | None, device: str
+) -> Iterator[tuple[CohortTask, list[Path] | PsmnetError]]:
+    tasks = cohort_tasks(recipe, folders.data)
+    require_learnings_possible(tasks, folders.data, device)
+    for folder in (folders.out, folders.runs):
+        require_writable(folder / "results")
+    add_to_plan(folders.out, (path for task in tasks for path in task.results_files(folders.out).values()))
+    yield from map_cases(partial(_learn, folders, threads, device), tasks, jobs=jobs)
+
+
+def _learn(folders: BenchFolders, threads: int | None, device: str, task: CohortTask) -> list[Path]:
+    """One learning, unless it is there, and each of its scores that is not."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        return run_learning(
+            task,
+            folders.data,
+            folders.out,
+            folders.runs,
+            save_masks=folders.save_masks,
+            threads=threads,
+            device=device,
+        )
+    except PsmnetError:
+        raise
+    except Exception as error:  # whatever it is, the other cells go on
+        what = f"{task.title()}: {type(error).__name__}: {error}"
+        raise InputError(what, "run it with psmnet learn to see more") from error
 
 
 def _run(folders: BenchFolders, threads: int | None, device: str, task: BenchTask) -> list[Path]:
