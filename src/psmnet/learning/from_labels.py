@@ -33,7 +33,9 @@ def learn_from_labels(job: LearnJob) -> Path:
         torch.set_num_threads(job.threads)
     student, labelled = new_student(loaded, job.settings.seed), taught_by_labels(loaded)
     for number in range(1, job.settings.rounds + 1):
-        student = train_on(job, loaded, labelled, [], job.work / f"student-{job.key[:16]}-{number}", begin_with=student)
+        folder = job.work / f"student-{job.key[:16]}-{number}"
+        training = job.settings.training_of(number)
+        student = train_on(job, loaded, labelled, [], folder, training=training, begin_with=student)
     device = torch.device("cpu")
     facts = [scan_facts(student, loaded.view, image, device) for image, _ in loaded.supports.pairs]
     weights = job.out / WEIGHTS_NAME

@@ -18,6 +18,7 @@ from psmnet.learning.soft_labels import LEVELS
 from psmnet.learning.student_masks import STUDENT, StudentMask
 from psmnet.learning.vote import VOTE, VotedMask
 
+DISPUTED = 0.5  # Dice of vote and registration below which neither teaches an organ in the first round
 DECIDED = 0.05  # difference of the two mean Dice with the student that makes one of them count 0.73, the other 0.27
 
 
@@ -58,14 +59,26 @@ class Opinions:
             mean = (1 - self.share) * mean + self.share * own
         return mean
 
-    def agreed(self, name: str) -> npt.NDArray[np.bool_]:
-        """Pixels (Z, h, w) for which vote and registration say the same; all of them without registration."""
+    def disputed(self, name: str) -> npt.NDArray[np.bool_]:
+        """Organs (K,) of which vote and registration have little in common; none without registration."""
+        agreement = self.votes[name].agreement
+        if agreement is None:
+            return np.zeros(len(self.votes[name].confidence), dtype=np.bool_)
+        return np.array(agreement) < DISPUTED
+
+    def agreed(self, name: str, opened: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Pixels (Z, h, w) for which vote and registration say the same; all of them without registration.
+
+        Args:
+            name: of the scan.
+            opened: (K,), organs that count as background in both.
+        """
         store = ScanStore(self.work, name)
         voted = store.require(VOTE, self.votes[name].key)["probabilities"]
         registered = store.require(FIRST, self.first[name].key).get("registered")
         if registered is None:
             return np.ones(voted.shape[1:], dtype=np.bool_)
-        same: npt.NDArray[np.bool_] = _classes(voted) == _classes(registered)
+        same: npt.NDArray[np.bool_] = _classes(voted, opened) == _classes(registered, opened)
         return same
 
 
@@ -83,7 +96,7 @@ def _shares(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return levels.astype(np.float32) / np.float32(LEVELS)
 
 
-def _classes(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    best = levels.max(axis=0)
-    found: npt.NDArray[np.intp] = np.where(best > LEVELS // 2, 1 + levels.argmax(axis=0), 0)
+def _classes(levels: npt.NDArray[np.uint8], opened: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    organs = levels.argmax(axis=0)
+    found: npt.NDArray[np.intp] = np.where((levels.max(axis=0) > LEVELS // 2) & ~opened[organs], 1 + organs, 0)
     return found

@@ -115,15 +115,17 @@ class _Learning:
             folder = self.job.work / f"student-{key[:16]}"
             title = f"training {number} of {settings.rounds}" if settings.rounds > 1 else "training"
             others = self.ranks.in_turn(partial(self._taught, opinions, number))
+            training = settings.training_of(number)
             student = train_on(
                 self.job,
                 self.loaded,
                 labelled,
                 others,
                 folder,
+                training=training,
                 begin_with=student,
                 ranks=self.ranks,
-                report=partial(self._show_step, title),
+                report=partial(self._show_step, title, training.steps),
             )
             weights = folder / WEIGHTS_NAME
             judged = self.ranks.in_turn(partial(self._judge, student, found, weights, f"masks after {title}"))
@@ -136,14 +138,21 @@ class _Learning:
         return replace(found, opinions=opinions, weights=weights)
 
     def _taught(self, opinions: Opinions, number: int) -> list[Taught]:
-        """The cohort with the pseudo-labels of round `number`."""
+        """The cohort with the pseudo-labels of round `number`.
+
+        The first round learns what vote and registration agree upon, the second what they say when weighed by the
+        student of the first, and further ones what the student says, too.
+        """
+        if number <= 2:
+            opinions = replace(opinions, student={})
         sure = {name: confidence(opinions.probabilities(name)) for name in opinions.votes}
         opened = open_organs(sure, self.job.settings.share)
+        if number == 1:
+            opened = {name: organs | opinions.disputed(name) for name, organs in opened.items()}
         return taught_by_cohort(self.loaded, opinions, opened, agreed_only=number == 1)
 
-    def _show_step(self, title: str, step: int, losses: dict[str, float]) -> None:
-        note = " ".join(f"{name} {loss:.3f}" for name, loss in losses.items())
-        self.progress(title, step, self.job.settings.training.steps, note)
+    def _show_step(self, title: str, steps: int, step: int, losses: dict[str, float]) -> None:
+        self.progress(title, step, steps, " ".join(f"{name} {loss:.3f}" for name, loss in losses.items()))
 
     def _labels(self, queries: Sequence[Query]) -> Learned:
         """First masks and vote."""

@@ -1,6 +1,6 @@
 """Settings of a learning from one labelled scan and a cohort of unlabelled ones."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psmnet.errors import require
 from psmnet.learning.student_training import StudentTraining
@@ -20,7 +20,7 @@ class LearnSettings:
         registration: whether the labelled scans are also registered to each scan, as a second opinion.
         share: of the cohort's scans whose pseudo-labels of an organ are used, the most confident ones.
         student: its share in the final masks; vote and registration have what is left to 1.
-        training: of the student.
+        training: of the student, in each round; the first, which only tells whom to trust, takes half as many steps.
     """
 
     rounds: int = 2
@@ -37,3 +37,9 @@ class LearnSettings:
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
         require(0 < self.share <= 1, f"share is {self.share}", "give a number above 0, at most 1")
         require(0 <= self.student <= 1, f"student is {self.student}", "give 0 to 1")
+
+    def training_of(self, number: int) -> StudentTraining:
+        """The training of round `number`, counted from 1."""
+        if number > 1 or self.rounds == 1:
+            return self.training
+        return replace(self.training, steps=max(1, self.training.steps // 2))

@@ -37,7 +37,7 @@ class StudentTraining:
         augment_others: changes of the cohort's slices.
     """
 
-    steps: int = 500
+    steps: int = 600
     labelled: int = 2
     others: int = 4
     balanced: float = 2 / 3

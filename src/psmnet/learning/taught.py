@@ -62,7 +62,7 @@ def taught_by_cohort(
         store, slice_mm = ScanStore(opinions.work, name), opinions.first[name].slice_mm
         labels = labels_of_probabilities(opinions.probabilities(name), opened[name], slice_mm, slice_mm)
         if agreed_only:
-            labels[~opinions.agreed(name)] = IGNORED
+            labels[~opinions.agreed(name, opened[name])] = IGNORED
         store.save_mapped(LABELS, labels)
         images = store.mapped(IMAGES)
         neighbours = loaded.view.neighbours(len(images), slice_mm)

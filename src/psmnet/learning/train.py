@@ -9,7 +9,7 @@ from psmnet.io import checksum
 from psmnet.learning.first_masks import FirstMask
 from psmnet.learning.job import LabelledScans, LearnJob
 from psmnet.learning.student_batches import SlicePool, StudentBatches
-from psmnet.learning.student_training import train_student
+from psmnet.learning.student_training import StudentTraining, train_student
 from psmnet.learning.targets import Taught
 from psmnet.models import Student
 from psmnet.runtime import package_version, pick_device
@@ -27,6 +27,7 @@ def train_on(
     others: Sequence[Taught],
     folder: Path,
     *,
+    training: StudentTraining,
     begin_with: Student,
     ranks: Ranks = ALONE,
     report: StepCallback | None = None,
@@ -37,6 +38,7 @@ def train_on(
         job, loaded: the job and its labelled scans.
         labelled, others: what it is taught by.
         folder: of this training; it receives checkpoints and metrics.
+        training: how.
         begin_with: initial weights; it is changed.
         ranks: processes that share the training.
         report: called with (steps done, losses) after every step.
@@ -45,7 +47,7 @@ def train_on(
         the student, on the CPU and in evaluation mode.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    training, organs = job.settings.training, len(loaded.values)
+    organs = len(loaded.values)
     size = min(SIDE_PX, max(max(scan.labels.shape[1:]) for scan in labelled))
     pools = [(SlicePool(labelled, organs, training.balanced, training.augment_labelled), training.labelled)]
     if others:
@@ -90,7 +92,7 @@ def save_student(
         labelled=tuple(checksum(image) for image, _ in job.supports),
         labels=tuple(checksum(labels) for _, labels in job.supports),
         cohort=tuple(sorted(one.content for one in first)),
-        steps=job.settings.training.steps * job.settings.rounds,
+        steps=sum(job.settings.training_of(number).steps for number in range(1, job.settings.rounds + 1)),
         seed=job.settings.seed,
         init=loaded.weights.sha256,
         version=package_version(),
