@@ -4,7 +4,7 @@ from .data.phantom import draw_patient
 from .data.prepare import Prepared, PrepareSpec, prepare_dataset
 from .errors import PsmnetError
 from .evaluation import Scores, evaluate, score
-from .export import export_nnunet, export_onnx
+from .export import export_masks, export_nnunet, export_onnx
 from .io import read_dicom_series, read_labels, read_volume, write_volume
 from .models import Weights, load_weights
 from .segmentation import LearnedSegmenter, Segmentation, Segmenter, Suggestion, suggest
@@ -28,6 +28,7 @@ __all__ = [
     "check_dataset",
     "draw_patient",
     "evaluate",
+    "export_masks",
     "export_nnunet",
     "export_onnx",
     "find_cases",

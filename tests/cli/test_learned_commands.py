@@ -58,7 +58,6 @@ def test_other_weights_without_a_labelled_scan(cli, data, tiny_weights, tmp_path
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["evaluate", "{data}", "--dataset", "folder", "--fold", "0", "--out", "{out}"],
         ["adapt", "{data}/image_1.nii.gz", "--out", "{out}"],
         ["suggest", "{data}"],
         ["serve", "--data", "{out}"],

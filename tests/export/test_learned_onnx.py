@@ -112,7 +112,7 @@ def test_the_command(cli, run, tmp_path):
     [
         (["Dataset001_X", "--onnx"], "DATASETNNN_NAME does not go with --onnx; leave one out"),
         (["--onnx", "--jobs", "2"], "--jobs does not go with --onnx; leave one out"),
-        (["Dataset001_X", "--out", "x.onnx"], "--out only goes with --onnx; leave one out"),
+        (["Dataset001_X", "--out", "x.onnx"], "--out does not go with a prepared folder; leave one out"),
         ([], "Missing argument 'DATASETNNN_NAME'"),
     ],
 )

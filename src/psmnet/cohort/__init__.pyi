@@ -21,6 +21,7 @@ from .mask_measures import (
 from .records import (
     CohortReport,
     FailedScan,
+    ScanRecord,
     SegmentedScan,
 )
 from .run import (
@@ -32,6 +33,7 @@ from .scans_to_label import (
     rank_scans,
 )
 from .summary import (
+    REPORT_NAME,
     SHEET_NAME,
     TABLE_NAME,
     Cohort,
@@ -46,6 +48,7 @@ __all__ = [
     "EXTRAS",
     "FORMATS",
     "MEASURES",
+    "REPORT_NAME",
     "SHEET_NAME",
     "TABLE_NAME",
     "Cohort",
@@ -59,6 +62,7 @@ __all__ = [
     "Outputs",
     "RankedScan",
     "ScanRanking",
+    "ScanRecord",
     "SegmentedScan",
     "StoredProbabilities",
     "Worker",

@@ -11,6 +11,7 @@ from psmnet.data import DATASET_NAME, Case, find_cases, read_dataset_file
 from psmnet.errors import ConfigError, InputError, PsmnetError
 from psmnet.io import write_volume
 from psmnet.system import map_cases, read_json, write_json
+from psmnet.volume import Volume
 
 CHANNELS = {"ct": "CT", "mr": "MRI"}
 
@@ -49,7 +50,7 @@ def export_nnunet(
         raise ConfigError(f"{folder} has no {DATASET_NAME} of psmnet", "name the data set", code="dataset-name")
     name = dataset_name or (prepared.dataset if prepared else "folder")
     facts = dataset(name)
-    _require_own(out, name)
+    require_own_dataset(out, name)
     labels = dict(facts.labels) or (prepared.labels if prepared else {})
     if not labels:
         raise InputError(f"no names for the labels of {folder}", "label a case, and run psmnet prepare folder again")
@@ -78,7 +79,7 @@ def export_nnunet(
     return failed
 
 
-def _require_own(out: Path, name: str) -> None:
+def require_own_dataset(out: Path, name: str) -> None:
     """Refuse a folder with another data set, whose cases would be mixed with these.
 
     Raises:
@@ -103,11 +104,18 @@ def _export_case(case: Case, *, out: Path, new_values: Mapping[int, int]) -> Non
         write_volume(image, test_path)
         return
     labels = case.labels(image)
-    renumbered = np.zeros(labels.array_zyx.shape, np.min_scalar_type(len(new_values)))
-    for value in np.unique(labels.array_zyx).tolist():
-        if value and value not in new_values:
-            raise InputError(f"{case.label_path.name} holds label {value}, which has no name", "prepare the data again")
-        if value:
-            renumbered[labels.array_zyx == value] = new_values[value]
-    write_volume(labels.with_array(renumbered), label_path)
+    unnamed = sorted(set(np.unique(labels.array_zyx).tolist()) - set(new_values) - {0})
+    if unnamed:
+        raise InputError(
+            f"{case.label_path.name} holds label {unnamed[0]}, which has no name", "prepare the data again"
+        )
+    write_volume(renumbered(labels, new_values), label_path)
     write_volume(image, training_path)
+
+
+def renumbered(labels: Volume, new_values: Mapping[int, int]) -> Volume:
+    """A label map with other values; those without a new one become background."""
+    found = np.zeros(labels.array_zyx.shape, np.min_scalar_type(len(new_values)))
+    for value, new in new_values.items():
+        found[labels.array_zyx == value] = new
+    return labels.with_array(found)
