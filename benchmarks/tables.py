@@ -1,4 +1,4 @@
-"""The tables of README.md, results/README.md and results/choices.md, from the records in results/.
+"""The tables of README.md, results/README.md and results/choices.md, and their pictures, from the records in results/.
 
     python benchmarks/tables.py            write them between their markers
     python benchmarks/tables.py --check    only say which of them are not what the records give
@@ -12,14 +12,21 @@ import re
 import sys
 from pathlib import Path
 
-from pages import adapted, log, machine, scratch
+from pages import adapted, learned, log, machine, scratch
 from pages.records import ROOT, measured
 
 from psmnet.system import read_json, write_json
 
 PAGES = ("README.md", "results/README.md", "results/choices.md")
 BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-BLOCKS = {**adapted.BLOCKS, **scratch.BLOCKS, **machine.BLOCKS, **log.BLOCKS}
+BLOCKS = {**adapted.BLOCKS, **scratch.BLOCKS, **machine.BLOCKS, **log.BLOCKS, **learned.BLOCKS}
+PICTURES = {"results/labelled_scans.svg": learned.picture}  # drawn where a page shows them
+
+
+def pictures() -> dict[str, str]:
+    """Pictures that the pages show, as the records give them."""
+    shown = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    return {name: draw() for name, draw in PICTURES.items() if f"({Path(name).name})" in shown or f"({name})" in shown}
 
 
 def rewritten(text: str) -> str:
@@ -41,12 +48,13 @@ def main() -> None:
         write_json(ROOT / "results" / "measurements.json", content)
         measured.cache_clear()
     stale = []
-    for name in PAGES:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        if (new := rewritten(text)) != text:
+    wanted = {name: rewritten((ROOT / name).read_text(encoding="utf-8")) for name in PAGES} | pictures()
+    for name, new in wanted.items():
+        path = ROOT / name
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
             stale.append(name)
             if not arguments.check:
-                (ROOT / name).write_text(new, encoding="utf-8")
+                path.write_text(new, encoding="utf-8")
     print(f"{'not up to date' if arguments.check else 'written'}: {', '.join(stale) or 'none'}")
     sys.exit(1 if arguments.check and stale else 0)
 

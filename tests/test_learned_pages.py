@@ -15,6 +15,7 @@ from psmnet.evaluation.results_reader import parse_results
 from psmnet.evaluation.results_records import ResultsFile
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import tables
 from pages import learned, records
 
 STAGES = {"first": 0.60, "vote,transductive": 0.65, "student,transductive": 0.70, "final,transductive": 0.80}
@@ -57,6 +58,7 @@ def all_results() -> Iterator[ResultsFile]:
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     files = tuple(all_results())
     monkeypatch.setattr(records, "study", lambda name: files)
+    monkeypatch.setattr(learned, "study", lambda name: files)
 
 
 def rows(table: str) -> list[list[str]]:
@@ -103,8 +105,28 @@ def test_new_scans_against_scans_of_the_cohort():
 
 
 def test_every_table_names_transductive_use():
-    for block in learned.BLOCKS.values():
-        assert "transductive" in block()
+    for name, block in learned.BLOCKS.items():
+        assert "transductive" in block() or name == "learned-recipes"  # which has no figures
+
+
+def test_recipes_with_what_each_adds():
+    found = {row[0]: row[2:4] for row in rows(learned.recipes())}
+    assert found == {
+        "`cohort`": ["20", "100"],  # 25 places of four stages; five labelled scans are shared by two folds
+        "`labelled_scans`": ["75", str(5 + 4 * 5 * 5 + 5 * 5 + 5)],  # left out; more labels; labels alone; ceiling
+        "`left_out`": ["0", "0"],
+    }
+
+
+def test_a_picture_is_drawn_where_a_page_shows_it(monkeypatch, tmp_path):
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAGES", ("results/README.md",))
+    page = tmp_path / "results" / "README.md"
+    page.write_text("no picture")
+    assert tables.pictures() == {}
+    page.write_text("![Dice by number of labelled scans](labelled_scans.svg)")
+    assert tables.pictures() == {"results/labelled_scans.svg": learned.picture()}
 
 
 def test_the_picture_has_every_figure_and_names_that_do_not_cover_each_other():

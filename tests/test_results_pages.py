@@ -27,6 +27,11 @@ def test_every_block_is_what_the_records_give(page):
     assert tables.rewritten(text) == text, "run python benchmarks/tables.py"
 
 
+def test_every_picture_is_what_the_records_give():
+    for name, picture in tables.pictures().items():
+        assert (REPOSITORY / name).read_text(encoding="utf-8") == picture, "run python benchmarks/tables.py"
+
+
 @pytest.mark.parametrize("page", tables.PAGES)
 def test_figures_stand_in_blocks_only(page):
     text = tables.BLOCK.sub("", (REPOSITORY / page).read_text(encoding="utf-8"))

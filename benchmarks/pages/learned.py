@@ -3,13 +3,16 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
-from pages.records import FOLDS, ORGANS, PAIR_COLUMNS, limited, mean, pair, pair_rows, pick, table
-from psmnet.evaluation.bench import Paired, Row, compare_paired
+from pages.records import FOLDS, ORGANS, PAIR_COLUMNS, ROOT, limited, mean, pair, pair_rows, pick, study, table
+from pages.sources import COHORT_RECIPES, COHORT_STUDY
+from psmnet.catalog import dataset
+from psmnet.data import split_cases
+from psmnet.evaluation.bench import CohortRecipe, Paired, Row, compare_paired, read_recipe
 
-STUDY = "learned"
 TRANSDUCTIVE = {
     "first masks (`segment`)": "first",
     "vote, transductive": "vote,transductive",
@@ -23,12 +26,12 @@ HARD_CASE = "15"  # whose first masks misplace an organ nearly everywhere
 
 def learn(variant: str, *, own: bool = True, shots: int = 1, seed: int | None = None) -> Row:
     """Masks of one stage."""
-    return pick(STUDY, "learn", variant, own=own, protocol="cohort", shots=shots, seed=seed)
+    return pick(COHORT_STUDY, "learn", variant, own=own, protocol="cohort", shots=shots, seed=seed)
 
 
 def student(shots: int) -> Row:
     """The same network, trained on labels alone."""
-    return pick(STUDY, "student", protocol="cohort", shots=shots, seed=None)
+    return pick(COHORT_STUDY, "student", protocol="cohort", shots=shots, seed=None)
 
 
 def without_case(row: Row, case: str) -> Row:
@@ -92,9 +95,37 @@ def left_out() -> str:
     return table(["`learn`, inductive, minus", *PAIR_COLUMNS], rows)
 
 
+def recipes() -> str:
+    """What each recipe makes, beyond those before it, and how long that took."""
+    seconds = {file.source: file.seconds or 0 for file in study(COHORT_STUDY)}
+    done: set[str] = set()
+    rows = []
+    for name, words in COHORT_RECIPES.items():
+        made = [[path for path in files if path not in done] for files in planned(name)]
+        made = [files for files in made if files]
+        hours = sum(max(seconds.get(path, 0) for path in files) for files in made) / 3600
+        rows.append([f"`{name}`", words, len(made), sum(map(len, made)), f"{hours:.1f}"])
+        done |= {path for files in made for path in files}
+    return table(["recipe", "makes", "learnings", "results files", "hours"], rows)
+
+
+def planned(name: str) -> list[list[str]]:
+    """Names of the results files of a recipe's learnings."""
+    recipe = read_recipe(ROOT / "benchmarks" / "recipes" / "cohort" / f"{name}.yaml")
+    assert isinstance(recipe, CohortRecipe)
+    facts = dataset(recipe.dataset)
+    splits = [(fold, split_cases(facts, facts.case_ids, fold, recipe.support_cases)) for fold in recipe.folds]
+    return [
+        [path.as_posix() for path in learning.results_files(Path(), recipe.dataset).values()]
+        for learning in recipe.learnings(splits)
+    ]
+
+
 def ceiling() -> Row:
     """The student on the labels of all scans outside the fold."""
-    shots = {file.shots for file in pick(STUDY, "student", protocol="cohort", shots=None, seed=None).files.values()}
+    shots = {
+        file.shots for file in pick(COHORT_STUDY, "student", protocol="cohort", shots=None, seed=None).files.values()
+    }
     return student(max(shots))
 
 
@@ -196,4 +227,5 @@ BLOCKS = {
     "learned-supports": by_support,
     "learned-labels": labelled_scans,
     "learned-left-out": left_out,
+    "learned-recipes": recipes,
 }

@@ -35,3 +35,9 @@ RECIPES = {
     "seeds": ("benchmark", "PSMNet and ALPNet with a second seed, five supports"),
     "seeds_fold0": ("benchmark", "The same with a third seed, fold 0"),
 }
+COHORT_STUDY = "learned"  # its records are still to be made
+COHORT_RECIPES = {
+    "cohort": "Learning from one labelled scan and all others: five supports of each fold, every stage",
+    "labelled_scans": "One to ten labelled scans, the same network on labels alone, and on all labels",
+    "left_out": "Each fold's queries in the cohort, and left out",
+}

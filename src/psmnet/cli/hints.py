@@ -10,6 +10,7 @@ HINTS: dict[str, str] = {
     "anyone on the network can then read along",
     "cohort": "give the RUN of psmnet learn with --weights, or a recipe with protocol: cohort to psmnet bench",
     "cohort-only": "give --protocol cohort",
+    "cohort-pseudolabels": "leave out --pseudolabels",
     "cohort-supports": "leave out --support-case and --shots",
     "dataset-name": "add --dataset NAME",
     "encoder-sha256": "add --encoder-sha256 HEX",

@@ -1,10 +1,12 @@
 """Learnings of the bench, done in earnest but with two steps: whether all masks are there, and are not made twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from psmnet.data.store import find_cases
+from psmnet.errors import ConfigError
 from psmnet.evaluation.bench import cohort_learning
 from psmnet.evaluation.bench.cohort_learning import STAGES_NAME, LearningInputs, learn_stages, settings_of
 from psmnet.evaluation.bench.cohort_recipe import CohortEntry, CohortRecipe
@@ -42,8 +44,12 @@ def inputs_of(phantoms: Path, weights: Path, cohort: str, left_out: str) -> Lear
 def test_masks_of_every_stage_of_what_is_scored_in_the_cohort_and_left_out(
     phantoms, tiny_weights, tmp_path, monkeypatch
 ):
-    run = tmp_path / "run"
-    found = learn_stages(inputs_of(phantoms, tiny_weights, "13456", ""), run)
+    run, damaged = tmp_path / "run", tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(b"no image")
+    inputs = inputs_of(phantoms, tiny_weights, "13456", "")
+    inputs = replace(inputs, cohort={**inputs.cohort, "damaged": damaged})
+    found = learn_stages(inputs, run)
+    assert set(found.failed) == {"damaged"}
     assert list(found.masks) == list(STAGES)
     for files in found.masks.values():
         assert list(files) == ["1", "3", "4", "5", "6"]
@@ -57,7 +63,7 @@ def test_masks_of_every_stage_of_what_is_scored_in_the_cohort_and_left_out(
     assert not (run / WORK_NAME).exists()
     assert load_learned(found.weights).taught_by.steps == 2
     monkeypatch.setattr(cohort_learning, "learn_network", None)  # a finished one is not repeated
-    assert learn_stages(inputs_of(phantoms, tiny_weights, "13456", ""), run) == found
+    assert learn_stages(inputs, run) == found
     with pytest.raises(TypeError):
         learn_stages(inputs_of(phantoms, tiny_weights, "1345", ""), run)
 
@@ -67,6 +73,13 @@ def test_labels_alone(phantoms, tiny_weights, tmp_path):
     assert {stage: list(files) for stage, files in found.masks.items()} == {"final": ["1", "6"]}
     taught = load_learned(found.weights).taught_by
     assert (len(taught.labelled), taught.cohort, taught.steps) == (1, (), 2)
+
+
+def test_what_a_recipe_of_this_kind_ignores_is_refused(phantoms, tmp_path):
+    recipe = CohortRecipe("phantom", "cohort")
+    folders = BenchFolders(phantoms, tmp_path / "out", tmp_path / "runs", pseudolabels=phantoms)
+    with pytest.raises(ConfigError, match="pseudo-labels for a recipe of learning from a cohort"):
+        next(run_benchmark(recipe, folders, device="cpu"))
 
 
 def test_a_benchmark_from_a_recipe_to_results(phantoms, tiny_weights, tmp_path):

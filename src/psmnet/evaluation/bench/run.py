@@ -10,7 +10,7 @@ import torch
 from psmnet.catalog import dataset
 from psmnet.data import Case, Split, find_cases, read_dataset_file, split_data
 from psmnet.data.pseudolabels import PseudolabelRule, PseudolabelStore
-from psmnet.errors import InputError, PsmnetError
+from psmnet.errors import InputError, PsmnetError, require
 from psmnet.evaluation import evaluate, masks_folder
 from psmnet.evaluation.bench.cohort_recipe import CohortRecipe
 from psmnet.evaluation.bench.cohort_run import require_learnings_possible, run_learning
@@ -149,6 +149,12 @@ def _require_possible(work: Sequence[BenchTask], cases: list[Case], folders: Ben
 def _run_cohort(
     recipe: CohortRecipe, folders: BenchFolders, jobs: int, threads: int | None, device: str
 ) -> Iterator[tuple[CohortTask, list[Path] | PsmnetError]]:
+    require(
+        folders.pseudolabels is None,
+        "pseudo-labels for a recipe of learning from a cohort, which makes its own",
+        "leave them out",
+        code="cohort-pseudolabels",
+    )
     tasks = cohort_tasks(recipe, folders.data)
     require_learnings_possible(tasks, folders.data, device)
     for folder in (folders.out, folders.runs):
