@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from psmnet.errors import InputError
 from psmnet.io import unnamed
-from psmnet.report.slices import DIM, INK, WHITE, Colour, SlicePainter, builtin_font
+from psmnet.report.slices import DIM, INK, WHITE, Colour, SlicePainter, builtin_font, spread_slices
 from psmnet.system import atomic_path
 from psmnet.volume import Array, Mask, Volume
 
@@ -138,14 +138,10 @@ def _masks(labels_yx: Array) -> list[tuple[int, Mask]]:
 def _choose_slices(labels_zyx: Array, reference_zyx: Array | None) -> list[int]:
     marked = labels_zyx != 0 if reference_zyx is None else (labels_zyx != 0) | (reference_zyx != 0)
     labelled: Mask = marked.reshape(len(marked), -1).any(axis=1)
-    candidates = np.flatnonzero(labelled) if labelled.any() else np.arange(len(labels_zyx))
-    count = min(MAX_SLICES, len(candidates))
-    # Middles of equal parts: the outermost slices of an organ show little of it.
-    positions = ((np.arange(count) + 0.5) * len(candidates) / count).astype(int)
-    chosen = [int(index) for index in candidates[positions]]
+    chosen = spread_slices(labelled, MAX_SLICES)
     if labelled[-1]:  # an organ may go on beyond the scan: that is worth a look
         chosen[-1] = len(labels_zyx) - 1
-    if labelled[0] and count > 1:
+    if labelled[0] and len(chosen) > 1:
         chosen[0] = 0
     return chosen
 

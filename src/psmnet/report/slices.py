@@ -12,7 +12,8 @@ from psmnet.volume import Array, Mask, Reorientation, Volume, signed_permutation
 Colour = tuple[int, int, int]
 GreyValues = npt.NDArray[np.float32]
 
-MAX_HEIGHT_PX, MAX_WIDTH_PX = 300, 480
+MAX_HEIGHT_PX = 300
+WIDEST = 1.6  # width of a picture over the largest height
 SUPERSAMPLE = 2  # lines are drawn this much finer and averaged, which smooths their edges
 FILL_OPACITY = 0.2
 LINE_STEPS, REFERENCE_STEPS, DASH_PX = 3, 2, 5  # line widths in supersampled pixels; length of a dash
@@ -29,13 +30,14 @@ class SlicePainter:
 
     Args:
         image: the scan; grey values from its 0.5 to its 99.5 percentile.
+        height_px: largest height of a picture; the largest width is 1.6 times as much.
     """
 
-    def __init__(self, image: Volume) -> None:
+    def __init__(self, image: Volume, height_px: int = MAX_HEIGHT_PX) -> None:
         self._image = image
         self._low, self._high = _grey_window(image.array_zyx)
         self._view = _view(image)
-        self._size = self._view.size_px(image)
+        self._size = self._view.size_px(image, height_px)
 
     def contours(
         self, index: int, masks: Iterable[tuple[Mask, Colour]], references: Iterable[Mask] = ()
@@ -58,6 +60,15 @@ class SlicePainter:
         return panel
 
 
+def spread_slices(labelled: Mask, count: int) -> list[int]:
+    """At most `count` slices, spread evenly over those (Z,) that hold a label, or over all when none does."""
+    candidates = np.flatnonzero(labelled) if labelled.any() else np.arange(len(labelled))
+    count = min(count, len(candidates))
+    # Middles of equal parts: the outermost slices of an organ show little of it.
+    positions = ((np.arange(count) + 0.5) * len(candidates) / count).astype(int)
+    return [int(index) for index in candidates[positions]]
+
+
 # ---- how a slice is laid before the reader ---------------------------------------------------------------------
 
 
@@ -72,12 +83,12 @@ class _View:
         turned: Array = self.reorientation.apply_array(array_yx[None])[0]
         return turned
 
-    def size_px(self, image: Volume) -> tuple[int, int]:
+    def size_px(self, image: Volume, height_px: int) -> tuple[int, int]:
         """Width and height of a slice in the picture, in the proportions of its millimetres."""
         first, second = self.reorientation.axes[:2]
         width_mm = image.size_xyz[first] * image.spacing_mm[first]
         height_mm = image.size_xyz[second] * image.spacing_mm[second]
-        scale = min(MAX_HEIGHT_PX / height_mm, MAX_WIDTH_PX / width_mm)
+        scale = min(height_px / height_mm, WIDEST * height_px / width_mm)
         return max(1, round(width_mm * scale)), max(1, round(height_mm * scale))
 
 

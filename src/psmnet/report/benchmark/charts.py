@@ -6,22 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psmnet.report import escape
+from psmnet.report import MOST_LETTERS, SVG_STYLE, escape, svg_chart, svg_dot, svg_line, svg_text
 
-STYLE = """
-:root { --chosen: #1565c0; --other: #6a7480; --grid: #e3e6ea; }
-@media (prefers-color-scheme: dark) { :root { --chosen: #6cb2ff; --other: #9aa5b1; --grid: #2a3038; } }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; margin: 0 0 1.5rem; }
-.charts figure {
-  margin: 0; padding: .75rem 1rem; max-width: 100%; background: var(--raised); border: 1px solid var(--line);
-  border-radius: .5rem;
-}
-.charts figcaption { font-size: .9375rem; }
-svg { display: block; max-width: 100%; height: auto; }
-svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
-svg .tick { fill: var(--dim); font-size: 11px; }
-.grid { stroke: var(--grid); }
-.axis { stroke: var(--dim); }
+STYLE = (
+    SVG_STYLE
+    + """
 .box { fill: var(--other); fill-opacity: .16; stroke: var(--other); }
 .whisker { stroke: var(--other); }
 .median { stroke: var(--other); stroke-width: 2.5; }
@@ -31,12 +20,11 @@ svg .tick { fill: var(--dim); font-size: 11px; }
 .chosen .dot { fill: var(--chosen); }
 .chosen text { font-weight: 600; }
 .partial .box { stroke-dasharray: 3 3; }
-@media print { .charts figure { break-inside: avoid; } }
 """
+)
 
 FEWEST_FOR_A_BOX = 5
 LETTER_PX = 8.5  # of bold letters in a wide font
-MOST_LETTERS = 30
 SEPARATORS = " ,-_="  # behind which a long name may be broken
 ROW_PX, PLOT_PX, SIDE_PX = 30, 250, 240
 DOTS_OFFSETS = (0, -3, 3, -5, 5)  # so that scans of one value can be told apart
@@ -74,8 +62,8 @@ def box_plot(heading: str, lines: Sequence[Line], low: float) -> str:
 
     parts = []
     for tick in _ticks(low):
-        parts.append(_line("grid", x(tick), 2, x(tick), height - 20))
-        parts.append(_text(f"{tick:.2g}", x(tick), height - 5, kind="tick"))
+        parts.append(svg_line("grid", x(tick), 2, x(tick), height - 20))
+        parts.append(svg_text(f"{tick:.2g}", x(tick), height - 5, kind="tick"))
     for number, line in enumerate(lines):
         kinds = " ".join(["line", *["chosen"] * line.chosen, *["partial"] * line.partial])
         middle = ROW_PX * (number + 0.5) + 4
@@ -86,19 +74,19 @@ def box_plot(heading: str, lines: Sequence[Line], low: float) -> str:
             first, third = (float(quartile) for quartile in np.percentile(values, (25, 75)))
             reach = 1.5 * (third - first)
             inside = [value for value in values if first - reach <= value <= third + reach]
-            parts.append(_line("whisker", x(min(inside)), middle, x(max(inside)), middle))
+            parts.append(svg_line("whisker", x(min(inside)), middle, x(max(inside)), middle))
             box = f'x="{x(first):.1f}" y="{middle - 8:.1f}" width="{max(1.0, x(third) - x(first)):.1f}" height="16"'
             parts.append(f'<rect class="box" {box} rx="2"/>')
         if values:
             median = x(float(np.median(values)))
-            parts.append(_line("median", median, middle - 8, median, middle + 8))
+            parts.append(svg_line("median", median, middle - 8, median, middle + 8))
         else:
-            parts.append(_text("no value", left + 6, middle + 4, anchor="start", kind="tick"))
+            parts.append(svg_text("no value", left + 6, middle + 4, anchor="start", kind="tick"))
         for dot, (name, value) in enumerate(line.values.items()):
             y = middle + DOTS_OFFSETS[dot % len(DOTS_OFFSETS)]
-            parts.append(_dot(x(value), y, 2.2, f"{name}: {value:.3f}"))
+            parts.append(svg_dot(x(value), y, 2.2, f"{name}: {value:.3f}"))
         parts.append("</g>")
-    return _chart(heading, f"{heading}: one line per method", width, height, parts)
+    return svg_chart(heading, f"{heading}: one line per method", width, height, parts)
 
 
 def scatter(heading: str, across: str, upward: str, points: Mapping[str, tuple[float, float]], low: float) -> str:
@@ -114,42 +102,21 @@ def scatter(heading: str, across: str, upward: str, points: Mapping[str, tuple[f
 
     parts = []
     for tick in _ticks(low):
-        parts.append(_line("grid", x(tick), top, x(tick), y(low)))
-        parts.append(_line("grid", left, y(tick), x(1), y(tick)))
-        parts.append(_text(f"{tick:.2g}", x(tick), y(low) + 15, kind="tick"))
-        parts.append(_text(f"{tick:.2g}", left - 6, y(tick) + 4, anchor="end", kind="tick"))
-    parts.append(_line("axis", x(low), y(low), x(1), y(1)))
-    parts += [_dot(x(a), y(b), 3.5, f"{name}: {a:.3f}, {b:.3f}") for name, (a, b) in points.items()]
-    parts.append(_text(across, left + SIDE_PX / 2, height - 5))
-    parts.append(_text(upward, 11, top + SIDE_PX / 2, upright=True))
-    return _chart(heading, f"{upward} against {across}, one dot per scan", width, height, parts)
-
-
-def _chart(heading: str, described: str, width: float, height: float, parts: Sequence[str]) -> str:
-    size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
-    svg = f'<svg {size} role="img" aria-label="{escape(described)}">{"".join(parts)}</svg>'
-    return f"<figure><figcaption>{escape(heading)}</figcaption>{svg}</figure>"
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _dot(x: float, y: float, radius: float, told: str) -> str:
-    return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>{escape(told)}</title></circle>'
-
-
-def _text(words: str, x: float, y: float, *, anchor: str = "middle", kind: str = "name", upright: bool = False) -> str:
-    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if upright else ""
-    said = escape(words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}…")
-    full = f"<title>{escape(words)}</title>" if len(words) > MOST_LETTERS else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turn}>{full}{said}</text>'
+        parts.append(svg_line("grid", x(tick), top, x(tick), y(low)))
+        parts.append(svg_line("grid", left, y(tick), x(1), y(tick)))
+        parts.append(svg_text(f"{tick:.2g}", x(tick), y(low) + 15, kind="tick"))
+        parts.append(svg_text(f"{tick:.2g}", left - 6, y(tick) + 4, anchor="end", kind="tick"))
+    parts.append(svg_line("axis", x(low), y(low), x(1), y(1)))
+    parts += [svg_dot(x(a), y(b), 3.5, f"{name}: {a:.3f}, {b:.3f}") for name, (a, b) in points.items()]
+    parts.append(svg_text(across, left + SIDE_PX / 2, height - 5))
+    parts.append(svg_text(upward, 11, top + SIDE_PX / 2, upright=True))
+    return svg_chart(heading, f"{upward} against {across}, one dot per scan", width, height, parts)
 
 
 def _label(name: str, x: float, y: float) -> str:
     """A name that ends at x, on two lines if it is long; what does not fit there is under the pointer."""
     if len(name) <= MOST_LETTERS:
-        return _text(name, x, y, anchor="end")
+        return svg_text(name, x, y, anchor="end")
     # After a sign that separates, if there is one late in the line.
     cut = max((name.rfind(sign, MOST_LETTERS // 2, MOST_LETTERS) + 1 for sign in SEPARATORS), default=0) or MOST_LETTERS
     first, second = name[:cut], name[cut:].lstrip()
