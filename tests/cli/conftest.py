@@ -1,4 +1,4 @@
-"""What tests of commands share: work in this process, and one cohort that is segmented once."""
+"""What tests of commands share: one cohort that is segmented once, and quick trainings."""
 
 import dataclasses
 import shutil
@@ -10,21 +10,7 @@ from helpers.commands import segment
 from helpers.tiny import TINY
 from psmnet.cli.main import main
 from psmnet.config import PRESETS, TrainConfig
-from psmnet.system.workers import in_this_process
 from psmnet.training import log as training_log
-
-
-@pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scans and cases are worked on in this process, because starting others takes longer than the work.
-
-    tests/system/test_workers.py and tests/system/test_parallel.py hold that other processes do the same.
-    """
-    monkeypatch.setattr(
-        "psmnet.system.workers.in_processes",
-        lambda factory, items, count, timeout_s: in_this_process(factory(), items),
-    )
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +35,3 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = TrainConfig(steps=3, pairs=2, targets=2, warmup=1, checkpoint_every=2)
     monkeypatch.setitem(PRESETS, "compact", dataclasses.replace(PRESETS["compact"], model=TINY, train=recipe))
     monkeypatch.setattr(training_log, "_tensorboard", lambda run: None)  # seconds of import, and tested elsewhere
-
-
-@pytest.fixture
-def data(phantoms: Path, tmp_path: Path) -> Path:
-    """A copy of the phantoms that a test may change."""
-    return Path(shutil.copytree(phantoms, tmp_path / "data"))

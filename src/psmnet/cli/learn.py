@@ -41,13 +41,21 @@ EXAMPLES = examples(
     "learn scans/ --support old.nii.gz old_labels.nii.gz --out learned",
     "segment new.nii.gz --weights learned --out masks",
     "suggest --next learned",
+    "learn scans/ --from learned --support new.nii.gz learned/masks/new_seg.nii.gz --out better",
 )
 SHOWN = 3  # scans that are named as the next to correct
 
 
 @click.command("learn", epilog=EXAMPLES)
 @click.argument("scans", nargs=-1, required=True, metavar="SCANS...")
-@support_option("", required=True)
+@support_option("")
+@click.option(
+    "--from",
+    "earlier",
+    type=DATA,
+    metavar="RUN",
+    help="Go on from an earlier learning: its labelled scans and its network are used, too.",
+)
 @click.option("--out", type=DATA, required=True, metavar="RUN", help="Folder for the masks, the network and a report.")
 @weights_option()
 @labels_option("learn")
@@ -83,6 +91,7 @@ SHOWN = 3  # scans that are named as the next to correct
 def command(
     scans: tuple[str, ...],
     supports: Pairs,
+    earlier: Path | None,
     out: Path,
     weights: str | None,
     labels: str | None,
@@ -109,7 +118,12 @@ def command(
     The scans get first masks, as psmnet segment makes them. From these and the labelled scan a network of its own is
     trained, and the scans get better masks from it. RUN has them in RUN/masks, the network, which segments further
     scans without a support (psmnet segment NEW --weights RUN), and RUN/report.html. Run the command again to continue.
+
+    The masks can be made better by correcting a few: psmnet suggest --next RUN says which. Give them as further
+    labelled scans, with --from RUN and another --out folder.
     """
+    if not supports and earlier is None:
+        raise click.UsageError("Missing option '--support' (only with --from RUN it may be left out)")
     if vote_only:
         source = plain_click.get_current_context().get_parameter_source
         given = [
@@ -133,7 +147,7 @@ def command(
         settings=replace(settings, training=replace(settings.training, steps=steps)),
     )
     with console.stages() as progress:
-        learned = learn_cohort(job, found, skipped, ending=ending, workers=who, progress=progress)
+        learned = learn_cohort(job, found, skipped, earlier=earlier, ending=ending, workers=who, progress=progress)
     if learned is not None:
         _print(out, learned, ending)
 
@@ -147,6 +161,7 @@ def _print(out: Path, learned: LearnedCohort, ending: str) -> None:
     print_masks(out / "masks", learned.cohort, ending, learned.called, anonymise=False)
     if record.weights_sha256 is not None:
         console.out.print(f"network: {out / 'weights.safetensors'} (psmnet segment NEW... --weights {out})")
+    console.out.print(f"report: {out / 'report.html'}")
     names = ", ".join(scan.query for scan in record.to_correct()[:SHOWN])
     console.out.print(f"correcting these would help most: {names} (psmnet suggest --next {out})")
     fail_on_failed(learned.cohort)

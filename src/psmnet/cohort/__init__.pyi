@@ -1,3 +1,8 @@
+from .corrections import (
+    CorrectNext,
+    NextScan,
+    correct_next,
+)
 from .job import (
     EXTRAS,
     FORMATS,
@@ -6,13 +11,16 @@ from .job import (
     Outputs,
     StoredProbabilities,
 )
-from .learn import (
-    LearnedCohort,
-    learn_cohort,
+from .learn_quality import (
+    quality_warning,
 )
 from .learn_record import (
     JudgedScan,
     LearnRecord,
+)
+from .learn_run import (
+    LearnedCohort,
+    learn_cohort,
 )
 from .mask_measures import (
     MEASURES,
@@ -54,11 +62,13 @@ __all__ = [
     "Cohort",
     "CohortJob",
     "CohortReport",
+    "CorrectNext",
     "FailedScan",
     "JudgedScan",
     "LearnRecord",
     "LearnedCohort",
     "Loaded",
+    "NextScan",
     "Outputs",
     "RankedScan",
     "ScanRanking",
@@ -66,10 +76,12 @@ __all__ = [
     "SegmentedScan",
     "StoredProbabilities",
     "Worker",
+    "correct_next",
     "failure",
     "learn_cohort",
     "measure_masks",
     "notes_of",
+    "quality_warning",
     "rank_scans",
     "segment_cohort",
 ]

@@ -84,10 +84,12 @@ class StoredProbabilities:
     Attributes:
         folder: with `NAME.npy` of each query.
         key: checksum of all that they were made from.
+        view: whose pixels they have; None for the view of the labelled scans.
     """
 
     folder: Path
     key: str
+    view: StudentView | None = None
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
 """`learn.json`: what a learning found of each scan and organ, for its report and for whom to correct next."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from psmnet.cohort.records import FailedScan, SkippedFile
+from psmnet.io import checksum
 from psmnet.system import StoredFile, StoredPart
 
-RECORD_NAME = "learn.json"
+RECORD_NAME, MASKS_NAME = "learn.json", "masks"
 
 
 class JudgedOrgan(StoredPart):
@@ -50,12 +53,49 @@ class JudgedScan(StoredPart):
         return sum(organ.doubt for organ in self.organs.values()) / len(self.organs)
 
 
+class LabelledPair(StoredPart):
+    """A labelled scan, by files.
+
+    Attributes:
+        image, labels: paths relative to the learning's folder, so that all can be moved together and no name of a
+            user is written down; absolute where there is no relative one (on another drive).
+        image_sha256, labels_sha256: checksums of what they held.
+    """
+
+    image: str
+    labels: str
+    image_sha256: str
+    labels_sha256: str
+
+    @staticmethod
+    def of(image: Path, labels: Path, run: Path) -> "LabelledPair":
+        """The record of a labelled scan."""
+        return LabelledPair(
+            image=_relative(image, run),
+            labels=_relative(labels, run),
+            image_sha256=checksum(image),
+            labels_sha256=checksum(labels),
+        )
+
+    def paths(self, run: Path) -> tuple[Path, Path]:
+        """Where image and labels are, if they have not been moved since."""
+        return Path(os.path.normpath(run / self.image)), Path(os.path.normpath(run / self.labels))
+
+
+def _relative(path: Path, run: Path) -> str:
+    try:
+        return Path(os.path.relpath(path.absolute(), run.absolute())).as_posix()
+    except ValueError:  # another drive
+        return path.absolute().as_posix()
+
+
 class LearnRecord(StoredFile):
     """`learn.json`.
 
     Attributes:
         key: checksum of the labelled scans, the cohort and all settings.
-        supports: names of image and labels of each labelled scan.
+        job_key: the same without the cohort.
+        supports: the labelled scans.
         labels: label value to organ name.
         scans: of the cohort.
         copies: names of scans that were left out, since they are copies of labelled ones.
@@ -63,6 +103,7 @@ class LearnRecord(StoredFile):
         notes: remarks for the user, warnings among them.
         settings: of the learning.
         weights_sha256: of the learned network; None without training.
+        earlier: SHA-256 of the learned network that this one began with; None if it began anew.
         versions: of psmnet and the libraries that its numbers depend on.
         seconds: by stage.
     """
@@ -71,7 +112,8 @@ class LearnRecord(StoredFile):
     REMEDY: ClassVar[str] = "learn again"
 
     key: str
-    supports: list[dict[str, str]]
+    job_key: str
+    supports: list[LabelledPair]
     labels: dict[int, str]
     scans: list[JudgedScan]
     copies: list[str] = Field(default_factory=list)
@@ -80,6 +122,7 @@ class LearnRecord(StoredFile):
     notes: list[str] = Field(default_factory=list)
     settings: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str | None = None
+    earlier: str | None = None
     versions: dict[str, Any] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
 

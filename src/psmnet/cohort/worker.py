@@ -154,7 +154,7 @@ class Worker:
         if self.job.stored is not None:
             stored = _probabilities(self.job.stored.folder / f"{query.name}.npy")
             view, parts = self._loaded.student
-            return decided_from(scan, view, stored, parts, probabilities=probabilities)
+            return decided_from(scan, self.job.stored.view or view, stored, parts, probabilities=probabilities)
         if isinstance(self._segmenter, LearnedSegmenter | Segmenter):
             return self._segmenter.examine(scan, probabilities=probabilities, report=report)
         return self._segmenter.examine(scan)

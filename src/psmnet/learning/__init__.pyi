@@ -26,6 +26,9 @@ from .soft_labels import (
     as_levels,
     confidence,
 )
+from .stage_labels import (
+    StageLabels,
+)
 from .stage_masks import (
     FINAL,
     STAGES,
@@ -45,6 +48,7 @@ __all__ = [
     "Learned",
     "Opinions",
     "Progress",
+    "StageLabels",
     "StudentTraining",
     "adapt",
     "adaptation_spec",

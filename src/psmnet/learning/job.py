@@ -11,7 +11,7 @@ from psmnet.io import OrganName, checksum, digest
 from psmnet.learning.settings import LearnSettings
 from psmnet.models import Weights, load_weights
 from psmnet.runtime import package_version
-from psmnet.segmentation import StudentView, Supports, read_supports, wanted_values
+from psmnet.segmentation import LearnedWeights, StudentView, Supports, load_learned, read_supports, wanted_values
 
 WORK_NAME = "work"
 
@@ -28,6 +28,7 @@ class LearnJob:
         series: SeriesInstanceUIDs to read from DICOM folders.
         trust_grid: use labels of the image's size as if they were on its grid.
         weights: of the network that makes the first masks, as `load_weights` takes them.
+        earlier: file of a learned network with which the student begins; None to begin anew.
         device: by name.
         threads: CPU threads of each process; None for torch's default.
         settings: of the learning.
@@ -41,6 +42,7 @@ class LearnJob:
     series: tuple[str, ...] = ()
     trust_grid: bool = False
     weights: str = "bundled"
+    earlier: str | None = None
     device: str = "auto"
     threads: int | None = None
     settings: LearnSettings = field(default_factory=LearnSettings)
@@ -70,7 +72,16 @@ class LearnJob:
                 "give weights with the compact encoder, for example the bundled ones",
                 code="learn-encoder",
             )
-        return LabelledScans(supports, values, weights, tuple(notes))
+        earlier = None if self.earlier is None else load_learned(self.earlier)
+        if earlier is not None and set(values) != set(earlier.organs):
+            own, known = (",".join(map(str, sorted(one))) for one in (values, earlier.organs))
+            raise InputError(
+                f"labels {own} are to be learned, but the earlier network has learned {known}",
+                f"learn labels {known}, or begin without it",
+                code="other-organs",
+                labels=known,
+            )
+        return LabelledScans(supports, values, weights, tuple(notes), earlier)
 
     def with_key(self, loaded: "LabelledScans") -> "LearnJob":
         """The same job with its checksum."""
@@ -82,6 +93,7 @@ class LearnJob:
             "series": sorted(self.series),
             "trust_grid": self.trust_grid,
             "weights": loaded.weights.sha256,
+            "earlier": None if loaded.earlier is None else loaded.earlier.sha256,
             "settings": asdict(self.settings),
         }
         return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
@@ -96,12 +108,14 @@ class LabelledScans:
         values: label values to learn, ascending.
         weights: of the first masks.
         notes: remarks for the user.
+        earlier: learned network with which the student begins; None to begin anew.
     """
 
     supports: Supports
     values: tuple[int, ...]
     weights: Weights
     notes: tuple[str, ...]
+    earlier: LearnedWeights | None = None
 
     @property
     def called(self) -> dict[int, OrganName]:
@@ -110,5 +124,7 @@ class LabelledScans:
 
     @cached_property
     def view(self) -> StudentView:
-        """How scans are shown to the student."""
+        """How scans are shown to the student: as to the earlier network, if it begins with one."""
+        if self.earlier is not None:
+            return self.earlier.view
         return StudentView.of([image for image, _ in self.supports.pairs], self.weights.normalisation)

@@ -23,7 +23,7 @@ from psmnet.learning.vote import PseudoSupport, Vote, VotedMask, pseudo_supports
 from psmnet.models import WEIGHTS_NAME, Student
 from psmnet.segmentation import scan_facts
 from psmnet.system import ONE_AT_A_TIME, Workers, counted
-from psmnet.training import ALONE, Ranks
+from psmnet.training import ALONE, METRICS_NAME, Ranks
 
 FEWEST = 4  # scans of a cohort: fewer teach less than they mislead
 
@@ -53,6 +53,7 @@ class Learned:
         copies: scans that are copies of labelled ones, which were left out.
         failed: scans that could not be used, and why.
         weights: file of the learned network; None without training.
+        trainings: files with the losses of each round's steps.
     """
 
     job: LearnJob
@@ -62,6 +63,7 @@ class Learned:
     copies: tuple[Query, ...] = ()
     failed: tuple[tuple[Query, PsmnetError], ...] = ()
     weights: Path | None = None
+    trainings: tuple[Path, ...] = ()
 
 
 def learn_network(
@@ -110,6 +112,7 @@ class _Learning:
         settings = self.job.settings
         opinions = found.opinions
         student = new_student(self.loaded, settings.seed)
+        trainings: list[Path] = []
         for number in range(1, settings.rounds + 1):
             key = digest(self.job.key, str(number), *(opinions.key(query.name) for query in found.queries))
             folder = self.job.work / f"student-{key[:16]}"
@@ -127,6 +130,7 @@ class _Learning:
                 ranks=self.ranks,
                 report=partial(self._show_step, title, training.steps),
             )
+            trainings.append(folder / METRICS_NAME)
             weights = folder / WEIGHTS_NAME
             judged = self.ranks.in_turn(partial(self._judge, student, found, weights, f"masks after {title}"))
             trusted = opinions.registration or weight_of_registration(list(judged.values()))
@@ -135,7 +139,7 @@ class _Learning:
         if self.ranks.first:
             facts = [one.facts for one in opinions.student.values()]
             save_student(weights, student, self.job, self.loaded, list(opinions.first.values()), facts)
-        return replace(found, opinions=opinions, weights=weights)
+        return replace(found, opinions=opinions, weights=weights, trainings=tuple(trainings))
 
     def _taught(self, opinions: Opinions, number: int) -> list[Taught]:
         """The cohort with the pseudo-labels of round `number`.
@@ -170,7 +174,8 @@ class _Learning:
         used = [query for query in queries if query.name in first]
         self._require_enough(used, [first[query.name] for query in used], failed)
         labelled = len(self.loaded.supports.pairs)
-        chosen = pseudo_supports(list(first.values()), self.job.settings.voters - labelled)
+        places = 0 if self.loaded.earlier is not None else self.job.settings.voters - labelled
+        chosen = pseudo_supports(list(first.values()), places)
         by_name = {query.name: query for query in used}
         voters = [PseudoSupport(by_name[one.name], one.key) for one in chosen]
         items = [(query, first[query.name].key) for query in used]

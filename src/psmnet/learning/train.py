@@ -1,5 +1,6 @@
 """Stage 3: the student is trained, and becomes a learned network with all that segmenting needs."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,7 +60,12 @@ def train_on(
 
 
 def new_student(loaded: LabelledScans, seed: int) -> Student:
-    """A student that begins with the encoder of the first masks; the decoder's weights depend on the seed only."""
+    """A student that begins with the earlier network or, without one, with the encoder of the first masks.
+
+    The decoder's weights then depend on the seed only.
+    """
+    if loaded.earlier is not None:
+        return copy.deepcopy(loaded.earlier.model)
     state = torch.get_rng_state()
     torch.manual_seed(seed)
     encoder = loaded.weights.model.encoder
@@ -88,13 +94,15 @@ def save_student(
     Raises:
         InputError: it can't be written.
     """
+    earlier = loaded.earlier
     taught = TaughtBy(
         labelled=tuple(checksum(image) for image, _ in job.supports),
         labels=tuple(checksum(labels) for _, labels in job.supports),
         cohort=tuple(sorted(one.content for one in first)),
-        steps=sum(job.settings.training_of(number).steps for number in range(1, job.settings.rounds + 1)),
+        steps=sum(job.settings.training_of(number).steps for number in range(1, job.settings.rounds + 1))
+        + (earlier.taught_by.steps if earlier else 0),
         seed=job.settings.seed,
-        init=loaded.weights.sha256,
+        init=earlier.sha256 if earlier else loaded.weights.sha256,
         version=package_version(),
     )
     weights = LearnedWeights(

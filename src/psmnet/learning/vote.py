@@ -1,12 +1,15 @@
 """Stage 2, the vote: each scan's probabilities from several labelled scans, averaged.
 
 Voters are the labelled scans, one by one, and pseudo-supports: scans of the cohort with their first masks. Averaging
-separate results is better than matching with all of them together. [ours; docs/learning.md has the figures]
+separate results is better than matching with all of them together. Where a learning goes on from an earlier network,
+that takes the place of all pseudo-supports: it has learned from them, and from what a person corrected since.
+[ours; docs/learning.md has the figures]
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from psmnet.learning.job import LabelledScans, LearnJob
 from psmnet.learning.scan_store import ScanStore
 from psmnet.learning.soft_labels import LEVELS, agreement, confidence, probabilities_of
 from psmnet.runtime import pick_device
-from psmnet.segmentation import Segmenter
+from psmnet.segmentation import LearnedWeights, Segmenter, predictions
 from psmnet.volume import Volume
 
 VOTE = "vote"
@@ -26,6 +29,11 @@ VOTE = "vote"
 def pseudo_supports(first: Sequence[FirstMask], count: int) -> list[FirstMask]:
     """The scans whose least sure organ is most certain, at most `count`; those that lack an organ come last."""
     return sorted(first, key=lambda one: (-min(one.confidence), one.name))[: max(0, count)]
+
+
+def earlier_votes(voters: int, labelled: int) -> int:
+    """How many votes an earlier network has: those of the pseudo-supports that it replaces, at least one."""
+    return max(1, voters - labelled)
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,15 @@ class Vote:
             segmenters[voter.query.name] = self._segmenter(scan, scan.with_array(stored["labels"]))
         return segmenters
 
+    @cached_property
+    def _earlier(self) -> LearnedWeights | None:
+        """The earlier network, on its device."""
+        earlier = self._loaded.earlier
+        if earlier is not None:
+            model: Any = earlier.model
+            model.to(pick_device(self.job.device), memory_format=torch.channels_last)
+        return earlier
+
     def _segmenter(self, image: Volume, labels: Volume) -> Segmenter:
         if self.job.threads is not None:
             torch.set_num_threads(self.job.threads)
@@ -126,7 +143,7 @@ class Vote:
         """Mean probability of each organ over the voters that have it."""
         values = self._loaded.values
         segmenters = [*self._labelled, *(one for name, one in self._pseudo.items() if name != query.name)]
-        if not segmenters:
+        if not segmenters and self._earlier is None:
             return first
         scan = read_scan(query.path, series=self.job.series).volume
         turn, _ = self._loaded.view.turn(scan)
@@ -140,5 +157,16 @@ class Vote:
             total += probabilities_of(result, self._loaded.view, turn, scan, values)
             votes += np.isin(values, segmenter.label_values)
             report(number / len(segmenters))
+        if self._earlier is not None:
+            weight = earlier_votes(self.job.settings.voters, len(self._loaded.supports.pairs))
+            total += weight * self._predicted(self._earlier, turn.apply(scan))
+            votes += weight
         mean = total / np.maximum(votes, 1)[:, None, None, None]
         return np.clip(np.rint(mean), 0, LEVELS).astype(np.uint8)
+
+    def _predicted(self, weights: LearnedWeights, seen: Volume) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+        """Probabilities (K, Z, h, w), 0..LEVELS, of a learned network."""
+        device = pick_device(self.job.device)
+        found = [p.movedim(0, 1).cpu().numpy() for _, p, _ in predictions(weights.model, weights.view, seen, device)]
+        levels: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.concatenate(found, axis=1) * np.float32(LEVELS)
+        return levels
