@@ -1,6 +1,7 @@
 """Writes a learned network as ONNX, which other programs run without psmnet or PyTorch."""
 
 import json
+import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +93,7 @@ def _program(student: Student) -> Any:
     batch = torch.export.Dim("batch")
     rows, columns = (torch.export.Dim(name, min=1, max=MOST_BLOCKS) for name in ("rows", "columns"))
     sides = {0: batch, 2: Student.multiple * rows, 3: Student.multiple * columns}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it says that torchvision is missing, which we don't need
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns of its own internals
         return torch.onnx.export(
