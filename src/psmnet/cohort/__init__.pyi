@@ -22,6 +22,9 @@ from .learn_run import (
     LearnedCohort,
     learn_cohort,
 )
+from .learn_scans import (
+    learn,
+)
 from .mask_measures import (
     MEASURES,
     measure_masks,
@@ -78,6 +81,7 @@ __all__ = [
     "Worker",
     "correct_next",
     "failure",
+    "learn",
     "learn_cohort",
     "measure_masks",
     "notes_of",

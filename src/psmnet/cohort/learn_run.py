@@ -59,6 +59,21 @@ class LearnedCohort:
     called: Mapping[int, OrganName]
     kept: bool
 
+    @property
+    def masks(self) -> dict[str, Path]:
+        """Mask of each scan that was segmented, by the scan's name."""
+        return {entry.name: self.out / MASKS_NAME / entry.mask for entry in self.cohort.entries}
+
+    @property
+    def weights(self) -> Path | None:
+        """File of the learned network; None where nothing was trained."""
+        return None if self.record.weights_sha256 is None else self.out / WEIGHTS_NAME
+
+    @property
+    def failed(self) -> dict[str, PsmnetError]:
+        """Scans that could not be used, and why."""
+        return {query.name: error for query, error in self.cohort.failed}
+
 
 def learn_cohort(
     job: LearnJob,
