@@ -2,26 +2,28 @@
 
 from statistics import fmean
 
-from psmnet.cohort.learn_record import JudgedOrgan, LearnRecord
+from psmnet.cohort.learn_record import LearnRecord
 
-LOWEST = 0.6  # provisional, see `quality_warning`
+LOWEST = 0.78  # mean trust below which the true mean Dice is likely below 0.75; fixed on phantoms and the new sets
+LOST = 0.5  # mean trust of an organ below which it is likely in the wrong place
 
 
 def quality_warning(record: LearnRecord) -> str | None:
     """A warning where the masks are likely to be poor; None where they are not.
 
-    The rule is provisional, figure and measure: the mean over all organs of all scans of the smaller of two numbers,
-    the agreement of vote and network (Dice) and the final confidence, is below 0.6. Without a network the final
-    confidence counts alone.
+    The mean over the organs' mean trust (`JudgedOrgan.trust`) is below 0.78, or an organ's own is below 0.5.
     """
-    found = [_trust(organ) for scan in record.scans for organ in scan.organs.values()]
-    if not found or (mean := fmean(found)) >= LOWEST:
+    if not record.scans:
         return None
+    trust = {
+        organ: fmean(scan.organs[organ].trust for scan in record.scans if organ in scan.organs)
+        for organ in record.scans[0].organs
+    }
+    mean, lost = fmean(trust.values()), [organ for organ, value in trust.items() if value < LOST]
+    if mean >= LOWEST and not lost:
+        return None
+    what = f", {' and '.join(lost)} most of all" if lost else ""
     return (
-        f"warning: the masks are probably poor (confidence and agreement {mean:.2f}, below {LOWEST:.2f}): look at many "
-        "of them, correct a few, and learn again with these as labelled scans"
+        f"warning: the masks are probably poor{what} (estimated mean Dice {mean:.2f}): look at many of them, correct "
+        "a few, and learn again with these as further labelled scans"
     )
-
-
-def _trust(organ: JudgedOrgan) -> float:
-    return organ.final if organ.vote_student is None else min(organ.vote_student, organ.final)

@@ -33,11 +33,20 @@ class JudgedOrgan(StoredPart):
     student_registration: float | None = None
 
     @property
+    def trust(self) -> float:
+        """An estimate of the final mask's Dice, 0..1.
+
+        It is the network's agreement with the vote or the registered labels, whichever it agrees with more: these err
+        in different ways, so that what it shares with one of them is mostly right. Without a network it is the
+        confidence. [ours; figures in docs/decisions.md]
+        """
+        agreed = [dice for dice in (self.vote_student, self.student_registration) if dice is not None]
+        return max(agreed, default=self.final)
+
+    @property
     def doubt(self) -> float:
-        """How much a person's correction would help: 0 where all stages agree and are sure, 1 where none does."""
-        agreed = [d for d in (self.vote_student, self.vote_registration, self.student_registration) if d is not None]
-        sure = self.final if self.final > 0 else 0.0
-        return 1 - min([*agreed[:1], sure])
+        """How much a person's correction would help, 0..1."""
+        return 1 - self.trust
 
 
 class JudgedScan(StoredPart):
