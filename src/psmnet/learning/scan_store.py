@@ -1,6 +1,8 @@
 """What the stages keep of each scan of a cohort, in a folder of its own: arrays under the checksum of their inputs."""
 
 import shutil
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +35,14 @@ class ScanStore:
             np.savez_compressed(stream, **{_KEY: np.array(key)}, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the next parameter for one of them
 
     def load(self, stage: str, key: str) -> dict[str, Array] | None:
-        """A stage's arrays; None if there are none, or those of other inputs."""
+        """A stage's arrays; None if there are none, or those of other inputs, or damaged ones: it is done again."""
         try:
-            with np.load(self.folder / f"{stage}.npz", allow_pickle=False) as stored:
+            path = self.folder / f"{stage}.npz"
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 if str(stored[_KEY]) != key:
                     return None
                 return {name: stored[name] for name in stored.files if name != _KEY}
-        except (OSError, ValueError, KeyError, EOFError):  # none, or damaged: the stage is done again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # none, or damaged
             return None
 
     def require(self, stage: str, key: str) -> dict[str, Array]:
