@@ -19,7 +19,11 @@ def organ(**figures: float | None) -> JudgedOrgan:
         ({"vote_student": 0.4}, "vote and network disagree (Dice 0.40)"),
         (
             {"vote_student": 0.6, "vote_registration": 0.5, "student_registration": 0.3, "final": 0.7},
-            "network and registration disagree (Dice 0.30); confidence 0.70",
+            "network agrees with neither vote (Dice 0.60) nor registration (0.30); confidence 0.70",
+        ),
+        (
+            {"vote_student": 0.9, "vote_registration": 0.4, "student_registration": 0.5},
+            "vote and registration disagree (Dice 0.40)",
         ),
         ({"final": 0.8, "vote_student": 0.9}, "confidence 0.80"),
         ({"final": 0.97, "vote_student": 0.9}, "confidence 0.97"),

@@ -103,13 +103,17 @@ def reason(organ: JudgedOrgan) -> str:
 
 def _reasons(organ: JudgedOrgan) -> Iterator[str]:
     """What is said of it, each with its figure."""
-    pairs = (
-        ("vote and network", organ.vote_student),
-        ("vote and registration", organ.vote_registration),
-        ("network and registration", organ.student_registration),
-    )
-    known = [(agreed, who) for who, agreed in pairs if agreed is not None]
-    if known and (lowest := min(known))[0] < OPPOSED:
-        yield f"{lowest[1]} disagree (Dice {lowest[0]:.2f})"
+    vote, registration = organ.vote_student, organ.student_registration
+    if vote is not None and registration is not None and max(vote, registration) < OPPOSED:
+        yield f"network agrees with neither vote (Dice {vote:.2f}) nor registration ({registration:.2f})"
+    else:
+        pairs = (
+            (vote, "vote and network"),
+            (organ.vote_registration, "vote and registration"),
+            (registration, "network and registration"),
+        )
+        known = [(agreed, who) for agreed, who in pairs if agreed is not None]
+        if known and (lowest := min(known))[0] < OPPOSED:
+            yield f"{lowest[1]} disagree (Dice {lowest[0]:.2f})"
     if organ.final < UNSURE:
         yield f"confidence {organ.final:.2f}"
