@@ -146,9 +146,10 @@ def stopped(data, tiny_weights, tmp_path) -> Path:
     return tmp_path / "run"
 
 
-def test_only_what_is_damaged_is_done_again(data, tiny_weights, stopped):
+@pytest.mark.parametrize("name", ["first.npz", "images.npy"])
+def test_only_what_is_damaged_is_done_again(data, tiny_weights, stopped, name):
     whole = {path.parent.name: path.stat().st_mtime_ns for path in (stopped / "work").glob("image_*/first.npz")}
-    (stopped / "work" / "image_4" / "first.npz").write_bytes(b"damaged")
+    (stopped / "work" / "image_4" / name).write_bytes(b"damaged")
     learn_network(quick_job(data, tiny_weights, stopped), cohort_of(data))
     now = {path.parent.name: path.stat().st_mtime_ns for path in (stopped / "work").glob("image_*/first.npz")}
     assert [name for name in sorted(now) if now[name] != whole[name]] == ["image_4"]

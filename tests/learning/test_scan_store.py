@@ -56,6 +56,15 @@ def test_mapped_arrays_are_read_in_parts(store):
     assert mapped[1].tolist() == [4, 5, 6, 7]
 
 
+def test_whether_a_mapped_array_is_whole(store):
+    assert not store.has_mapped("images")
+    store.save_mapped("images", np.zeros((3, 4)))
+    assert store.has_mapped("images")
+    path = store.folder / "images.npy"
+    path.write_bytes(path.read_bytes()[:150])
+    assert not store.has_mapped("images")
+
+
 def test_scans_are_apart_and_can_be_removed(store, tmp_path):
     other = ScanStore(tmp_path, "other")
     assert other.load("vote", "k") is None

@@ -83,7 +83,7 @@ class FirstMasks:
         """
         store = ScanStore(self.job.work, query.name)
         key = digest(self.job.key, checksum(query.path))
-        stored = store.load(FIRST, key)
+        stored = store.load(FIRST, key) if store.has_mapped(IMAGES) else None
         if stored is not None:
             agreed = stored.get("agreement")
             return FirstMask(

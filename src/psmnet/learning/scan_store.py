@@ -61,6 +61,14 @@ class ScanStore:
         with atomic_path(self.folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, array)
 
+    def has_mapped(self, name: str) -> bool:
+        """Whether there is such an array, and it can be read."""
+        try:
+            self.mapped(name)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def mapped(self, name: str) -> Array:
         """An array of `save_mapped`, of which only what is read comes into memory."""
         array: Array = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
