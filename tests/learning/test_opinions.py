@@ -1,5 +1,7 @@
 """How vote, registration and student are weighed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,23 +38,30 @@ def opinions(tmp_path) -> Opinions:
     )
 
 
-def test_vote_registration_and_student_are_mixed(opinions):
-    """Half of the student, and of the rest a quarter of registration: 0.5 * 0.6 + 0.5 * (0.75 * 0.2 + 0.25 * 1)."""
+def changed(opinions: Opinions, **changes: object) -> Opinions:
+    return replace(opinions, **changes)
 
-    def probability(**changes: object) -> float:
-        return Opinions(**{**vars(opinions), **changes}).probabilities("a").item()
 
-    judged = {"a": student_mask(0.9, 0.5)}
-    assert probability() == pytest.approx(0.2)
-    assert probability(registration=(0.25,)) == pytest.approx(0.4)
-    assert probability(student=judged) == pytest.approx(0.4)
-    assert probability(student=judged, registration=(0.25,)) == pytest.approx(0.5)
-    assert probability(student=judged, share=1.0) == pytest.approx(0.6)
+def test_vote_and_registration_are_weighed_and_the_student_takes_their_place(opinions):
+    """A quarter of registration: 0.75 * 0.2 + 0.25 * 1."""
+    weighed = changed(opinions, registration=(0.25,))
+    assert opinions.probabilities("a").item() == pytest.approx(0.2)
+    assert weighed.probabilities("a").item() == pytest.approx(0.4)
+    assert changed(weighed, student={"a": student_mask(0.9, 0.1)}).probabilities("a").item() == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("with_vote", "with_registration", "expected"), [(0.29, 0.1, 0.2), (0.1, 0.31, 0.6), (0.31, None, 0.6)]
+)
+def test_an_organ_that_the_student_has_lost_is_left_to_the_vote(opinions, with_vote, with_registration, expected):
+    judged = {"a": student_mask(with_vote, with_registration)}
+    assert changed(opinions, student=judged).probabilities("a").item() == pytest.approx(expected)
 
 
 def test_the_key_is_of_all_that_is_weighed(opinions):
-    changes = ({}, {"registration": (0.5,)}, {"student": {"a": student_mask(0.9, 0.5)}}, {"share": 0.25})
-    assert len({Opinions(**{**vars(opinions), **change}).key("a") for change in changes}) == 4
+    found, lost = {"a": student_mask(0.9, 0.5)}, {"a": student_mask(0.1, 0.1)}
+    changes = ({}, {"registration": (0.5,)}, {"student": found}, {"student": lost})
+    assert len({changed(opinions, **change).key("a") for change in changes}) == 4
 
 
 def test_registration_counts_as_much_as_the_student_agrees_with_it():

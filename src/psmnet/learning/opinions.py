@@ -6,6 +6,7 @@ that only tells, for each organ, which of the two to trust. [ours; docs/decision
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from psmnet.learning.soft_labels import LEVELS
 from psmnet.learning.student_masks import STUDENT, StudentMask
 from psmnet.learning.vote import VOTE, VotedMask
 
+LOST = 0.3  # mean Dice with vote and registration below which a student has not found an organ
 DISPUTED = 0.5  # Dice of vote and registration below which neither teaches an organ in the first round
 DECIDED = 0.05  # difference of the two mean Dice with the student that makes one of them count 0.73, the other 0.27
 
@@ -30,7 +32,6 @@ class Opinions:
         work: folder of the stages.
         first, votes: by scan.
         student: by scan; none before a training.
-        share: of the student where there is one.
         registration: (K,), weight of the registered labels against the vote, 0..1.
     """
 
@@ -38,16 +39,27 @@ class Opinions:
     first: Mapping[str, FirstMask]
     votes: Mapping[str, VotedMask]
     student: Mapping[str, StudentMask] = field(default_factory=dict)
-    share: float = 0.5
     registration: tuple[float, ...] = ()
 
     def key(self, name: str) -> str:
         """Checksum of all that a scan's probabilities are made from."""
-        student = self.student[name].key if self.student else ""
-        return digest(self.votes[name].key, student, repr(self.share), repr(self.registration))
+        student = (self.student[name].key, repr(self.lost.tolist())) if self.student else ()
+        return digest(self.votes[name].key, repr(self.registration), *student)
+
+    @cached_property
+    def lost(self) -> npt.NDArray[np.bool_]:
+        """Organs (K,) for which the student agrees neither with the vote nor with the registered labels, on average."""
+        trust = [
+            np.max([one.with_vote, one.with_registration or one.with_vote], axis=0) for one in self.student.values()
+        ]
+        found: npt.NDArray[np.bool_] = np.mean(trust, axis=0) < LOST
+        return found
 
     def probabilities(self, name: str) -> npt.NDArray[np.float32]:
-        """Of each organ in a scan, (K, Z, h, w), 0..1, in the student's pixels."""
+        """Of each organ in a scan, (K, Z, h, w), 0..1, in the student's pixels.
+
+        They are the student's, where there is one, but for organs that it has lost.
+        """
         store = ScanStore(self.work, name)
         mean = _shares(store.require(VOTE, self.votes[name].key)["probabilities"])
         if any(self.registration):
@@ -56,7 +68,7 @@ class Opinions:
             mean = (1 - weights) * mean + weights * registered
         if self.student:
             own = _shares(store.require(STUDENT, self.student[name].key)["probabilities"])
-            mean = (1 - self.share) * mean + self.share * own
+            mean = np.where(self.lost[:, None, None, None], mean, own)
         return mean
 
     def disputed(self, name: str) -> npt.NDArray[np.bool_]:

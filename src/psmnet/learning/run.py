@@ -195,7 +195,6 @@ class _Learning:
                 self.job.work,
                 {query.name: first[query.name] for query in used},
                 {query.name: votes[query.name] for query in used},
-                share=self.job.settings.student,
             ),
             copies=tuple(copies),
             failed=tuple(failed),

@@ -19,7 +19,6 @@ class LearnSettings:
             masks are most confident, as many as labelled scans are missing.
         registration: whether the labelled scans are also registered to each scan, as a second opinion.
         share: of the cohort's scans whose pseudo-labels of an organ are used, the most confident ones.
-        student: its share in the final masks; vote and registration have what is left to 1.
         training: of the student, in each round; the first, which only tells whom to trust, takes half as many steps.
     """
 
@@ -29,14 +28,12 @@ class LearnSettings:
     voters: int = 4
     registration: bool = True
     share: float = 1.0
-    student: float = 0.5
     training: StudentTraining = field(default_factory=StudentTraining)
 
     def __post_init__(self) -> None:
         for name in ("rounds", "voters"):
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
         require(0 < self.share <= 1, f"share is {self.share}", "give a number above 0, at most 1")
-        require(0 <= self.student <= 1, f"student is {self.student}", "give 0 to 1")
 
     def training_of(self, number: int) -> StudentTraining:
         """The training of round `number`, counted from 1."""

@@ -41,6 +41,12 @@ class StudentMask:
     with_registration: tuple[float, ...] | None
     facts: ScanFacts
 
+    @property
+    def trust(self) -> tuple[float, ...]:
+        """Agreement (K,) of each organ with the vote or the registered labels, whichever is larger."""
+        registered = self.with_registration or self.with_vote
+        return tuple(max(pair) for pair in zip(self.with_vote, registered, strict=True))
+
 
 class StudentMasks:
     """Segments one scan after another with a student.
