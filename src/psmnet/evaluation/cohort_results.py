@@ -30,7 +30,7 @@ class LearnedFrom:
         copies: ids of cases that are copies of a labelled scan or of a query and took no part.
         failed: id of each scan of the cohort that could not be used to the reason.
         settings: of the learning.
-        steps, seed: of the student's training.
+        steps, seed: of the student's training, of all rounds.
         start_weights: SHA-256 of the weights that it began with.
         weights_sha256: of the learned network.
         seconds: that the learning took.

@@ -79,7 +79,7 @@ class CohortRecipe:
         each_support: learn from each single one of them, too.
         ceiling: also train a student on the labels of all scans outside the fold.
         weights: that first masks are made with and that students begin with (`bundled`, a run, a file).
-        steps: of every student; None for the learning's own.
+        steps: of every student's last round; None for the learning's own.
     """
 
     __pydantic_config__ = _STRICT

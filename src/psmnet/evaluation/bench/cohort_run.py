@@ -140,7 +140,7 @@ def _learned_from(
         supports={case.id: checksums[case.id] for case in used.supports},
         cohort={case.id: checksums[case.id] for case in used.cohort},
         settings=task.recorded_settings(),
-        steps=inputs.settings.training.steps,
+        steps=task.steps,
         seed=task.learning.seed,
         start_weights=sha256_of(find_weights(inputs.weights)),
         weights_sha256=None,

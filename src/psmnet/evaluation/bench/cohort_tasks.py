@@ -49,7 +49,7 @@ class CohortTask:
     def steps(self) -> int:
         """Training steps of all rounds."""
         settings = self.settings()
-        return 0 if settings.vote_only else settings.rounds * settings.training.steps
+        return sum(settings.training_of(number).steps for number in range(1, settings.rounds + 1))
 
     def steps_done(self, runs: Path) -> int:
         """Of them, those that are done."""
