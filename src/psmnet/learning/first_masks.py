@@ -16,7 +16,7 @@ from psmnet.runtime import pick_device
 from psmnet.segmentation import Registration, Segmenter
 from psmnet.volume import content_digest
 
-FIRST, REGISTERED, IMAGES = "first", "registered", "images"
+FIRST, IMAGES = "first", "images"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class FirstMasks:
             PsmnetError: it can't be used.
         """
         store = ScanStore(self.job.work, query.name)
-        key = digest(self.job.key, checksum(query.path))
+        key = digest(self.job.masks_key, checksum(query.path))
         stored = store.load(FIRST, key) if store.has_mapped(IMAGES) else None
         if stored is not None:
             agreed = stored.get("agreement")
@@ -111,7 +111,7 @@ class FirstMasks:
             "labels": result.labels.array_zyx,
             "confidence": np.array([result.confidence[value] for value in values]),
         }
-        if self.job.settings.registration and not self.job.settings.vote_only:
+        if self.job.settings.registered:
             registered = shares_of(self._registration.segment(scan), view, turn, values)
             arrays |= {"registered": registered, "agreement": agreement(probabilities, registered)}
         store.save(FIRST, key, **arrays)

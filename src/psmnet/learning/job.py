@@ -32,6 +32,7 @@ class LearnJob:
         device: by name.
         threads: CPU threads of each process; None for torch's default.
         settings: of the learning.
+        masks_key: checksum of everything that changes first masks, except the scan; set by `with_key`.
         key: checksum of everything that changes its results, except the cohort; set by `with_key`.
     """
 
@@ -46,6 +47,7 @@ class LearnJob:
     device: str = "auto"
     threads: int | None = None
     settings: LearnSettings = field(default_factory=LearnSettings)
+    masks_key: str = ""
     key: str = ""
 
     @property
@@ -84,8 +86,8 @@ class LearnJob:
         return LabelledScans(supports, values, weights, tuple(notes), earlier)
 
     def with_key(self, loaded: "LabelledScans") -> "LearnJob":
-        """The same job with its checksum."""
-        facts = {
+        """The same job with its checksums."""
+        masks = {
             "psmnet": package_version(),
             "supports": [[checksum(path) for path in pair] for pair in self.supports],
             "values": loaded.values,
@@ -93,10 +95,14 @@ class LearnJob:
             "series": sorted(self.series),
             "trust_grid": self.trust_grid,
             "weights": loaded.weights.sha256,
+            "registration": self.settings.registered,
+        }
+        facts = masks | {
             "earlier": None if loaded.earlier is None else loaded.earlier.sha256,
             "settings": asdict(self.settings),
         }
-        return replace(self, key=digest(json.dumps(facts, sort_keys=True)))
+        masks_key, key = (digest(json.dumps(found, sort_keys=True)) for found in (masks, facts))
+        return replace(self, masks_key=masks_key, key=key)
 
 
 @dataclass(frozen=True)

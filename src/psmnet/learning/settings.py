@@ -35,6 +35,11 @@ class LearnSettings:
             require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}", "give 1 or more")
         require(0 < self.share <= 1, f"share is {self.share}", "give a number above 0, at most 1")
 
+    @property
+    def registered(self) -> bool:
+        """Whether labelled scans are registered: a vote alone does not need it."""
+        return self.registration and not self.vote_only
+
     def training_of(self, number: int) -> StudentTraining:
         """The training of round `number`, counted from 1."""
         if number > 1 or self.rounds == 1:

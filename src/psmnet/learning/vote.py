@@ -122,7 +122,9 @@ class Vote:
         """
         query, first_key = item
         voters = [voter for voter in self.voters if voter.query.name != query.name]
-        key = digest(first_key, *sorted(voter.key for voter in voters))
+        earlier = self._loaded.earlier
+        network = [] if earlier is None else [earlier.sha256, str(self.job.settings.voters)]
+        key = digest(first_key, *network, *sorted(voter.key for voter in voters))
         store = ScanStore(self.job.work, query.name)
         first = store.require(FIRST, first_key)
         stored = store.load(VOTE, key)
