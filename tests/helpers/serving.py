@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import uvicorn
 
+from psmnet.learning.settings import LearnSettings
+from psmnet.learning.student_training import StudentTraining
 from psmnet.viewer.app import create_app
 from psmnet.viewer.connections import TimedProtocol
 from psmnet.viewer.folder import DataFolder
@@ -18,6 +20,7 @@ from psmnet.viewer.runner import Engine
 from psmnet.viewer.server import Address
 from psmnet.viewer.service import Service
 
+QUICK = LearnSettings(rounds=1, registration=False, training=StudentTraining(steps=2))
 TOKEN = "a-token-for-tests"
 PATIENCE_S = 900.0
 

@@ -1,45 +1,22 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright; skipped by name where there is none."""
 
-import shutil
-
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
+from helpers.browser import MARKS, PHONE, WIDE, Visit, chromium, picture, stroke
 from helpers.serving import TOKEN, finished, listening
 from psmnet.cli.main import main
 from psmnet.data.phantom.patient import draw_patient
 from psmnet.io import read_labels, write_volume
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",  # WebGL2 without a graphics card
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
-WIDE, PHONE = {"width": 1000, "height": 700}, {"width": 420, "height": 900}
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (apt-get install chromium)"),
-    # Playwright lets go of its own pipes when the interpreter collects them.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,38 +48,6 @@ def empty(server):
     for scan in server.get("/scans").json():
         server.delete(f"/scans/{scan['id']}")
     return server
-
-
-class Visit:
-    """A page, and everything that went wrong on it."""
-
-    def __init__(self, browser, client):
-        self.context = browser.new_context(
-            viewport=WIDE, accept_downloads=True, reduced_motion="reduce", device_scale_factor=0.5
-        )
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.base = str(client.base_url).removesuffix("/api/")
-        self.wrong: list[str] = []
-        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self._local(request.url))
-
-    def _local(self, url):
-        if not url.startswith((self.base, "blob:", "data:")):
-            self.wrong.append(f"asked elsewhere: {url}")
-
-    def open(self, view="axial"):
-        """The page; one slice at a time by default, as 3D takes seconds without a graphics card."""
-        self.page.goto(f"{self.base}/#token={TOKEN}")
-        self.page.evaluate("async (view) => (await import('/static/state.js')).set({ view })", view)
-        self.page.wait_for_selector("html[data-ready=true]")
-        return self.page
-
-    def end(self):
-        """Nothing went wrong; what a test expected to go wrong it has cleared."""
-        wrong, self.wrong[:] = [*self.wrong], []
-        assert [line for line in wrong if "GPU stall" not in line and "software WebGL" not in line] == []
 
 
 RESET = """async () => {
@@ -151,17 +96,6 @@ def segmented(page):
     return page.get_attribute("#query", "data-shown")
 
 
-def stroke(page, up=0):
-    """Draw to the right from the middle of the query, or from above it."""
-    page.evaluate("scrollTo(0, 0)")
-    box = page.locator("#query-canvas").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - up
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y, steps=4)
-    page.mouse.up()
-
-
 def drawn(page, organ):
     """Voxels of an organ in the drawing."""
     return page.evaluate(
@@ -169,11 +103,6 @@ def drawn(page, organ):
             .reduce((sum, voxel) => sum + (voxel === rank), 0)""",
         organ,
     )
-
-
-def picture(page, canvas):
-    """The pixels of a canvas, as a person sees them."""
-    return page.locator(canvas).screenshot()
 
 
 def test_the_whole_loop(page, server, running, tiny_weights, tmp_path):

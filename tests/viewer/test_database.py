@@ -89,3 +89,30 @@ def test_a_file_that_is_none_is_told_in_a_line(tmp_path, content):
         other.close()
     with pytest.raises(InputError, match="delete it, or use another folder"):
         Database(path)
+
+
+def test_a_file_of_the_version_before_is_read(tmp_path):
+    """Version 1 had no stages."""
+    path = tmp_path / "viewer.sqlite3"
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "CREATE TABLE jobs (id TEXT PRIMARY KEY, created REAL NOT NULL, state TEXT NOT NULL, request TEXT NOT NULL,"
+            " revision INTEGER NOT NULL, started REAL, finished REAL, progress REAL NOT NULL DEFAULT 0,"
+            " stage TEXT NOT NULL DEFAULT '', error TEXT, result TEXT)"
+        )
+        old.execute("INSERT INTO jobs (id, created, state, request, revision) VALUES ('1', 0, 'waiting', '{}', 7)")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    for _ in range(2):
+        found = Database(path)
+        assert found.revision == 7
+        assert (found.job("1")["stages"], found.job("1")["left_s"]) == (None, None)
+        found.close()
+
+
+def test_a_learning_needs_all_its_scans(database):
+    request = {"kind": "learn", "supports": ["c" * 16], "scans": ["a" * 16, "b" * 16], "organs": None}
+    database.add_scan("d" * 16, 0, {"name": "labelled"})
+    assert database.add_labels("c" * 16, "d" * 16, 0, {"name": "labels"})
+    database.add_job("1", 0, request, 10)
+    assert database.scans_in_use() == {"a" * 16, "b" * 16, "d" * 16}

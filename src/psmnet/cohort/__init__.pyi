@@ -15,6 +15,7 @@ from .learn_quality import (
     quality_warning,
 )
 from .learn_record import (
+    JudgedOrgan,
     JudgedScan,
     LearnRecord,
 )
@@ -33,6 +34,7 @@ from .records import (
     CohortReport,
     FailedScan,
     ScanRecord,
+    SegmentedOrgan,
     SegmentedScan,
 )
 from .run import (
@@ -67,6 +69,7 @@ __all__ = [
     "CohortReport",
     "CorrectNext",
     "FailedScan",
+    "JudgedOrgan",
     "JudgedScan",
     "LearnRecord",
     "LearnedCohort",
@@ -76,6 +79,7 @@ __all__ = [
     "RankedScan",
     "ScanRanking",
     "ScanRecord",
+    "SegmentedOrgan",
     "SegmentedScan",
     "StoredProbabilities",
     "Worker",

@@ -12,6 +12,7 @@ import numpy as np
 
 from psmnet import runtime
 from psmnet.cohort.earlier_masks import make_way, require_own_masks
+from psmnet.cohort.first_mask_files import write_first_masks
 from psmnet.cohort.go_on import go_on_from
 from psmnet.cohort.job import CohortJob, StoredProbabilities
 from psmnet.cohort.learn_pictures import FEW, LARGE_PX, SMALL_PX, StagePictures
@@ -82,6 +83,7 @@ def learn_cohort(
     *,
     earlier: Path | None = None,
     ending: str = CohortJob.ending,
+    keep_first: bool = False,
     workers: Workers = ONE_AT_A_TIME,
     progress: Progress = silent,
 ) -> LearnedCohort | None:
@@ -96,6 +98,7 @@ def learn_cohort(
         skipped: files that were no scans, for the report.
         earlier: folder of a learning to go on from, see `go_on_from`; its organs must be the same.
         ending: file format of the masks, in FORMATS.
+        keep_first: keep the first masks, too, in RUN/first.
         workers: who works on the scans.
         progress: of each stage.
 
@@ -134,6 +137,8 @@ def learn_cohort(
             final = _store_final(learned)
             masks = masks.with_key(masks.load())
             make_way(masks, queries)
+            if keep_first:
+                write_first_masks(learned, ending)
             timed("masks", 0, len(learned.queries))
             cohort = segment_cohort(
                 masks,

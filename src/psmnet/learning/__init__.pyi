@@ -14,6 +14,7 @@ from .opinions import (
     Opinions,
 )
 from .run import (
+    FEWEST,
     Learned,
     Progress,
     learn_network,
@@ -32,6 +33,7 @@ from .stage_labels import (
 from .stage_masks import (
     FINAL,
     STAGES,
+    first_labels,
     write_stage_masks,
 )
 from .student_training import (
@@ -39,6 +41,7 @@ from .student_training import (
 )
 
 __all__ = [
+    "FEWEST",
     "FINAL",
     "STAGES",
     "WORK_NAME",
@@ -54,6 +57,7 @@ __all__ = [
     "adaptation_spec",
     "as_levels",
     "confidence",
+    "first_labels",
     "learn_from_labels",
     "learn_network",
     "silent",

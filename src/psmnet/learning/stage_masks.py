@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from psmnet.io import read_scan, write_volume
+from psmnet.io import Query, read_scan, write_volume
 from psmnet.learning.first_masks import FIRST
 from psmnet.learning.run import Learned
 from psmnet.learning.scan_store import ScanStore
@@ -10,6 +10,7 @@ from psmnet.learning.soft_labels import as_levels
 from psmnet.learning.student_masks import STUDENT
 from psmnet.learning.vote import VOTE
 from psmnet.segmentation import decided_from
+from psmnet.volume import Array
 
 FINAL = "final"
 STAGES = (FIRST, VOTE, STUDENT, FINAL)
@@ -34,16 +35,24 @@ def write_stage_masks(learned: Learned, folder: Path) -> dict[str, dict[str, Pat
     files: dict[str, dict[str, Path]] = {stage: {} for stage in STAGES}
     for query in learned.queries:
         store = ScanStore(learned.job.work, query.name)
-        first = store.require(FIRST, opinions.first[query.name].key)
         levels = {
             VOTE: store.require(VOTE, opinions.votes[query.name].key)["probabilities"],
             STUDENT: store.require(STUDENT, opinions.student[query.name].key)["probabilities"],
             FINAL: as_levels(opinions.probabilities(query.name)),
         }
         scan = read_scan(query.path, series=learned.job.series).volume
-        masks = {FIRST: scan.with_array(first["labels"])}
+        masks = {FIRST: scan.with_array(first_labels(learned, query))}
         masks |= {stage: decided_from(scan, loaded.view, found, parts).labels for stage, found in levels.items()}
         for stage, mask in masks.items():
             files[stage][query.name] = folder / stage / f"{query.name}.nii.gz"
             write_volume(mask, files[stage][query.name])
     return files
+
+
+def first_labels(learned: Learned, query: Query) -> Array:
+    """A scan's first mask: its label map, on the scan's grid.
+
+    Raises:
+        InputError: somebody has removed it from RUN/work since.
+    """
+    return ScanStore(learned.job.work, query.name).require(FIRST, learned.opinions.first[query.name].key)["labels"]

@@ -21,12 +21,13 @@ CREATE TABLE IF NOT EXISTS labels (id TEXT PRIMARY KEY, scan TEXT NOT NULL, crea
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, created REAL NOT NULL, state TEXT NOT NULL, request TEXT NOT NULL, revision INTEGER NOT NULL,
     started REAL, finished REAL, progress REAL NOT NULL DEFAULT 0, stage TEXT NOT NULL DEFAULT '', error TEXT,
-    result TEXT
+    result TEXT, stages TEXT, left_s REAL
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 """
-VERSION = 1
-CHANGED = frozenset({"state", "started", "finished", "progress", "stage", "error", "result"})
+VERSION = 2
+SINCE_1 = ("ALTER TABLE jobs ADD COLUMN stages TEXT", "ALTER TABLE jobs ADD COLUMN left_s REAL")
+CHANGED = frozenset({"state", "started", "finished", "progress", "stage", "error", "result", "stages", "left_s"})
 
 StoredRow = dict[str, Any]
 
@@ -53,7 +54,10 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             self._connection.execute("PRAGMA journal_mode = DELETE")
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if found not in (0, VERSION):
+            if found == 1:
+                for change in SINCE_1:
+                    self._connection.execute(change)
+            elif found not in (0, VERSION):
                 raise InputError(
                     f"{path} has version {found}, but this psmnet reads version {VERSION}",
                     "delete it, or use another folder",
@@ -200,8 +204,8 @@ class Database:
         needed: set[str] = set()
         for row in self._rows("SELECT request FROM jobs WHERE state IN ('waiting', 'running')"):
             request = json.loads(row["request"])
-            needed.add(request["query"])
-            wanted = [*request["supports"], *filter(None, [request["reference"]])]
+            needed.update(filter(None, [request.get("query"), *request.get("scans", ())]))
+            wanted = [*request["supports"], *filter(None, [request.get("reference")])]
             needed |= {found["scan"] for one in wanted if (found := self.labels(one)) is not None}
         return needed
 

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from psmnet.errors import InputError
@@ -17,6 +18,7 @@ from psmnet.viewer.refusals import Gone, Incomplete
 
 ID = re.compile(r"[0-9a-f]{16}")
 PARTS = ("scans", "jobs", "incoming")
+TRIES, WAIT_S = 20, 0.1  # of deleting a folder
 MARK = "psmnet-viewer"  # a file that says whose folder this is: no other folder is ever emptied
 
 
@@ -115,6 +117,15 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise Gone(f"the file of this {what} is missing on the server", f"delete the {what} here and make it again")
     return path
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder into which processes that are just ending may still write."""
+    for _ in range(TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(WAIT_S)
 
 
 def size_of(folder: Path) -> int:

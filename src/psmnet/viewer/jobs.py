@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import shutil
 import sqlite3
 import threading
 import time
@@ -13,19 +12,22 @@ from typing import Any
 from psmnet.errors import InputError, PsmnetError
 from psmnet.system import Isolated, read_json
 from psmnet.viewer.database import Database, StoredRow
-from psmnet.viewer.folder import DataFolder, existing
+from psmnet.viewer.folder import DataFolder, existing, remove
 from psmnet.viewer.intake import LABELS_NAME
+from psmnet.viewer.learn_files import drop_unused
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import public_message, without_server_names
 from psmnet.viewer.runner import Engine
-from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
+from psmnet.viewer.task import PROGRESS, LabelledPaths, LearnTask, Task
 
 log = logging.getLogger(__name__)
 
 IDLE_S = 30.0  # between housekeepings while nothing else happens
 RETRY_S = 2.0  # after something went wrong with the queue itself
+LEARN = "learn"  # kind of a request
 LOOK_S = 0.2  # between looks at how far a job is
 OPEN = ("waiting", "running")
+NO_STAGES: dict[str, Any] = {"stages": None, "left_s": None}
 
 
 class JobQueue:
@@ -52,7 +54,7 @@ class JobQueue:
         self._limits = limits
         self._announce = announce
         self._housekeeping = housekeeping
-        self._worker: Isolated[Task, dict[str, Any]] = Isolated(engine.runner)
+        self._worker: Isolated[Task | LearnTask, dict[str, Any]] = Isolated(engine.runner)
         self._current: str | None = None
         self._cancelled: set[str] = set()
         self._turn = threading.Lock()
@@ -109,7 +111,7 @@ class JobQueue:
     def _let_wait_again(self) -> None:
         for row in self._database.jobs():
             if row["state"] == "running":
-                self._change(row["id"], state="waiting", started=None, progress=0.0, stage="")
+                self._change(row["id"], state="waiting", started=None, progress=0.0, stage="", **NO_STAGES)
 
     def _work_on(self) -> None:
         """Run jobs until the server ends."""
@@ -126,16 +128,17 @@ class JobQueue:
                 self._housekeeping()
 
     def _do(self, row: StoredRow) -> None:
-        job_id = row["id"]
+        job_id, request = row["id"], json.loads(row["request"])
+        isa_learning = request.get("kind") == LEARN
         with self._turn:
             self._current = job_id
         try:
-            task = self._task(job_id, json.loads(row["request"]))
+            task = self._learn_task(job_id, request) if isa_learning else self._task(job_id, request)
             if job_id in self._cancelled:
                 raise InputError("the job was cancelled", "start it again")
             with self._followed(job_id):
-                result = self._worker.run(task, self._limits.job_s)
-            result["notes"] = [without_server_names(note, self._folder.root) for note in result["notes"]]
+                result = self._worker.run(task, self._limits.learn_s if isa_learning else self._limits.job_s)
+            self._without_server_names(result)
             change: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
             change = {"state": "failed", "error": public_message(error, self._folder.root)}
@@ -148,8 +151,17 @@ class JobQueue:
         if given_up:
             change = {"state": "cancelled"}
         if change["state"] != "done":
-            shutil.rmtree(self._folder.job(job_id), ignore_errors=True)
-        self._change(job_id, stage="", finished=time.time(), **change)
+            remove(self._folder.job(job_id))
+        self._change(job_id, stage="", finished=time.time(), **change, **NO_STAGES)
+        if isa_learning:
+            drop_unused(self._folder.job(job_id))
+
+    def _without_server_names(self, result: dict[str, Any]) -> None:
+        """Take paths and file names of the server out of a result's remarks."""
+        for part in (result, *result.get("scans", ())):
+            part["notes"] = [without_server_names(note, self._folder.root) for note in part["notes"]]
+        for one in result.get("left_out", ()):
+            one["reason"] = without_server_names(one["reason"], self._folder.root)
 
     def _task(self, job_id: str, request: StoredRow) -> Task:
         return Task(
@@ -158,6 +170,20 @@ class JobQueue:
             query=self._source(request["query"]),
             reference=self._labelled(request["reference"], name_all=True) if request["reference"] else None,
             out=self._folder.job(job_id),
+        )
+
+    def _learn_task(self, job_id: str, request: StoredRow) -> LearnTask:
+        supports = tuple(self._labelled(labels_id) for labels_id in request["supports"])
+        known = {row["id"]: row["name"] for row in self._database.scans()}
+        return LearnTask(
+            supports=supports,
+            organs=tuple(request["organs"]) if request["organs"] else None,
+            scans={scan_id: self._source(scan_id) for scan_id in request["scans"]},
+            names={
+                scan_id: known[scan_id] for scan_id in (*request["scans"], *request["labelled"]) if scan_id in known
+            },
+            out=self._folder.job(job_id),
+            most_bytes=self._limits.stored_bytes,
         )
 
     def _labelled(self, labels_id: str, name_all: bool = False) -> LabelledPaths:
@@ -189,7 +215,8 @@ class JobQueue:
                 with contextlib.suppress(InputError, sqlite3.Error):  # not there yet; a full disk
                     found = read_json(path)
                     if found != before:
-                        self._change(job_id, only_if=("running",), **found)
+                        stages = {"stages": json.dumps(found["stages"])} if "stages" in found else {}
+                        self._change(job_id, only_if=("running",), **found | stages)
                         before = found
 
         thread = threading.Thread(target=follow, daemon=True)

@@ -21,7 +21,8 @@ class Limits:
         stored_bytes: size of all results; the oldest are deleted first. Uploads may take as much again and are refused
             beyond that.
         keep_hours: time after which an upload is deleted.
-        upload_s, intake_s, job_s: time for receiving a file, reading it, and a job.
+        learn_scans: number of unlabelled scans that one job learns from.
+        upload_s, intake_s, job_s, learn_s: time for receiving a file, reading it, a job, and a learning.
     """
 
     upload_bytes: int = 2 * GIB
@@ -32,9 +33,11 @@ class Limits:
     waiting: int = 500
     stored_bytes: int = 10 * GIB
     keep_hours: float = 24.0
+    learn_scans: int = 200
     upload_s: float = 900.0
     intake_s: float = 120.0
     job_s: float = 1800.0
+    learn_s: float = 6 * 3600.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

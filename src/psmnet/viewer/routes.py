@@ -11,7 +11,17 @@ from fastapi.responses import FileResponse
 from psmnet.errors import InputError
 from psmnet.evaluation import METRICS
 from psmnet.viewer.receiving import received
-from psmnet.viewer.schemas import Health, JobRequest, LabelSet, Matches, MetricInfo, Problem, QueuedJob, StoredScan
+from psmnet.viewer.schemas import (
+    Health,
+    JobRequest,
+    LabelSet,
+    LearnRequest,
+    Matches,
+    MetricInfo,
+    Problem,
+    QueuedJob,
+    StoredScan,
+)
 from psmnet.viewer.service import Service
 
 REFUSED = (400, 401, 403, 404, 409, 410, 413, 422, 429, 503, 507)
@@ -149,6 +159,12 @@ def add_job(service: ServiceDep, new: JobRequest) -> QueuedJob:
     return service.add_job(new)
 
 
+@router.post("/learn", status_code=202)
+def learn(service: ServiceDep, new: LearnRequest) -> QueuedJob:
+    """Start a job: learn from labelled scans and at least four without labels, and segment all of these."""
+    return service.add_learning(new)
+
+
 @router.get("/jobs/{job}")
 def job(service: ServiceDep, job: Id) -> QueuedJob:
     """One job."""
@@ -170,8 +186,14 @@ def remove_job(service: ServiceDep, job: Id) -> Response:
 
 @router.get("/jobs/{job}/files/{name}", response_class=FileResponse, responses=BINARY)
 def file(service: ServiceDep, job: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
-    """One of the files in `result.files`."""
+    """One of the files in `result.files`, or of a learning in `learned.files`."""
     return FileResponse(service.file(job, name), media_type="application/octet-stream", filename=name)
+
+
+@router.get("/jobs/{job}/scans/{scan}/files/{name}", response_class=FileResponse, responses=BINARY)
+def scan_file(service: ServiceDep, job: Id, scan: Id, name: Annotated[str, InPath(max_length=100)]) -> FileResponse:
+    """One of the `files` of a scan in `learned.scans`: its learned mask, or its first mask."""
+    return FileResponse(service.file(job, name, scan), media_type="application/octet-stream", filename=name)
 
 
 @router.get("/jobs/{job}/matches")

@@ -2,17 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from psmnet.cohort import CohortJob, Loaded, Outputs, Worker, quality
 from psmnet.evaluation import score
-from psmnet.io import OrganName, Query, read_labels, read_scan
+from psmnet.io import OrganName, Query, read_labels
+from psmnet.learning import LearnSettings
 from psmnet.report import css_colour
-from psmnet.segmentation import Labelled, agreed_on, load_comparing, wanted_values
+from psmnet.segmentation import agreed_on, load_comparing, wanted_values
 from psmnet.system import read_json, write_json
-from psmnet.viewer.task import PROGRESS, LabelledPaths, Task
+from psmnet.viewer.labelled import read_paths
+from psmnet.viewer.learn_runner import run_learning
+from psmnet.viewer.task import PROGRESS, LabelledPaths, LearnTask, Task
 
 KEPT = 2  # sets of labelled scans whose features are kept
 QUERY = "query"  # what outputs' names begin with
@@ -27,11 +30,13 @@ class Engine:
         weights: a run, a file, or `bundled`.
         device: by name.
         threads: of torch; None for all cores.
+        learning: how a network is learned from all scans.
     """
 
     weights: str = "bundled"
     device: str = "auto"
     threads: int | None = None
+    learning: LearnSettings = field(default_factory=LearnSettings)
 
     def runner(self) -> "Runner":
         """The work of the process, for `Isolated`."""
@@ -45,12 +50,18 @@ class Runner:
         self._engine = engine
         self._workers: OrderedDict[object, Worker] = OrderedDict()
 
-    def __call__(self, task: Task) -> dict[str, Any]:
+    def __call__(self, task: Task | LearnTask) -> dict[str, Any]:
         """The result as the API gives it.
 
         Raises:
             PsmnetError: a file can't be used, or an output not written.
         """
+        if isinstance(task, LearnTask):
+            self._workers.clear()  # learning needs the memory
+            engine = self._engine
+            return run_learning(
+                task, engine.learning, weights=engine.weights, device=engine.device, threads=engine.threads
+            )
         task.out.mkdir(mode=0o700, exist_ok=True)
         report = _progress_writer(task.out / PROGRESS)
         report(0.0, "reading")
@@ -100,12 +111,7 @@ class Runner:
             save=SAVED,
             overwrite=True,
         )
-        found = []
-        for support in task.supports:
-            scan = read_scan(support.image)
-            names = {value: OrganName(name) for value, name in support.names.items()}
-            found.append(Labelled(scan.volume, read_labels(support.labels), names, scan.modality))
-        supports = agreed_on(found)
+        supports = agreed_on(read_paths(task.supports))
         values = tuple(wanted_values(supports.pairs, task.organs))
         loaded = Loaded(supports, values, load_comparing(None, self._engine.weights), ())
         return Worker(job.with_key(loaded), loaded)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+Kind = Literal["segment", "learn"]
 Origin = Literal["upload", "corrected", "sample"]
 Triple = tuple[float, float, float]
 
@@ -73,22 +74,65 @@ class JobResult(BaseModel):
     files: list[str]
 
 
+class LearnedScan(BaseModel):
+    """What was learned of one scan: its learned mask beside its first mask."""
+
+    scan: Id
+    organs: list[FoundOrgan] = Field(description="of the learned mask")
+    first: list[FoundOrgan] = Field(description="of the first mask")
+    doubt: float = Field(description="how much a person's correction would help, 0..1")
+    least_sure: int = Field(description="label value of the organ to look at first")
+    why: str = Field(description="why this scan should be corrected, in one sentence")
+    notes: list[str]
+    files: list[str]
+
+
+class LeftOut(BaseModel):
+    """A scan that could not be learned from."""
+
+    scan: str
+    reason: str
+
+
+class LearnResult(BaseModel):
+    """Result of learning from all scans."""
+
+    scans: list[LearnedScan] = Field(description="the one whose correction would help most comes first")
+    left_out: list[LeftOut]
+    notes: list[str]
+    seconds: float
+    files: list[str] = Field(description="weights.safetensors is the learned network")
+
+
+class Stage(BaseModel):
+    """A stage of a learning: finished and all of its scans or steps; 0 of 0 before it begins."""
+
+    name: str
+    done: int
+    total: int
+
+
 class QueuedJob(BaseModel):
-    """A job: a scan that is segmented from labelled ones."""
+    """A job: a scan that is segmented from labelled ones, or a learning from labelled and unlabelled scans."""
 
     id: Id
+    kind: Kind = "segment"
     state: State
     supports: list[Id]
-    query: Id
-    reference: Id | None
+    query: Id | None = Field(None, description="the scan to segment; null for a learning")
+    reference: Id | None = None
+    scans: list[Id] = Field(default_factory=list, description="the unlabelled scans of a learning")
     organs: list[int] | None
     created: str
     started: str | None
     finished: str | None
     progress: float
     stage: str
+    stages: list[Stage] = Field(default_factory=list, description="of a learning that is running")
+    left_s: float | None = Field(None, description="time left in the present stage of a learning, in seconds")
     error: str | None
-    result: JobResult | None
+    result: JobResult | None = Field(description="of segmenting a scan")
+    learned: LearnResult | None = Field(None, description="of a learning")
 
 
 class JobRequest(BaseModel):
@@ -101,6 +145,20 @@ class JobRequest(BaseModel):
     reference: Id | None = Field(None, description="a label set of the query to compare with")
     organs: list[Annotated[int, Field(ge=1, le=2**31 - 1)]] | None = Field(
         None, min_length=1, max_length=255, description="label values to segment; all by default"
+    )
+
+
+class LearnRequest(BaseModel):
+    """A learning to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    supports: list[Id] = Field(min_length=1, max_length=20, description="label sets, one of each labelled scan")
+    scans: list[Id] | None = Field(
+        None, min_length=1, max_length=500, description="scans without labels; all that there are by default"
+    )
+    organs: list[Annotated[int, Field(ge=1, le=2**31 - 1)]] | None = Field(
+        None, min_length=1, max_length=255, description="label values to learn; all by default"
     )
 
 

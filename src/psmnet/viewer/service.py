@@ -1,6 +1,5 @@
 """The viewer without HTTP: scans, labels and jobs, and when they are deleted."""
 
-import json
 import shutil
 import threading
 import time
@@ -16,8 +15,9 @@ from psmnet.system import Isolated
 from psmnet.viewer import intake, schemas
 from psmnet.viewer.changes import Changes
 from psmnet.viewer.database import Database, StoredRow, iso
-from psmnet.viewer.folder import DataFolder, existing, new_id, size_of
-from psmnet.viewer.jobs import OPEN, JobQueue
+from psmnet.viewer.folder import DataFolder, existing, new_id, remove, size_of
+from psmnet.viewer.jobs import LEARN, OPEN, JobQueue
+from psmnet.viewer.learnings import Learnings, found_organs, stored_parts
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.refusals import InUse, NotFound, TooMany, without_server_names
 from psmnet.viewer.runner import Engine, files_of, matches_file, matches_of
@@ -41,6 +41,7 @@ class Service:
         self.engine = engine
         self.changes = Changes()
         self.database = Database(folder.database)
+        self.learnings = Learnings(self.database, folder, limits)
         self._intake: Isolated[intake.Ask, intake.Facts] = Isolated(partial(intake.setup, limits))
         self._intake_turn = threading.Lock()
         self.uploads = ThreadPoolExecutor(4, "intake")  # uploads that wait for their turn block no other request
@@ -119,10 +120,10 @@ class Service:
             raise TooMany(f"the scan has {self.limits.label_sets} label sets", "delete some")
         names: dict[int, str] = {}
         if corrects is not None:
-            job = self.job(corrects)
-            if job.query != scan_id or job.result is None:
+            organs = found_organs(self.job(corrects), scan_id)
+            if organs is None:
                 raise InputError("this job has no mask of this scan", "correct a finished job of this scan")
-            names = {organ.value: organ.name for organ in job.result.organs}
+            names = {organ.value: organ.name for organ in organs}
             if not set(values) <= names.keys():
                 raise InputError(
                     f"values {sorted(set(values) - names.keys())} are not organs of this job", "leave them out"
@@ -168,6 +169,12 @@ class Service:
         self._scan(scan_id)
         if scan_id in self.database.scans_in_use():
             raise InUse("a job still needs this scan", "wait for it, or cancel it")
+        self._forget(scan_id)
+
+    def _forget(self, scan_id: str) -> None:
+        """Delete a scan, its labels, and what learnings keep of it."""
+        if self.learnings.forget(scan_id):
+            self.changes.announce()
         self.database.remove_scan(scan_id)
         shutil.rmtree(self.folder.scan(scan_id), ignore_errors=True)
 
@@ -226,11 +233,30 @@ class Service:
             raise InputError("the reference is among the labelled scans", "compare with other labels")
         if request.reference is not None and self.labels(request.reference).scan != request.query:
             raise InputError("the reference belongs to another scan", "give labels of the scan to segment")
+        self._require_organs(request)
+        return self._queued(request.model_dump())
+
+    def add_learning(self, request: schemas.LearnRequest) -> schemas.QueuedJob:
+        """Add a learning from labelled and unlabelled scans to the queue.
+
+        Raises:
+            NotFound: a scan or label set that is not there.
+            InputError: the scans can't be learned from.
+            TooMany: too many jobs wait already, or there are too many scans.
+        """
+        self.folder.require_whole()
+        supports = [self.labels(labels_id) for labels_id in request.supports]
+        self._require_organs(request)
+        return self._queued(self.learnings.checked(request, supports))
+
+    def _require_organs(self, request: schemas.JobRequest | schemas.LearnRequest) -> None:
         there = {organ.value for labels_id in request.supports for organ in self.labels(labels_id).organs}
         if unknown := set(request.organs or ()) - there:
             raise InputError(f"no labelled scan has {sorted(unknown)}", f"choose organs of {sorted(there)}")
+
+    def _queued(self, request: StoredRow) -> schemas.QueuedJob:
         job_id = new_id()
-        if not self.database.add_job(job_id, time.time(), request.model_dump(), self.limits.waiting):
+        if not self.database.add_job(job_id, time.time(), request, self.limits.waiting):
             raise TooMany(f"{self.limits.waiting} jobs wait already", "wait until some are done, or cancel some")
         self.changes.announce()
         self._queue.wake()
@@ -246,17 +272,19 @@ class Service:
         """Delete a job and its results."""
         self.cancel(job_id)
         self.database.remove_job(job_id)
-        shutil.rmtree(self.folder.job(job_id), ignore_errors=True)
+        remove(self.folder.job(job_id))
         self.changes.announce()
 
-    def file(self, job_id: str, name: str) -> Path:
-        """A file of a job's result.
+    def file(self, job_id: str, name: str, scan_id: str | None = None) -> Path:
+        """A file of a job's result; of a learning one of the whole, or of one of its scans.
 
         Raises:
             NotFound: the job has no file of this name.
             Gone: somebody has deleted it.
         """
         job = self.job(job_id)
+        if job.learned is not None or scan_id is not None:
+            return self.learnings.file(job, name, scan_id)
         if job.result is None or name not in job.result.files:
             raise NotFound("the job has no such file", "see result.files")
         return existing(files_of(self.folder.job(job_id))[name], "result")
@@ -264,6 +292,8 @@ class Service:
     def matches(self, job_id: str) -> schemas.Matches:
         """The labelled slices with which each slice of the query was compared."""
         job = self.job(job_id)
+        if job.kind == LEARN:
+            raise NotFound("a learning compares no slices", "ask for the matches of another job")
         if job.result is None:
             raise NotFound(f"the job is {job.state}", "wait until it is done")
         existing(matches_file(self.folder.job(job_id)), "result")
@@ -289,8 +319,7 @@ class Service:
         oldest, needed = time.time() - 3600 * self.limits.keep_hours, self.database.scans_in_use()
         for row in self.database.scans():
             if row["created"] < oldest and row["id"] not in needed:
-                self.database.remove_scan(row["id"])
-                shutil.rmtree(self.folder.scan(row["id"]), ignore_errors=True)
+                self._forget(row["id"])
         over = [row for row in self.database.jobs() if row["state"] not in OPEN]
         sizes = {row["id"]: size_of(self.folder.job(row["id"])) for row in over}
         total = sum(sizes.values())
@@ -344,5 +373,4 @@ def _label_set(row: StoredRow) -> schemas.LabelSet:
 def _job(row: StoredRow) -> schemas.QueuedJob:
     facts: dict[str, Any] = {name: row[name] for name in ("id", "state", "progress", "stage", "error")}
     times: dict[str, Any] = {name: iso(row[name]) for name in ("created", "started", "finished")}
-    result = None if row["result"] is None else schemas.JobResult.model_validate_json(row["result"])
-    return schemas.QueuedJob(**facts, **times, **json.loads(row["request"]), result=result)
+    return schemas.QueuedJob.model_validate({**facts, **times, **stored_parts(row)})

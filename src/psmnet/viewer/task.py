@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRESS = "progress"  # a file in the outputs' folder: {"progress": 0..1, "stage": text}
+# A file in the outputs' folder: {"progress": 0..1, "stage": text}; of a learning also "stages" and "left_s".
+PROGRESS = "progress"
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,24 @@ class Task:
     query: Path
     reference: LabelledPaths | None
     out: Path
+
+
+@dataclass(frozen=True)
+class LearnTask:
+    """Unlabelled scans to learn from, and the labelled ones.
+
+    Attributes:
+        supports: labelled scans.
+        organs: label values; None for all.
+        scans: id of each unlabelled scan to its file or folder.
+        names: id of each of all these scans to the user's name for it.
+        out: folder of the outputs.
+        most_bytes: size that the folder may reach.
+    """
+
+    supports: tuple[LabelledPaths, ...]
+    organs: tuple[int, ...] | None
+    scans: Mapping[str, Path]
+    names: Mapping[str, str]
+    out: Path
+    most_bytes: int

@@ -8,6 +8,7 @@
  * @typedef {{version: string, device: string, stored_bytes: number, limit_bytes: number}} Health
  * @typedef {{slice: number, mm: number[], served: {labels: string, slice: number, mm: number[]}[]}} SliceMatch
  * @typedef {{supports: string[], query: string, reference?: string, organs?: number[]}} JobRequest
+ * @typedef {{supports: string[], scans?: string[], organs?: number[]}} LearnRequest
  */
 
 const KEPT = "psmnet-token";
@@ -136,11 +137,15 @@ export const labelsVolume = (id) => bytes(`/labels/${id}/volume`);
 export const jobs = () => json("/jobs");
 /** @type {(job: JobRequest) => Promise<Job>} */
 export const addJob = (job) => post("/jobs", job);
+/** @type {(learning: LearnRequest) => Promise<Job>} */
+export const addLearning = (learning) => post("/learn", learning);
 /** @type {(id: string) => Promise<Job>} */
 export const cancelJob = (id) => json(`/jobs/${id}/cancel`, { method: "POST" });
 /** @param {string} id */
 export const removeJob = (id) => remove(`/jobs/${id}`);
 /** @param {string} id @param {string} name */
 export const jobFile = (id, name) => bytes(`/jobs/${id}/files/${name}`);
+/** A file of one scan of a learning. @param {string} id @param {string} scanId @param {string} name */
+export const learnedFile = (id, scanId, name) => bytes(`/jobs/${id}/scans/${scanId}/files/${name}`);
 /** @type {(id: string) => Promise<{organs: Record<string, SliceMatch[]>}>} */
 export const matches = (id) => json(`/jobs/${id}/matches`);

@@ -5,11 +5,11 @@ import { $, make, swatch } from "./dom.js";
 import { plural, words } from "./format.js";
 import { MOST_ORGANS } from "./labelmap.js";
 import { attempt, complain, say } from "./notices.js";
-import { putScan, scanOf, set, shownJob, state, watch } from "./state.js";
+import { putScan, resultInView, scanOf, set, state, watch } from "./state.js";
 import { queryViewer } from "./viewers.js";
 
-/** @type {(Pick<import("./state.js").Job, "id" | "query"> & {organs: import("./state.js").FoundOrgan[]}) | null} */
-let job = null;
+/** What is corrected. @type {import("./state.js").Found | null} */
+let found = null;
 let pen = 1;
 
 export function startBrush() {
@@ -22,22 +22,23 @@ export function startBrush() {
   $("#brush-size").addEventListener("input", hold);
   $("#brush-fill").addEventListener("change", hold);
   addEventListener("beforeunload", (event) => state.correcting && event.preventDefault());
-  watch(["jobs", "shownJob", "mask", "correcting"], render);
+  watch(["jobs", "query", "shownJob", "mask", "correcting"], render);
   render();
 }
 
 function render() {
-  $("#correct").hidden = state.correcting || !shownJob()?.result;
+  $("#correct").hidden = state.correcting || !resultInView();
   $("#brush").hidden = !state.correcting;
 }
 
 function start() {
-  const shown = shownJob();
-  if (!shown?.result) return;
-  const { organs } = shown.result;
-  if ($("#query").dataset.shown !== shown.id) return complain("Choose Result above the query first: it is what you correct.");
+  const shown = resultInView();
+  if (!shown) return;
+  const { organs } = shown;
+  const mask = shown.first ? "Learned mask" : "Result";
+  if ($("#query").dataset.shown !== shown.job) return complain(`Choose ${mask} above the query first: it is what you correct.`);
   if (organs.length > MOST_ORGANS) return complain(`The brush works with up to ${MOST_ORGANS} organs; segment fewer.`);
-  job = { id: shown.id, query: shown.query, organs };
+  found = shown;
   // Hidden organs could be drawn over unnoticed.
   set({ correcting: true, hidden: new Set() });
   queryViewer().openDrawing();
@@ -49,7 +50,7 @@ function start() {
 }
 
 function renderPens() {
-  const organs = (job?.organs ?? []).map(({ colour, name }, place) => penOf(place + 1, swatch(colour), words(name)));
+  const organs = (found?.organs ?? []).map(({ colour, name }, place) => penOf(place + 1, swatch(colour), words(name)));
   const eraser = penOf(0, make("span", { className: "swatch rubber" }), "Eraser");
   $("#pens").replaceChildren(...organs, eraser);
 }
@@ -113,15 +114,15 @@ function close() {
 
 /** Upload the corrected mask as labels of the query, and select them as a support. */
 async function use() {
-  if (!job) return;
-  const values = job.organs.map((organ) => organ.value);
-  const file = await drawing(job.query);
-  const labels = await api.addCorrection(job.query, file, job.id, values);
+  if (!found) return;
+  const { scan, job, organs, first } = found;
+  const values = organs.map((organ) => organ.value);
+  const labels = await api.addCorrection(scan, await drawing(scan), job, values);
   close();
-  putScan(await api.scan(job.query));
+  putScan(await api.scan(scan));
   set({ supports: [...state.supports, labels.id], supportsByHand: true, mask: labels.id });
-  const name = scanOf(job.query)?.name;
-  say(`The corrected mask of ${name} is selected as labels. Choose the next scan and press Segment; ↓ downloads it.`);
+  const next = first ? "Correct the next one, or learn again" : "Choose the next scan and press Segment; ↓ downloads it";
+  say(`The corrected mask of ${scanOf(scan)?.name} is selected as labels. ${next}.`);
 }
 
 /** The drawing as NIfTI, on the grid and in the order of the stored scan. @param {string} query */

@@ -25,6 +25,12 @@ export function duration(seconds) {
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${round(seconds / 3600, 1)} h`;
 }
 
+/** A time that is not known exactly. @param {number} seconds */
+export function about(seconds) {
+  if (seconds < 60) return `about ${Math.max(5, 5 * Math.round(seconds / 5))} s`;
+  return seconds < 3600 ? `about ${Math.round(seconds / 60)} min` : `about ${round(seconds / 3600, 1)} h`;
+}
+
 /** @param {number} bytes */
 export const bytesText = (bytes) =>
   bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${round(bytes / 2 ** 30, 1)} GiB`;

@@ -5,10 +5,10 @@
  */
 
 import * as api from "./api.js";
-import { $, keepRows, make } from "./dom.js";
-import { clock, duration, plural } from "./format.js";
+import { $, keepRows, make, refill } from "./dom.js";
+import { about, clock, duration, plural } from "./format.js";
 import { attempt, complain, say } from "./notices.js";
-import { jobOf, labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
+import { correctionOf, jobOf, labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
 
 const WORDS = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 const OPEN = new Set(["waiting", "running"]);
@@ -45,11 +45,23 @@ export async function refreshJobs() {
   if (state.awaited && jobs.get(state.awaited)?.state === "done") showJob(state.awaited);
 }
 
-/** Show a job's result. @param {string} id */
-export function showJob(id) {
+/**
+ * Show a job's result.
+ *
+ * @param {string} id
+ * @param {string | null} scan of a learning; the one in view by default, or the first to correct
+ */
+export function showJob(id, scan = state.query) {
   if (state.correcting) return say("Finish or cancel the correction first.");
   const job = jobOf(id);
   if (!job) return;
+  if (job.learned) {
+    const learned = job.learned.scans.find((one) => one.scan === scan) ?? job.learned.scans[0];
+    const supports = state.supports.length ? state.supports : job.supports.filter(labelsOf);
+    const query = learned?.scan ?? null;
+    set({ shownJob: id, query, mask: correctionOf(query)?.id ?? "result", shownSupport: "first", awaited: null, supports });
+    return;
+  }
   const { query, supports, reference } = job;
   set({ shownJob: id, mask: "result", awaited: null });
   // What is in view is selected for the next job, too, as far as it still exists.
@@ -57,7 +69,8 @@ export function showJob(id) {
 }
 
 /** @param {Job} job */
-const nameOf = (job) => scanOf(job.query)?.name ?? "a deleted scan";
+const nameOf = (job) =>
+  job.kind === "learn" ? `Learning from ${plural(job.scans.length, "scan")}` : (scanOf(job.query)?.name ?? "a deleted scan");
 
 function render() {
   const jobs = [...state.jobs.values()].sort((a, b) => b.created.localeCompare(a.created));
@@ -84,7 +97,8 @@ function makeRow({ id }) {
     onclick: (/** @type {any} */ event) => attempt(async () => (await api.removeJob(id), dropJob(id)), event.currentTarget),
   }, "Delete");
   const line = make("div", { className: "job-line" }, show, cancel, remove);
-  const node = make("li", { className: "job", "data-job": id }, line, bar, error);
+  const stages = make("ol", { className: "stages", hidden: true });
+  const node = make("li", { className: "job", "data-job": id }, line, bar, stages, error);
 
   /** @param {Job} job */
   function update(job) {
@@ -98,20 +112,36 @@ function makeRow({ id }) {
     else show.removeAttribute("aria-current");
     bar.hidden = !isOpen;
     if (job.state === "running") bar.value = job.progress;
+    const isNew = stages.hidden && job.stages.length > 0;
+    stages.hidden = !job.stages.length;
+    refill(stages, [job.stages, job.left_s], () => stagesOf(job));
+    if (isNew && state.awaited === id) node.scrollIntoView({ block: "nearest" });
     error.textContent = job.error ?? "";
     error.hidden = !job.error;
     cancel.hidden = !isOpen;
-    cancel.setAttribute("aria-label", `Cancel segmenting ${nameOf(job)}`);
+    cancel.setAttribute("aria-label", job.kind === "learn" ? `Cancel ${nameOf(job)}` : `Cancel segmenting ${nameOf(job)}`);
     remove.hidden = isOpen;
     remove.setAttribute("aria-label", `Delete the job of ${nameOf(job)}`);
   }
   return { node, update };
 }
 
+/** Each stage of a learning: done, how far it is and how long it still takes, or to come. @param {Job} job */
+function stagesOf({ stages, left_s: left }) {
+  const now = stages.findLastIndex(({ total }) => total > 0);
+  return stages.map(({ name, done, total }, place) => {
+    const isNow = place === now && done < total;
+    const facts = [name, total > 0 && `${done} of ${total}`, isNow && left !== null && `${about(left)} left`];
+    const text = facts.filter(Boolean).join(" · ");
+    const kind = isNow ? "now" : done && done === total ? "done" : "to come";
+    return make("li", { "data-stage": kind, "aria-current": isNow && "step" }, text);
+  });
+}
+
 /** @param {Job} job */
 function factsOf(job) {
   const facts = [clock(job.created), WORDS[job.state]];
-  if (job.state === "running") facts.push(`${Math.round(100 * job.progress)} %`, job.stage);
+  if (job.state === "running") facts.push(`${Math.round(100 * job.progress)} %`, job.stages.length ? "" : job.stage);
   if (job.started && job.state !== "cancelled") {
     const end = job.finished ? Date.parse(job.finished) : Date.now();
     facts.push(duration((end - Date.parse(job.started)) / 1000));

@@ -8,6 +8,8 @@ import { follow } from "./events.js";
 import { bytesText } from "./format.js";
 import { acceptDrops } from "./intake.js";
 import { dropJob, putJob, refreshJobs, startJobs } from "./jobs.js";
+import { startLearn } from "./learn.js";
+import { startLearned } from "./learned.js";
 import { startMatches } from "./matches.js";
 import { attempt, complain, whenMissing } from "./notices.js";
 import { refreshMetrics, startOrgans } from "./organs.js";
@@ -29,7 +31,9 @@ async function start() {
   startToolbar();
   startScans();
   startSetup();
+  startLearn();
   startJobs();
+  startLearned();
   startOrgans();
   startMatches();
   startDownloads();
@@ -58,7 +62,7 @@ function event(name, data) {
   if (name === "job") putJob(data);
   if (name === "gone") dropJob(data.id);
   // Another window of this page has added a scan.
-  if (name === "job" && !scanOf(data.query)) void attempt(refreshScans);
+  if (name === "job" && ![data.query, ...data.scans].filter(Boolean).every(scanOf)) void attempt(refreshScans);
 }
 
 /** @param {boolean} isThere */

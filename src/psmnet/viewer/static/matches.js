@@ -54,7 +54,7 @@ function slicingAxis(organs) {
 
 function render() {
   const job = shownJob();
-  const isShown = Boolean(job?.result && queryViewer().layers.scan?.id === job.query);
+  const isShown = Boolean(job?.result && job.query && queryViewer().layers.scan?.id === job.query);
   $("#matches-card").hidden = !isShown;
   if (!isShown || !requested.organs || !job?.result) return;
   const axis = (requested.axis ??= slicingAxis(requested.organs));

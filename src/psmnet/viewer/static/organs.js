@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, inputs, make, refill, swatch } from "./dom.js";
 import { millilitres, percent, words } from "./format.js";
-import { organsOf, set, shownJob, state, supportsInView, toggled, watch } from "./state.js";
+import { organsOf, resultInView, set, state, supportsInView, toggled, watch } from "./state.js";
 import { goToOrgan } from "./viewers.js";
 
 /**
@@ -16,7 +16,7 @@ import { goToOrgan } from "./viewers.js";
 let known = [];
 
 export function startOrgans() {
-  watch(["scans", "jobs", "supports", "shownJob", "hidden"], render);
+  watch(["scans", "jobs", "supports", "query", "shownJob", "hidden"], render);
   $("#all-organs").addEventListener("click", () => set({ hidden: new Set() }));
   render();
 }
@@ -30,25 +30,36 @@ export async function refreshMetrics() {
 }
 
 function render() {
-  const result = shownJob()?.result;
+  const result = resultInView();
   const found = result?.organs ?? [];
+  const first = result?.first ?? [];
   const organs = result ? found : organsOf(supportsInView());
   const metrics = known.filter(({ name }) => found.some((organ) => typeof organ.metrics?.[name] === "number"));
   $("#organs-card").hidden = !organs.length;
-  $("#organs-title").textContent = result ? "Organs of the result" : "Organs";
+  $("#organs-title").textContent = result ? `Organs of the ${result.first ? "learned mask" : "result"}` : "Organs";
   $("#all-organs").hidden = !state.hidden.size;
-  refill($("#organs thead"), [Boolean(result), metrics], () => [headOf(Boolean(result), metrics)]);
-  const rows = () => (result ? found.map((organ) => foundRow(organ, metrics)) : organs.map((organ) => rowOf(organ)));
-  refill($("#organs tbody"), [Boolean(result), organs, metrics], rows);
+  const headings = result ? headingsOf(metrics, Boolean(result.first)) : [];
+  refill($("#organs thead"), headings, () => [headOf(headings)]);
+  const rows = () =>
+    result
+      ? found.map((organ) => foundRow(organ, metrics, first.find(({ value }) => value === organ.value)))
+      : organs.map((organ) => rowOf(organ));
+  refill($("#organs tbody"), [Boolean(result), organs, metrics, first], rows);
   for (const box of inputs("#organs input")) box.checked = !state.hidden.has(Number(box.value));
   const notes = result?.notes ?? [];
   $("#notes").hidden = !notes.length;
   refill($("#notes"), notes, () => notes.map((note) => make("li", {}, note)));
 }
 
-/** @param {boolean} isResult @param {Metric[]} metrics */
-function headOf(isResult, metrics) {
-  const numbers = isResult ? ["Volume (ml)", "Confidence", ...metrics.map(({ heading }) => heading.replace(/(\d) mm/, "$1\u00a0mm"))] : [];
+/** @param {Metric[]} metrics @param {boolean} hasFirst whether there are first masks to compare with */
+function headingsOf(metrics, hasFirst) {
+  const measured = metrics.map(({ heading }) => heading.replace(/(\d) mm/, "$1\u00a0mm"));
+  const first = hasFirst ? ["First mask (ml)", "First confidence"] : [];
+  return ["Volume (ml)", "Confidence", ...first, ...measured];
+}
+
+/** @param {string[]} numbers headings of the columns with numbers */
+function headOf(numbers) {
   return make(
     "tr",
     {},
@@ -58,11 +69,11 @@ function headOf(isResult, metrics) {
   );
 }
 
-/** @param {FoundOrgan} organ @param {Metric[]} metrics */
-function foundRow(organ, metrics) {
+/** @param {FoundOrgan} organ @param {Metric[]} metrics @param {FoundOrgan | undefined} first the same of the first mask */
+function foundRow(organ, metrics, first) {
   const flags = organ.flags.map((flag) => make("span", { className: "flag" }, flag));
-  const cells = [millilitres(organ.volume_ml), confidenceOf(organ), ...metrics.map((metric) => metricOf(organ, metric))];
-  return rowOf(organ, flags, cells);
+  const figures = [organ, ...(first ? [first] : [])].flatMap((one) => [millilitres(one.volume_ml), confidenceOf(one)]);
+  return rowOf(organ, flags, [...figures, ...metrics.map((metric) => metricOf(organ, metric))]);
 }
 
 /** @param {Organ} organ @param {Node[]} flags @param {(Node | string)[]} cells */

@@ -39,16 +39,26 @@ export const scanImage = (id) =>
 export const labelsImage = (labels) =>
   keep(`labels ${labels.id}`, async () => ranked(await api.labelsVolume(labels.id), "labels.nii", labels.organs));
 
-/** @param {import("./state.js").Job} job */
-export const resultImage = (job) =>
-  keep(`result ${job.id}`, async () =>
-    ranked(await api.jobFile(job.id, "mask.nii.gz"), "mask.nii.gz", job.result?.organs ?? []),
+/** A file of what a job found in a scan. @param {import("./state.js").Found} found @param {string} name */
+export const foundFile = ({ job, scan, first }, name) =>
+  first ? api.learnedFile(job, scan, name) : api.jobFile(job, name);
+
+/** @param {import("./state.js").Found} found */
+export const resultImage = (found) =>
+  keep(`result ${found.job} ${found.scan}`, async () =>
+    ranked(await foundFile(found, "mask.nii.gz"), "mask.nii.gz", found.organs),
   );
 
-/** @param {import("./state.js").Job} job */
-export const uncertaintyImage = (job) =>
-  keep(`uncertainty ${job.id}`, async () => {
-    const url = await api.jobFile(job.id, "uncertainty.nii.gz");
+/** The first mask beside a learned one. @param {import("./state.js").Found} found */
+export const firstImage = (found) =>
+  keep(`first ${found.job} ${found.scan}`, async () =>
+    ranked(await foundFile(found, "first.nii.gz"), "first.nii.gz", found.first ?? []),
+  );
+
+/** @param {import("./state.js").Found} found */
+export const uncertaintyImage = (found) =>
+  keep(`uncertainty ${found.job}`, async () => {
+    const url = await foundFile(found, "uncertainty.nii.gz");
     const image = await NVImage.loadFromUrl({ url, name: "uncertainty.nii.gz", colormap: "inferno", opacity: 0.7 });
     return Object.assign(image, { cal_min: CLEARLY_UNCERTAIN, cal_max: 1, colormapType: CLEAR_BELOW_MINIMUM });
   });

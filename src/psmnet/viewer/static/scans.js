@@ -8,10 +8,10 @@
 import * as api from "./api.js";
 import { $, keepRows, make, refill, reveal, swatch } from "./dom.js";
 import { downloadLabels } from "./downloads.js";
-import { plural, size, spacing, words } from "./format.js";
+import { percent, plural, size, spacing, words } from "./format.js";
 import { takeIn, takeInLabels } from "./intake.js";
 import { attempt, say } from "./notices.js";
-import { dropLostChoices, putScan, set, state, watch } from "./state.js";
+import { correctionOf, dropLostChoices, learningOf, putScan, set, state, watch } from "./state.js";
 
 /** The query and the newest scan that were last scrolled into view. @type {Record<"query" | "newest", string | null>} */
 const revealed = { query: null, newest: null };
@@ -25,7 +25,7 @@ export function startScans() {
     files.value = "";
   });
   $("#sample").addEventListener("click", (/** @type {any} */ event) => attempt(loadSamples, event.currentTarget));
-  watch(["scans", "query", "supports", "newest"], render);
+  watch(["scans", "jobs", "query", "supports", "newest"], render);
   render();
 }
 
@@ -77,7 +77,8 @@ function makeRow({ id }) {
   const node = make("li", { className: "scan", "data-scan": id });
   /** @param {Scan} scan */
   const update = (scan) => {
-    refill(node, scan, () => partsOf(scan));
+    const mark = learnedMark(id);
+    refill(node, [scan, mark], () => partsOf(scan, mark));
     node.classList.toggle("chosen", state.query === id);
     $("[type=radio]", node).checked = state.query === id;
     for (const box of node.querySelectorAll("[type=checkbox]")) box.checked = state.supports.includes(box.value);
@@ -85,13 +86,34 @@ function makeRow({ id }) {
   return { node, update };
 }
 
-/** @param {Scan} scan */
-function partsOf(scan) {
+/**
+ * How sure the learned mask of a scan is, by its least sure organ.
+ *
+ * @param {string} scan id
+ */
+function learnedMark(scan) {
+  const found = learningOf(scan)?.learned?.scans.find((one) => one.scan === scan);
+  if (!found) return null;
+  const flags = [...new Set(found.organs.flatMap((organ) => organ.flags))];
+  return { confidence: Math.min(...found.organs.map((organ) => organ.confidence)), flags };
+}
+
+/** @param {{confidence: number, flags: string[]}} mark */
+function markOf({ confidence, flags }) {
+  const bar = make("span", { className: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", confidence);
+  const sure = make("span", { className: "confidence" }, "Learned mask", bar, percent(confidence));
+  return make("small", { className: "learned", title: "Confidence of the least sure organ" }, sure,
+    ...flags.map((flag) => make("span", { className: "flag" }, flag)));
+}
+
+/** @param {Scan} scan @param {{confidence: number, flags: string[]} | null} mark */
+function partsOf(scan, mark) {
   const facts = [size(scan), spacing(scan), scan.modality].filter(Boolean).join(" · ");
   const head = make("div", { className: "scan-head" }, choiceOf(scan), toolsOf(scan));
   const notes = scan.notes.map((note) => make("small", { className: "note" }, note));
   const line = make("small", { className: "facts", title: keptUntil(scan) }, facts);
-  return [head, line, ...notes, ...scan.labels.flatMap(labelSetOf)];
+  return [head, line, mark && markOf(mark), ...notes, ...scan.labels.flatMap(labelSetOf)].filter((part) => part !== null);
 }
 
 /** @param {Scan} scan */
@@ -178,9 +200,15 @@ function removal(label, focus, act) {
   }, "×");
 }
 
-/** Take a scan as the query. Its earlier results can be shown from the list of jobs. @param {string} id */
+/**
+ * Take a scan as the query, and show what was learned of it. Its other results can be shown from the list of jobs.
+ *
+ * @param {string} id
+ */
 function chooseQuery(id) {
-  set({ query: id, queryByHand: true, reference: null, shownJob: null, mask: "" });
+  const learning = learningOf(id)?.id ?? null;
+  const mask = learning ? (correctionOf(id)?.id ?? "result") : "";
+  set({ query: id, queryByHand: true, reference: null, shownJob: learning, mask });
 }
 
 /** @param {string} id @param {boolean} chosen */

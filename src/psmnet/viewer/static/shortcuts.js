@@ -7,7 +7,7 @@
 import { choosePen, redo, resizeBrush, undo } from "./brush.js";
 import { $ } from "./dom.js";
 import { set, state } from "./state.js";
-import { queryViewer, supportViewer } from "./viewers.js";
+import { queryViewer, supportViewer, switchMask } from "./viewers.js";
 
 /** @type {Record<string, () => unknown>} */
 const ANYWHERE = {
@@ -20,6 +20,8 @@ const ANYWHERE = {
   o: () => set({ outline: !state.outline }),
   u: () => $("#uncertainty").disabled || set({ uncertainty: !state.uncertainty }),
   s: () => $("#segment").click(),
+  f: () => switchMask(),
+  n: () => $("#correct-next").checkVisibility() && $("#correct-next").click(),
   c: () => $("#correct").hidden || $("#correct").click(),
   "?": () => $("#help-dialog").showModal(),
 };

@@ -10,10 +10,17 @@
  * @typedef {Organ & {volume_ml: number, confidence: number, flags: string[],
  *   metrics: Record<string, number | null> | null}} FoundOrgan
  * @typedef {{organs: FoundOrgan[], notes: string[], seconds: number, files: string[]}} Result
+ * @typedef {{scan: string, organs: FoundOrgan[], first: FoundOrgan[], least_sure: number, why: string,
+ *   notes: string[], files: string[]}} LearnedScan
+ * @typedef {{scans: LearnedScan[], left_out: {scan: string, reason: string}[], notes: string[],
+ *   files: string[]}} Learned
  * @typedef {"waiting" | "running" | "done" | "failed" | "cancelled"} JobState
- * @typedef {{id: string, state: JobState, supports: string[], query: string, reference: string | null,
- *   organs: number[] | null, created: string, started: string | null, finished: string | null, progress: number,
- *   stage: string, error: string | null, result: Result | null}} Job
+ * @typedef {{id: string, kind: "segment" | "learn", state: JobState, supports: string[], query: string | null,
+ *   reference: string | null, scans: string[], organs: number[] | null, created: string, started: string | null,
+ *   finished: string | null, progress: number, stage: string, stages: {name: string, done: number, total: number}[],
+ *   left_s: number | null, error: string | null, result: Result | null, learned: Learned | null}} Job
+ * @typedef {{job: string, scan: string, organs: FoundOrgan[], first: FoundOrgan[] | null, notes: string[],
+ *   files: string[]}} Found what a job found in one scan; `first` is that of a learning's first masks
  * @typedef {typeof state} State
  */
 
@@ -43,8 +50,8 @@ export const initial = () => ({
   /** The scan that was added last, to be scrolled into view. @type {string | null} */ newest: null,
   /** Label values left out of the next job. @type {Set<number>} */ leftOut: new Set(),
   /** The job whose result is looked at. @type {string | null} */ shownJob: null,
-  /** The label set looked at on the left. @type {string | null} */ shownSupport: null,
-  /** What is drawn over the query: "result", "" or a label set. @type {string} */ mask: "result",
+  /** What is looked at on the left: a label set, or "first", a first mask. @type {string | null} */ shownSupport: null,
+  /** What is drawn over the query: "result", "first", "" or a label set. @type {string} */ mask: "result",
   /** Label values that are not drawn. @type {Set<number>} */ hidden: new Set(),
   /** The job whose result is to be shown as soon as it is there. @type {string | null} */ awaited: null,
   correcting: false,
@@ -136,6 +143,23 @@ export const jobOf = (id) => state.jobs.get(id ?? "");
 
 /** The label sets on the left, by id: those of the job that is shown, else those chosen for the next one. */
 export const supportsInView = () => (shownJob()?.supports ?? state.supports).filter(labelsOf);
+
+/** What the job in view found in the scan in view. @returns {Found | null} */
+export function resultInView() {
+  const job = shownJob();
+  if (job?.result && job.query) return { ...job.result, job: job.id, scan: job.query, first: null };
+  const learned = job?.learned?.scans.find(({ scan }) => scan === state.query);
+  return job && learned ? { ...learned, job: job.id } : null;
+}
+
+/** The newest learning that has a mask of a scan. @param {string | null} scan id @returns {Job | undefined} */
+export function learningOf(scan) {
+  const jobs = [...state.jobs.values()].filter(({ learned }) => learned?.scans.some((one) => one.scan === scan));
+  return jobs.sort((a, b) => b.created.localeCompare(a.created))[0];
+}
+
+/** The newest mask of a scan that a person has corrected. @param {string | null} scan id */
+export const correctionOf = (scan) => scanOf(scan)?.labels.findLast(({ origin }) => origin === "corrected");
 
 /** The scan on the right, by id. */
 export const queryInView = () => shownJob()?.query ?? state.query;

@@ -2,7 +2,7 @@
 
 import { $, inputs, make } from "./dom.js";
 import { CLEARLY_UNCERTAIN } from "./pictures.js";
-import { queryInView, scanOf, set, state, supportsInView, labelsOf, shownJob, watch } from "./state.js";
+import { queryInView, resultInView, scanOf, set, state, supportsInView, labelsOf, watch } from "./state.js";
 import { WINDOWS } from "./windows.js";
 
 /** @type {("outline" | "uncertainty" | "linked")[]} */
@@ -42,7 +42,7 @@ function renderLimits() {
     option.disabled = !isCt && Boolean(WINDOWS[/** @type {keyof typeof WINDOWS} */ (option.value)].hounsfield);
   }
   if ($("#window").selectedOptions[0]?.disabled) set({ window: "auto" });
-  const files = shownJob()?.result?.files ?? [];
+  const files = resultInView()?.files ?? [];
   $("#uncertainty").disabled = !files.includes("uncertainty.nii.gz");
   $("#uncertainty-scale").hidden = !state.uncertainty || $("#uncertainty").disabled;
 }

@@ -8,8 +8,8 @@
 import { $, offer } from "./dom.js";
 import { words } from "./format.js";
 import { complain } from "./notices.js";
-import { labelsImage, resultImage, scanImage, uncertaintyImage } from "./pictures.js";
-import { labelsOf, queryInView, scanOf, set, shownJob, state, supportsInView, titleOf, watch } from "./state.js";
+import { firstImage, labelsImage, resultImage, scanImage, uncertaintyImage } from "./pictures.js";
+import { labelsOf, queryInView, resultInView, scanOf, set, shownJob, state, supportsInView, titleOf, watch } from "./state.js";
 import { Viewer } from "./viewer.js";
 
 class Pane {
@@ -90,7 +90,7 @@ export async function startViewers() {
   }
   left.select.addEventListener("change", () => set({ shownSupport: left.select.value }));
   right.select.addEventListener("change", () => set({ mask: right.select.value }));
-  watch(["scans", "jobs", "supports", "shownJob", "shownSupport"], showSupport);
+  watch(["scans", "jobs", "supports", "query", "shownJob", "shownSupport"], showSupport);
   watch(["scans", "jobs", "query", "shownJob", "mask", "uncertainty", "correcting"], showQuery);
   watch(["view", "window", "opacity", "outline", "hidden"], look);
   look();
@@ -105,6 +105,14 @@ function moved() {
 function look() {
   left.viewer.look(state);
   right.viewer.look(state);
+}
+
+/** The organ to look at as soon as its scan is shown. @type {{scan: string, value: number} | null} */
+let wantedOrgan = null;
+
+/** @param {string} scan id @param {number} value */
+export function goToOrganOf(scan, value) {
+  wantedOrgan = { scan, value };
 }
 
 /** Move a viewer's cross-hair into an organ, and the other's if they are linked. @param {number} value */
@@ -130,10 +138,24 @@ export async function lookAtSupport(labelSet, mm) {
 }
 
 async function showSupport() {
+  const found = resultInView();
   const choices = supportsInView().flatMap((id) => labelsOf(id) ?? []);
   const shown = choices.find((labels) => labels.id === state.shownSupport) ?? choices[0];
-  offer(left.select, choices.map((labels) => [labels.id, titleOf(labels)]), shown?.id ?? "");
-  left.select.hidden = choices.length < 2;
+  const isFirst = Boolean(found?.first) && (!labelsOf(state.shownSupport) || !shown);
+  const options = [
+    ...(found?.first ? [["first", "First mask"]] : []),
+    ...choices.map((labels) => [labels.id, found?.first ? `Support: ${titleOf(labels)}` : titleOf(labels)]),
+  ];
+  offer(left.select, options, isFirst ? "first" : (shown?.id ?? ""));
+  left.select.hidden = options.length < 2;
+  $("#support-title").textContent = isFirst ? "First mask" : "Support";
+  if (found && isFirst) {
+    await left.show(`first ${found.job} ${found.scan}`, async () => {
+      const [image, labels] = await Promise.all([scanImage(found.scan), firstImage(found)]);
+      return { scan: scanOf(found.scan) ?? null, image, labels, organs: found.first ?? [] };
+    });
+    return;
+  }
   await left.show(shown?.id ?? "nothing", async () => {
     if (!shown) return {};
     const [image, labels] = await Promise.all([scanImage(shown.scan), labelsImage(shown)]);
@@ -144,19 +166,18 @@ async function showSupport() {
 async function showQuery() {
   if (state.correcting) return;
   const scan = scanOf(queryInView());
-  const shown = shownJob();
-  const job = shown?.result ? shown : undefined;
-  const result = job?.result;
+  const found = resultInView();
   const masks = [
-    ...(job ? [["result", "Result"]] : []),
+    ...(found ? [["result", found.first ? "Learned mask" : "Result"]] : []),
+    ...(found?.first ? [["first", "First mask"]] : []),
     ["", "No labels"],
-    ...(scan?.labels ?? []).map((labels) => [labels.id, `${labels.name} (${originOf(labels, job)})`]),
+    ...(scan?.labels ?? []).map((labels) => [labels.id, `${labels.name} (${originOf(labels, shownJob())})`]),
   ];
   const mask = masks.some(([value]) => value === state.mask) ? state.mask : masks[0][0];
   offer(right.select, masks, mask);
   right.select.hidden = !scan || masks.length < 2;
-  const hasUncertainty = state.uncertainty && result?.files.includes("uncertainty.nii.gz");
-  const key = scan ? [scan.id, job?.id, mask, hasUncertainty].join(" ") : "nothing";
+  const hasUncertainty = state.uncertainty && found?.files.includes("uncertainty.nii.gz");
+  const key = scan ? [scan.id, found?.job, mask, hasUncertainty].join(" ") : "nothing";
   await right.show(
     key,
     async () => {
@@ -164,14 +185,35 @@ async function showQuery() {
       const labelSet = labelsOf(mask);
       const [image, labels, uncertainty] = await Promise.all([
         scanImage(scan.id),
-        mask === "result" && job ? resultImage(job) : labelSet ? labelsImage(labelSet) : null,
-        hasUncertainty && job ? uncertaintyImage(job) : null,
+        maskImage(mask, found, labelSet),
+        hasUncertainty && found ? uncertaintyImage(found) : null,
       ]);
-      return { scan, image, labels, uncertainty, organs: mask === "result" ? result?.organs : labelSet?.organs };
+      const organs = { result: found?.organs, first: found?.first ?? undefined }[mask] ?? labelSet?.organs;
+      return { scan, image, labels, uncertainty, organs };
     },
-    mask === "result" ? (job?.id ?? null) : null,
+    mask === "result" ? (found?.job ?? null) : null,
   );
+  if (wantedOrgan && wantedOrgan.scan === right.viewer.layers.scan?.id) {
+    goToOrgan(wantedOrgan.value);
+    wantedOrgan = null;
+  }
   moved();
+}
+
+/**
+ * @param {string} mask as in the state
+ * @param {import("./state.js").Found | null} found
+ * @param {LabelSet | undefined} labelSet
+ */
+function maskImage(mask, found, labelSet) {
+  if (found && mask === "result") return resultImage(found);
+  if (found && mask === "first") return firstImage(found);
+  return labelSet ? labelsImage(labelSet) : null;
+}
+
+/** Switch between a scan's learned mask and its first mask. */
+export function switchMask() {
+  if (resultInView()?.first && !state.correcting) set({ mask: state.mask === "first" ? "result" : "first" });
 }
 
 /** @param {LabelSet} labels @param {Job | undefined} job */
