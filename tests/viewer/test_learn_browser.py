@@ -118,6 +118,10 @@ def whole_path(page, server, phantoms, tmp_path):
     with page.expect_download() as waiting:
         page.click("#download-first")
     waiting.value.save_as(tmp_path / "first.nii.gz")
+    page.evaluate("sessionStorage.removeItem('psmnet-choice')")
+    page.reload()  # as if opened for the first time
+    expect(page.locator("#learned-card")).to_be_visible()
+    expect(page.locator("#support-title")).to_have_text("First mask")
     report_in_a_tab_of_its_own(page, names.values())
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

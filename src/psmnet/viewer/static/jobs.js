@@ -8,7 +8,7 @@ import * as api from "./api.js";
 import { $, keepRows, make, refill } from "./dom.js";
 import { about, clock, duration, plural } from "./format.js";
 import { attempt, complain, say } from "./notices.js";
-import { correctionOf, jobOf, labelsOf, scanOf, set, state, titleOf, watch } from "./state.js";
+import { correctionOf, jobOf, labelsOf, learningOf, scanOf, set, state, titleOf, watch } from "./state.js";
 
 const WORDS = { waiting: "Waiting", running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled" };
 const OPEN = new Set(["waiting", "running"]);
@@ -43,6 +43,9 @@ export async function refreshJobs() {
   const jobs = new Map((await api.jobs()).map((job) => [job.id, job]));
   set({ jobs, shownJob: jobs.has(state.shownJob ?? "") ? state.shownJob : null });
   if (state.awaited && jobs.get(state.awaited)?.state === "done") showJob(state.awaited);
+  // A page that has just been opened shows what was learned of its scan.
+  const learning = learningOf(state.query);
+  if (learning && !state.shownJob && !state.awaited && !state.queryByHand && !state.correcting) showJob(learning.id);
 }
 
 /**
