@@ -136,6 +136,16 @@ def test_its_network_is_part_of_the_settings(learned, next_job, tiny_weights, tm
     assert job.with_key(job.load()).key != anew.with_key(anew.load()).key
 
 
+def test_first_masks_are_made_again_only_where_the_view_is_another(learned, next_job):
+    """They are kept at the view's pixels."""
+    job, _ = go_on_from(next_job, learned / "run")
+    loaded = job.load()
+    finer = replace(loaded.earlier, view=replace(loaded.view, pixel_mm=loaded.view.pixel_mm / 2), sha256="other")
+    same = replace(loaded.earlier, sha256="other")
+    keys = [job.with_key(replace(loaded, earlier=one)).masks_key for one in (loaded.earlier, same, finer)]
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_a_learning_from_another_is_also_killed_and_goes_on(learned, next_job):
     class Killed(BaseException):
         pass

@@ -96,6 +96,7 @@ class LearnJob:
             "trust_grid": self.trust_grid,
             "weights": loaded.weights.sha256,
             "registration": self.settings.registered,
+            "view": asdict(loaded.view),  # an earlier network brings its own
         }
         facts = masks | {
             "earlier": None if loaded.earlier is None else loaded.earlier.sha256,
