@@ -20,13 +20,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reas
 def command(data: Path, weights: Path, out: Path) -> list[str]:
     """Without registration, whose minutes on few cores would take most of the kills."""
     code = (
-        "import dataclasses, psmnet.learning.settings as s, psmnet.cli.learn as c; "
+        "import psmnet.learning.settings as s, psmnet.cli.learn as c; "
         "c.LearnSettings = lambda **given: s.LearnSettings(registration=False, **given); "
         "from psmnet.cli.main import main; main()"
     )
     scans = [str(data / f"image_{number}.nii.gz") for number in range(2, 7)]
     support = ["--support", str(data / "image_1.nii.gz"), str(data / "label_1.nii.gz")]
-    options = ["--labels", ",".join(map(str, LABELS)), "--steps", "60", "--device", "cpu", "--threads", "1"]
+    options = ["--labels", ",".join(map(str, LABELS)), "--steps", "20", "--device", "cpu", "--threads", "1"]
     return [
         sys.executable,
         "-c",
