@@ -72,3 +72,7 @@ def test_gradients_are_finite_where_an_organ_is_open():
     labels = torch.randint(0, 3, (2, 4, 4))
     sum(student_losses(logits, labels, torch.tensor([[True, True], [False, True]])).values()).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+def test_a_batch_without_a_label_costs_nothing():
+    assert losses(even(1, 3), [[IGNORED] * 3], [[False, False]]) == (0, 0)

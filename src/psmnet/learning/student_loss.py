@@ -22,8 +22,9 @@ def student_losses(logits: Tensor, labels: Tensor, open_organs: Tensor) -> dict[
     unknown = functional.pad(open_organs, (1, 0), value=True)[:, :, None, None]  # background is always part of it
     background = torch.where(unknown, log_all, -torch.inf).logsumexp(dim=1, keepdim=True)
     log_p = torch.cat([background, log_all[:, 1:]], dim=1)
-    entropy = functional.nll_loss(log_p, labels.long(), ignore_index=IGNORED)
     kept = (labels != IGNORED)[:, None]
+    each = functional.nll_loss(log_p, labels.long(), ignore_index=IGNORED, reduction="sum")
+    entropy = each / kept.sum().clamp(min=1)  # a batch may be ignored as a whole
     organs = logits.shape[1] - 1
     target = functional.one_hot(labels.long().clamp(max=organs) * (labels != IGNORED), 1 + organs).movedim(-1, 1)[:, 1:]
     counted = (kept & ~open_organs[:, :, None, None]).to(logits.dtype)
