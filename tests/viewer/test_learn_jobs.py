@@ -1,10 +1,12 @@
 """Learnings that are stopped: by a restart of the server, by the user, or for good."""
 
+import os
 import shutil
 import time
 
 import pytest
 
+from helpers.quick_engine import DyingEngine
 from helpers.serving import QUICK, finished, listening, upload, upload_labels
 from psmnet.viewer.folder import DataFolder
 from psmnet.viewer.limits import Limits
@@ -87,3 +89,16 @@ def test_a_learning_that_takes_too_long_says_what_helps(opened, prepared):
         job = client.post("/learn", json=prepared[1]).json()["id"]
         error = finished(client, job, "failed")["error"]
     assert error == "it took longer than 0.01 s; choose fewer organs, crop the scan, or learn from fewer scans"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_learning_whose_process_is_killed_goes_on_once(prepared, tmp_path):
+    shutil.copytree(prepared[0], tmp_path / "data")
+    with listening(tmp_path / "data", "", engine=DyingEngine(1)) as client:
+        job = client.post("/learn", json=prepared[1]).json()["id"]
+        assert finished(client, job)["learned"]["seconds"] == 1  # what the first try had made was still there
+    with listening(tmp_path / "data", "", engine=DyingEngine(2)) as client:
+        job = client.post("/learn", json=prepared[1]).json()["id"]
+        error = finished(client, job, "failed")["error"]
+    assert error.startswith("its process was killed (SIGKILL): probably out of memory; try again with fewer or smaller")
+    assert not (tmp_path / "data" / "jobs" / job).exists()

@@ -120,7 +120,7 @@ def _ask(process: "subprocess.Popen[bytes]", question: Any, timeout_s: float, la
         done, answer = pickle.load(_pipe(process.stdout))
     except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:  # ValueError: closed by another thread
         _end(process)
-        died = process_died("its process", LARGER_MACHINE, exit_code=process.returncode)
+        died = process_died("its process", LARGER_MACHINE, exit_code=process.returncode, code="process-died")
         raise (late if expired.is_set() else died) from error
     finally:
         timer.cancel()

@@ -57,6 +57,7 @@ class JobQueue:
         self._worker: Isolated[Task | LearnTask, dict[str, Any]] = Isolated(engine.runner)
         self._current: str | None = None
         self._cancelled: set[str] = set()
+        self._tried_again: set[str] = set()
         self._turn = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -129,7 +130,7 @@ class JobQueue:
 
     def _do(self, row: StoredRow) -> None:
         job_id, request = row["id"], json.loads(row["request"])
-        isa_learning = request.get("kind") == LEARN
+        isa_learning, died = request.get("kind") == LEARN, False
         with self._turn:
             self._current = job_id
         try:
@@ -141,6 +142,7 @@ class JobQueue:
             self._without_server_names(result)
             change: dict[str, Any] = {"state": "done", "progress": 1.0, "result": json.dumps(result)}
         except PsmnetError as error:
+            died = error.code == "process-died"
             change = {"state": "failed", "error": public_message(error, self._folder.root)}
         with self._turn:
             self._current = None
@@ -148,6 +150,10 @@ class JobQueue:
             self._cancelled.discard(job_id)
         if self._stopping:
             return  # it stays "running": the next server runs it again
+        if isa_learning and died and not given_up and job_id not in self._tried_again:
+            self._tried_again.add(job_id)  # once: it goes on where it was killed
+            self._change(job_id, state="waiting", started=None, stage="", **NO_STAGES)
+            return
         if given_up:
             change = {"state": "cancelled"}
         if change["state"] != "done":
