@@ -21,9 +21,11 @@ from helpers.raw_layouts import abdomens, chaos_t2, cmr, pelvic, plain, sabs, zi
 from psmnet import catalog, config, runtime
 from psmnet.cli.main import COMMANDS, main
 from psmnet.config import ModelConfig, Preset, TrainConfig
-from psmnet.data.phantom.patient import draw_patient
+from psmnet.data.phantom.patient import draw_patient, write_patients
 from psmnet.evaluation.metrics import METRICS
 from psmnet.io import write_volume
+from psmnet.learning.settings import LearnSettings
+from psmnet.learning.student_training import StudentTraining
 from psmnet.models.build import build_model
 from psmnet.models.weights import TrainingRecord, save_weights
 from psmnet.system.files import sha256_of
@@ -33,6 +35,7 @@ from psmnet.volume.normalisation import Normalisation
 SMALL = Preset(
     ModelConfig(channels=16, input_size=64, settings={"attention": "off"}), TrainConfig(steps=2, pairs=1, targets=2)
 )
+BRIEF = StudentTraining(steps=2, labelled=1, others=1)
 OWN_TEST = ("add-a-method.md", "add-a-metric.md")  # their steps are followed by tests of their own
 
 
@@ -74,6 +77,7 @@ def workplace(tmp_path, monkeypatch):
         monkeypatch.setitem(catalog.DATASETS, name, coarse)
     steps = next(option for option in psmnet.cli.adapt.command.params if option.name == "steps")
     monkeypatch.setattr(steps, "default", 2)
+    monkeypatch.setattr(LearnSettings, "training_of", lambda settings, number: BRIEF)
     for name, value in {
         "STARTS": 1,
         "AFFINE_STEPS": 1,
@@ -129,7 +133,7 @@ def test_commands_of_the_docs_run(page, workplace):
 
 def test_the_pages_for_users_have_commands():
     found = {page.name for page in PAGES}
-    assert {"segment.md", "prepare.md", "train.md", "benchmark.md", "serve.md"} <= found
+    assert {"learn.md", "learned.md", "segment.md", "prepare.md", "train.md", "benchmark.md", "serve.md"} <= found
 
 
 def test_the_page_of_protocols_has_every_name_of_the_program():
@@ -227,12 +231,16 @@ def test_commands_of_the_readme_run(workplace):
     image, labels = small_patient(1)
     write_volume(image, workplace / "scan01.nii.gz")
     write_volume(labels, workplace / "scan01_labels.nii.gz")
-    write_volume(small_patient(2)[0], workplace / "scans" / "scan02.nii.gz")
+    for number in (2, 3, 4, 5):
+        write_volume(small_patient(number)[0], workplace / "scans" / f"scan{number:02}.nii.gz")
+    write_volume(small_patient(6)[0], workplace / "new_scans" / "scan06.nii.gz")
     found = commands(REPOSITORY / "README.md")
-    assert [arguments[0] for arguments in found] == ["segment", "serve", "prepare", "pseudolabel", "train", "evaluate"]
+    names = [arguments[0] for arguments in found]
+    assert names == ["learn", "segment", "segment", "serve", "prepare", "pseudolabel", "train", "evaluate"]
     for arguments in found:
         main(arguments)
-    assert (workplace / "masks" / "scan02_seg.nii.gz").exists()
+    for mask in ("learned/masks/scan02", "new_masks/scan06", "masks/scan02"):
+        assert (workplace / f"{mask}_seg.nii.gz").exists()
     assert (workplace / "fold0.json").exists()
 
 
@@ -241,6 +249,16 @@ def test_python_of_the_readme_runs(workplace, capsys):
     exec(compile(code, "README.md", "exec"), {})
     assert 0 <= float(capsys.readouterr().out) <= 1
     assert Path("scan02_seg.nii.gz").exists()
+
+
+def test_python_of_the_page_on_learning_runs(workplace, capsys):
+    write_patients(workplace / "scans", 5, 1)
+    write_patients(workplace / "new_scans", 1, 7)
+    (code,) = blocks(REPOSITORY / "docs" / "learn.md", "python")
+    exec(compile(code, "learn.md", "exec"), {"__name__": "__main__"})
+    assert Path("learned_in_python/masks/image_3_seg.nii.gz").exists()
+    assert Path("new_seg.nii.gz").exists()
+    assert re.search(r"^image_5 .*image_5_seg.nii.gz$", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 def test_readme_shows_both_make_commands_and_their_targets_exist():

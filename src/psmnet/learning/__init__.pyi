@@ -2,6 +2,9 @@ from .adaptation import (
     adapt,
     adaptation_spec,
 )
+from .first_masks import (
+    FIRST,
+)
 from .from_labels import (
     learn_from_labels,
 )
@@ -43,6 +46,7 @@ from .student_training import (
 __all__ = [
     "FEWEST",
     "FINAL",
+    "FIRST",
     "STAGES",
     "WORK_NAME",
     "LabelledScans",

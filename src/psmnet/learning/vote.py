@@ -3,7 +3,7 @@
 Voters are the labelled scans, one by one, and pseudo-supports: scans of the cohort with their first masks. Averaging
 separate results is better than matching with all of them together. Where a learning goes on from an earlier network,
 that takes the place of all pseudo-supports: it has learned from them, and from what a person corrected since.
-[ours; docs/learning.md has the figures]
+[ours; docs/decisions.md has the figures]
 """
 
 from collections.abc import Callable, Sequence
