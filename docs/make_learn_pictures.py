@@ -121,13 +121,13 @@ def show(stage: str, done: int, total: int, note: str = "") -> None:
     print(f"\r{stage} {done}/{total}    ", end="", flush=True)
 
 
-def draw_stages(scans: Path, masks: dict[str, dict[str, Path]], path: Path) -> None:
-    """The masks of one patient by stage, one below the other."""
+def draw_stages(scans: Path, masks: dict[str, dict[str, Path]], folder: Path, path: Path) -> None:
+    """The masks of one patient by stage, one below the other; `folder` is for what is in between."""
     image = psmnet.read_volume(scans / f"{SHOWN}.nii.gz")
     reference = psmnet.read_labels(scans / f"{SHOWN.replace('image', 'label')}.nii.gz").array_zyx
     pictures = []
     for stage, title in TITLES.items():
-        one = path.with_name(f"{stage}.png")
+        one = folder / f"{stage}.png"
         labels = psmnet.read_labels(masks[stage][SHOWN]).array_zyx
         names = dataset("phantom").names()
         draw_overlay(image, labels, names, one, reference_zyx=reference, title=title, slices=SLICES)
@@ -173,7 +173,7 @@ def main(*arguments: str) -> None:
         write_patients(folder / "scans", PATIENTS, SEED)
         masks = learn(folder / "scans", folder / "learned", folder / "stages")
         print_scores(folder / "scans", masks)
-        draw_stages(folder / "scans", masks, DOCS / "learn_stages.png")
+        draw_stages(folder / "scans", masks, folder, DOCS / "learn_stages.png")
         photograph(folder / "learned" / "report.html", DOCS / "learn_report.png")
 
 
