@@ -111,9 +111,8 @@ def learn(scans: Path, run: Path, stages: Path) -> dict[str, dict[str, Path]]:
         settings=SETTINGS,
     )
     masks = write_stage_masks(learn_network(job, queries, progress=show), stages)
-    psmnet.learn(
-        scans, [support], run, names=names, device="cpu", settings=SETTINGS, progress=show
-    )  # goes on from what there is
+    # Goes on from what there is.
+    psmnet.learn(scans, [support], run, names=names, device="cpu", settings=SETTINGS, progress=show)
     return masks
 
 
