@@ -27,7 +27,7 @@ def test_from_scans_to_masks_network_and_report(cli, data, tiny_weights, tmp_pat
     assert f"masks: 4 in {out / 'masks'}" in outcome.out
     assert f"network: {out / 'weights.safetensors'} (psmnet segment NEW... --weights {out})" in outcome.out
     assert f"report: {out / 'report.html'}" in outcome.out
-    assert "note: warning: the masks are probably poor" in outcome.out
+    assert "warning: the masks are probably poor" in outcome.out
     assert f"(psmnet suggest --next {out})" in outcome.out
     again = cli(*arguments(data, tiny_weights, out))
     assert again.code == 0, again.err

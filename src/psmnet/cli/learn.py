@@ -155,7 +155,7 @@ def command(
 def _print(out: Path, learned: LearnedCohort, ending: str) -> None:
     record = learned.record
     for note in record.notes:
-        console.out.print(f"note: {note}")
+        console.out.print(note if note.startswith("warning: ") else f"note: {note}")
     if learned.kept:
         console.out.print("kept: learned before from the same scans with the same settings")
     print_masks(out / "masks", learned.cohort, ending, learned.called, anonymise=False)

@@ -80,7 +80,7 @@ def command(
     labelling if it agrees well with many others. Agreement is from 0 to 1.
 
     After psmnet learn, --next RUN names the scans whose correction would help most, and why. Correct their masks and
-    give them as further labelled scans (psmnet learn --from RUN --support IMAGE MASK).
+    give them as further labelled scans (psmnet learn SCANS --from RUN --support IMAGE MASK --out RUN2).
     """
     if run is not None:
         _refuse_with_next(scans)
@@ -144,7 +144,8 @@ def _next(run: Path, k: int, out: Path | None) -> None:
     if len(order.scans) > k:
         console.out.print(f"and {counted(len(order.scans) - k, 'scan')} more")
     for one in order.scans[:1]:
-        console.out.print(f"correct: {one.mask}, then psmnet learn --from {run} --support IMAGE {one.mask}")
+        then = f"psmnet learn SCANS --from {run} --support IMAGE {one.mask} --out RUN2"
+        console.out.print(f"correct: {one.mask}, then {then}")
     if out is not None:
         rows: list[list[Value]] = [
             [number, one.scan.query, round(one.scan.doubt, 4), one.organ, one.why, one.mask.name]
