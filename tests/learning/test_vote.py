@@ -130,3 +130,15 @@ def test_what_an_earlier_network_predicts(setting, learned_once, data):
     found = Vote(job, (), loaded)._predicted(network, seen)
     stacks = next(network.view.stacks(seen, len(seen.array_zyx)))[1]
     assert np.abs(found - 255 * network.model.probabilities(stacks).movedim(0, 1).numpy()).max() < 0.01
+
+
+def test_misplaced_organs_of_pseudo_supports_do_not_vote(setting, data):
+    """Of one scan an organ hardly overlaps with registration, of another both do."""
+    _, loaded, job = setting
+    three, four = cohort_of(data)[1:3]
+    for query, agreement in ((three, (0.21, 0.19)), (four, (0.1, 0.0))):
+        labels = np.zeros(read_volume(query.path).array_zyx.shape, dtype=np.uint8)
+        labels[5:8, 20:40, 10:30], labels[5:8, 20:40, 40:50] = LABELS
+        ScanStore(job.work, query.name).save(FIRST, "f", labels=labels, agreement=np.array(agreement))
+    vote = Vote(job, [PseudoSupport(one, "f") for one in (three, four)], loaded)
+    assert {name: one.label_values for name, one in vote._pseudo.items()} == {three.name: (LABELS[0],)}

@@ -24,6 +24,7 @@ from psmnet.segmentation import LearnedWeights, Segmenter, predictions
 from psmnet.volume import Volume
 
 VOTE = "vote"
+MISPLACED = 0.2  # Dice of first masks and registered labels below which one of them is elsewhere: no vote on that organ
 
 
 def pseudo_supports(first: Sequence[FirstMask], count: int) -> list[FirstMask]:
@@ -86,11 +87,17 @@ class Vote:
 
     @cached_property
     def _pseudo(self) -> dict[str, Segmenter]:
+        """One segmenter for each pseudo-support, of the organs that are not misplaced there."""
         segmenters = {}
         for voter in self.voters:
             scan = read_scan(voter.query.path, series=self.job.series).volume
             stored = ScanStore(self.job.work, voter.query.name).require(FIRST, voter.key)
-            segmenters[voter.query.name] = self._segmenter(scan, scan.with_array(stored["labels"]))
+            labels = stored["labels"]
+            if (agreed := stored.get("agreement")) is not None:
+                misplaced = [v for v, a in zip(self._loaded.values, agreed, strict=True) if a < MISPLACED]
+                labels = np.where(np.isin(labels, misplaced), 0, labels)
+            if labels.any():
+                segmenters[voter.query.name] = self._segmenter(scan, scan.with_array(labels))
         return segmenters
 
     @cached_property
