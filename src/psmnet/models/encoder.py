@@ -42,7 +42,9 @@ class CompactEncoder(nn.Module):
     stride = 4
     multiple = 16  # height and width must divide by this
 
-    def __init__(self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256), inputs: int = 1) -> None:
+    def __init__(
+        self, channels: int, widths: tuple[int, int, int, int] = (32, 64, 128, 256), *, inputs: int = 1
+    ) -> None:
         super().__init__()
         half, quarter, eighth, sixteenth = widths
         self.stem_size, self.code_size = half, sixteenth
