@@ -78,6 +78,7 @@ def workplace(tmp_path, monkeypatch):
     steps = next(option for option in psmnet.cli.adapt.command.params if option.name == "steps")
     monkeypatch.setattr(steps, "default", 2)
     monkeypatch.setattr(LearnSettings, "training_of", lambda settings, number: BRIEF)
+    monkeypatch.setattr("psmnet.learning.run.pseudo_supports", lambda first, count: [])
     for name, value in {
         "STARTS": 1,
         "AFFINE_STEPS": 1,

@@ -9,7 +9,7 @@ from psmnet.io import read_labels
 from psmnet.segmentation.learned_weights import load_learned
 from psmnet.viewer.runner import Engine
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.slow]
 PATIENCE_MS = 300_000  # of a learning
 
 
