@@ -52,6 +52,7 @@ def test_the_vote_alone(cli, data, tiny_weights, tmp_path):
     assert line == "--vote-only trains nothing, and --rounds --steps is given; leave one out"
 
 
+@pytest.mark.slow
 def test_a_damaged_scan_is_named_and_the_rest_is_done(cli, data, tiny_weights, tmp_path):
     (data / "image_6.nii.gz").write_bytes(b"no scan")
     words = arguments(data, tiny_weights, tmp_path / "run")
@@ -76,6 +77,7 @@ def test_a_labelled_scan_or_an_earlier_learning_is_needed(cli, data, tmp_path):
     assert "Missing option '--support' (only with --from RUN it may be left out)" in outcome.err
 
 
+@pytest.mark.slow
 def test_the_loop_with_a_person(cli, learned, tiny_weights, tmp_path):
     data, run = learned / "data", learned / "run"
     outcome = cli("suggest", "--next", run, "--out", tmp_path / "next.csv")

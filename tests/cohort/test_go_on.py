@@ -146,6 +146,7 @@ def test_first_masks_are_made_again_only_where_the_view_is_another(learned, next
     assert keys[0] == keys[1] != keys[2]
 
 
+@pytest.mark.slow
 def test_a_learning_from_another_is_also_killed_and_goes_on(learned, next_job):
     class Killed(BaseException):
         pass

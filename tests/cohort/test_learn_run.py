@@ -110,7 +110,14 @@ def test_another_format_of_masks_is_another_learning(learned, tiny_weights):
 
 @pytest.mark.parametrize(
     ("stage", "done"),
-    [("first masks", 2), ("vote", 1), ("training", 1), ("masks after training", 3), ("masks", 2), ("pictures", 4)],
+    [
+        ("training", 1),
+        ("masks", 2),
+        *(
+            pytest.param(*where, marks=pytest.mark.slow)
+            for where in (("first masks", 2), ("vote", 1), ("masks after training", 3), ("pictures", 4))
+        ),
+    ],
 )
 def test_killed_and_run_again_it_ends_the_same(learned_once, tiny_weights, tmp_path, stage, done):
     job = quick_job(learned_once / "data", tiny_weights, tmp_path / "run")
@@ -133,6 +140,7 @@ def test_the_images_of_a_run_that_was_killed_at_its_very_end_are_removed(learned
     assert not (learned / "run" / "work").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_scan_is_named_and_learning_goes_on_when_it_is_repaired(data, tiny_weights, tmp_path):
     whole = (data / "image_6.nii.gz").read_bytes()
     (data / "image_6.nii.gz").write_bytes(b"no scan")

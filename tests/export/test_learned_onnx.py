@@ -100,6 +100,7 @@ def test_the_example_needs_neither_psmnet_nor_torch():
     assert imported == {"json", "sys", "itertools", "numpy", "onnxruntime", "SimpleITK"}
 
 
+@pytest.mark.slow
 def test_the_command(cli, run, tmp_path):
     """In a process of its own, since what torch's exporter logs goes past this one's capture."""
     code = "from psmnet.cli.main import main; main()"

@@ -105,12 +105,14 @@ def test_labels_of_the_cohort_are_never_read(data, tiny_weights, tmp_path):
     assert first.weights.read_bytes() == second.weights.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_order_of_the_cohort_does_not_matter(data, tiny_weights, tmp_path):
     first = learn_network(quick_job(data, tiny_weights, tmp_path / "first"), cohort_of(data))
     second = learn_network(quick_job(data, tiny_weights, tmp_path / "second"), cohort_of(data, (5, 3, 4, 2)))
     assert first.weights.read_bytes() == second.weights.read_bytes()
 
 
+@pytest.mark.slow
 def test_another_seed_and_other_labels_are_another_network(data, tiny_weights, tmp_path):
     job = quick_job(data, tiny_weights, tmp_path / "first")
     first = learn_network(job, cohort_of(data))
@@ -155,6 +157,7 @@ def test_only_what_is_damaged_is_done_again(data, tiny_weights, stopped, name):
     assert [name for name in sorted(now) if now[name] != whole[name]] == ["image_4"]
 
 
+@pytest.mark.slow
 def test_a_scan_that_changed_is_done_again(data, tiny_weights, stopped, tmp_path):
     shutil.copy(data / "image_6.nii.gz", data / "image_4.nii.gz")
     again = learn_network(quick_job(data, tiny_weights, stopped), cohort_of(data))

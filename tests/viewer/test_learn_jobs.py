@@ -48,6 +48,7 @@ def reached(client, job, name):
     raise AssertionError(f"{name} is not reached")
 
 
+@pytest.mark.slow
 def test_a_learning_goes_on_after_a_restart_and_its_masks_end_with_their_scans(opened, prepared, tmp_path):
     with opened() as client:
         started = client.post("/learn", json=prepared[1]).json()
