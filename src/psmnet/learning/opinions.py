@@ -15,9 +15,10 @@ import numpy.typing as npt
 from psmnet.io import digest
 from psmnet.learning.first_masks import FIRST, FirstMask
 from psmnet.learning.scan_store import ScanStore
-from psmnet.learning.soft_labels import LEVELS
+from psmnet.learning.soft_labels import winners
 from psmnet.learning.student_masks import STUDENT, StudentMask
 from psmnet.learning.vote import VOTE, VotedMask
+from psmnet.segmentation import LEVELS
 
 LOST = 0.3  # mean Dice with vote and registration below which a student has not found an organ
 DISPUTED = 0.5  # Dice of vote and registration below which neither teaches an organ in the first round
@@ -49,10 +50,7 @@ class Opinions:
     @cached_property
     def lost(self) -> npt.NDArray[np.bool_]:
         """Organs (K,) for which the student agrees neither with the vote nor with the registered labels, on average."""
-        trust = [
-            np.max([one.with_vote, one.with_registration or one.with_vote], axis=0) for one in self.student.values()
-        ]
-        found: npt.NDArray[np.bool_] = np.mean(trust, axis=0) < LOST
+        found: npt.NDArray[np.bool_] = np.mean([one.trust for one in self.student.values()], axis=0) < LOST
         return found
 
     def probabilities(self, name: str) -> npt.NDArray[np.float32]:
@@ -109,6 +107,5 @@ def _shares(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _classes(levels: npt.NDArray[np.uint8], opened: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    organs = levels.argmax(axis=0)
-    found: npt.NDArray[np.intp] = np.where((levels.max(axis=0) > LEVELS // 2) & ~opened[organs], 1 + organs, 0)
-    return found
+    ranks = winners(levels)
+    return np.where(np.isin(ranks, 1 + np.flatnonzero(opened)), 0, ranks)

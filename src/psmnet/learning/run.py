@@ -227,16 +227,15 @@ class _Learning:
         here: Callable[[Item], Result],
     ) -> "list[tuple[Item, Result | PsmnetError]]":
         """Work on all items of a stage, in their order."""
-        results: dict[int, Result | PsmnetError] = {}
-        places = {id(item): number for number, item in enumerate(items)}
+        results: dict[Item, Result | PsmnetError] = {}
         self.progress(stage, 0, len(items))
         with closing(
             self.workers.map(factory, items, key=digest(self.job.key, stage), folder=self.job.out, here=here)
         ) as done:
             for item, result in done:
-                results[places[id(item)]] = result
+                results[item] = result
                 self.progress(stage, len(results), len(items))
-        return [(item, results[number]) for number, item in enumerate(items)]
+        return [(item, results[item]) for item in items]
 
     def _require_enough(
         self, used: Sequence[Query], first: Sequence[FirstMask], failed: Sequence[tuple[Query, PsmnetError]]

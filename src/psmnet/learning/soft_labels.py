@@ -6,10 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from psmnet.segmentation import Segmentation, StudentView
+from psmnet.segmentation import LEVELS, Segmentation, StudentView
 from psmnet.volume import Array, Reorientation, Volume
-
-LEVELS = 255
 
 
 def at_students_pixels(
@@ -51,18 +49,24 @@ def shares_of(labels: Volume, view: StudentView, turn: Reorientation, values: tu
     return at_students_pixels(view, turn, labels, maps, 1.0)
 
 
-def confidence(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Mean probability (K,), 0..1, over the pixels where each organ wins with more than a half; 0 where it wins none.
+def winners(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Rank, 1..K, of the organ with more than half of each pixel (Z, h, w); 0 where none has.
 
     Args:
         probabilities: (K, Z, h, w), as bytes 0..LEVELS or as floats 0..1.
     """
-    levels = LEVELS if probabilities.dtype == np.uint8 else 1
-    best, organ = probabilities.max(axis=0), probabilities.argmax(axis=0)
-    wins = np.where(best > levels / 2, 1 + organ, 0)
+    ranks: npt.NDArray[np.intp] = np.where(
+        probabilities.max(axis=0) > _one(probabilities) / 2, 1 + probabilities.argmax(axis=0), 0
+    )
+    return ranks
+
+
+def confidence(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Mean probability (K,), 0..1, over the pixels where each organ wins; 0 where it wins none; see `winners`."""
+    best, wins = probabilities.max(axis=0), winners(probabilities)
     return np.array(
         [
-            float(best[wins == k].mean(dtype=np.float64) / levels) if (wins == k).any() else 0.0
+            float(best[wins == k].mean(dtype=np.float64) / _one(probabilities)) if (wins == k).any() else 0.0
             for k in range(1, len(probabilities) + 1)
         ]
     )
@@ -70,20 +74,21 @@ def confidence(probabilities: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def agreement(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Dice (K,), 0..1, of the masks of two sets of probabilities (K, Z, h, w); 0 where both are empty."""
+    ours, theirs = winners(one), winners(other)
     found = []
-    for first, second in zip(_masks(one), _masks(other), strict=True):
+    for rank in range(1, len(one) + 1):
+        first, second = ours == rank, theirs == rank
         total = int(first.sum()) + int(second.sum())
         found.append(2 * int((first & second).sum()) / total if total else 0.0)
     return np.array(found)
-
-
-def _masks(probabilities: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.bool_]]:
-    best = probabilities.max(axis=0)
-    wins = np.where(best > LEVELS // 2, 1 + probabilities.argmax(axis=0), 0)
-    return [wins == k for k in range(1, len(probabilities) + 1)]
 
 
 def as_levels(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Probabilities 0..1 as bytes 0..LEVELS."""
     levels: npt.NDArray[np.uint8] = np.rint(probabilities * LEVELS).astype(np.uint8)
     return levels
+
+
+def _one(probabilities: npt.NDArray[Any]) -> int:
+    """What stands for a probability of 1."""
+    return LEVELS if probabilities.dtype == np.uint8 else 1

@@ -42,15 +42,8 @@ class SlicePool:
     def __init__(self, scans: Sequence[Taught], organs: int, balanced: float, augment: AugmentConfig) -> None:
         self.scans, self.balanced, self.augment = scans, balanced, augment
         self.all = [(s, z) for s, scan in enumerate(scans) for z in range(len(scan.labels))]
-        self.with_organ = [
-            [
-                (s, z)
-                for s, scan in enumerate(scans)
-                for z in np.flatnonzero((scan.labels == k).any(axis=(1, 2))).tolist()
-            ]
-            for k in range(1, organs + 1)
-        ]
-        self.with_organ = [slices for slices in self.with_organ if slices]
+        shown = ([(s, z) for s, scan in enumerate(scans) for z in _slices_with(scan, k)] for k in range(1, organs + 1))
+        self.with_organ = [slices for slices in shown if slices]
 
     def draw(self, size: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A stack (3, size, size), its labels (size, size) and its scan's open organs (K,)."""
@@ -70,10 +63,10 @@ class SlicePool:
 
 
 class StudentBatches:
-    """Batches of slices of labelled scans and of others.
+    """Batches of slices from pools, of labelled scans and of others.
 
     Args:
-        labelled, others: with their numbers of slices in a batch.
+        pools: with their numbers of slices in a batch.
         size: side of the images in pixels.
         seed: of all draws.
     """

@@ -13,10 +13,10 @@ from psmnet.io import Query, digest, read_scan
 from psmnet.learning.first_masks import FIRST
 from psmnet.learning.job import LearnJob
 from psmnet.learning.scan_store import ScanStore
-from psmnet.learning.soft_labels import LEVELS, agreement, confidence
+from psmnet.learning.soft_labels import agreement, confidence
 from psmnet.learning.vote import VOTE
 from psmnet.runtime import pick_device
-from psmnet.segmentation import LearnedWeights, ScanFacts, load_learned, predictions
+from psmnet.segmentation import LEVELS, LearnedWeights, ScanFacts, load_learned, predictions
 from psmnet.system import sha256_of
 
 STUDENT = "student"

@@ -63,9 +63,3 @@ def labels_of_probabilities(
                 if 0 <= z < len(labels):
                     labels[z][inside[end] & (labels[z] == 0)] = IGNORED
     return labels
-
-
-def labels_of_mask(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Labels of a labelled scan: the organ with the largest share (K, Z, h, w) of a pixel, if it is at least a half."""
-    labels: npt.NDArray[np.uint8] = np.where(mask.max(axis=0) >= SURE, 1 + mask.argmax(axis=0), 0).astype(np.uint8)
-    return labels

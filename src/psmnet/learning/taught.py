@@ -10,8 +10,8 @@ from psmnet.learning.first_masks import IMAGES
 from psmnet.learning.job import LabelledScans
 from psmnet.learning.opinions import Opinions
 from psmnet.learning.scan_store import ScanStore
-from psmnet.learning.soft_labels import LEVELS, shares_of
-from psmnet.learning.targets import IGNORED, SURE, Taught, labels_of_probabilities
+from psmnet.learning.soft_labels import shares_of, winners
+from psmnet.learning.targets import IGNORED, Taught, labels_of_probabilities
 from psmnet.volume import Mask
 
 LABELS = "labels"
@@ -38,8 +38,7 @@ def taught_by_labels(loaded: LabelledScans) -> list[Taught]:
         turn, _ = loaded.view.turn(image)
         seen = turn.apply(image)
         shares = shares_of(labels, loaded.view, turn, loaded.values)
-        best = shares.max(axis=0)
-        classes = np.where(best >= SURE * LEVELS, 1 + shares.argmax(axis=0), 0).astype(np.uint8)
+        classes = winners(shares).astype(np.uint8)
         lacking = np.array([not (labels.array_zyx == value).any() for value in loaded.values])
         neighbours = loaded.view.neighbours(len(classes), seen.spacing_mm[2])
         found.append(Taught(loaded.view.images(seen).numpy(), classes, neighbours, lacking))

@@ -18,9 +18,9 @@ from psmnet.io import Query, digest, read_scan
 from psmnet.learning.first_masks import FIRST, FirstMask
 from psmnet.learning.job import LabelledScans, LearnJob
 from psmnet.learning.scan_store import ScanStore
-from psmnet.learning.soft_labels import LEVELS, agreement, confidence, probabilities_of
+from psmnet.learning.soft_labels import agreement, confidence, probabilities_of
 from psmnet.runtime import pick_device
-from psmnet.segmentation import LearnedWeights, Segmenter, predictions
+from psmnet.segmentation import LEVELS, LearnedWeights, Segmenter, predictions
 from psmnet.volume import Volume
 
 VOTE = "vote"
@@ -53,7 +53,6 @@ class VotedMask:
         name, key: of the scan, and the checksum of all that voted.
         confidence: (K,), mean probability of each organ, 0..1.
         agreement: (K,), Dice of the vote and the registered labels; None without registration.
-        volumes: (K,), pixels of each organ.
     """
 
     name: str

@@ -46,6 +46,7 @@ from .registration import (
     RegistrationSettings,
 )
 from .result import (
+    LEVELS,
     Segmentation,
 )
 from .scan_encoder import (
@@ -82,6 +83,7 @@ from .whole_scan import (
 
 __all__ = [
     "BATCH",
+    "LEVELS",
     "PRECISIONS",
     "ComparingMethod",
     "Labelled",
