@@ -92,7 +92,8 @@ def learn_network(
     """
     loaded = job.load()
     job = job.with_key(loaded)
-    return _Learning(job, loaded, workers, ranks, progress).run(queries)
+    in_order = sorted(queries, key=lambda query: query.name)  # sums over scans depend on it, in their last bits
+    return _Learning(job, loaded, workers, ranks, progress).run(in_order)
 
 
 @dataclass
