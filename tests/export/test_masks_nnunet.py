@@ -99,6 +99,21 @@ def test_a_mask_whose_scan_is_missing_is_named_and_the_others_go_on(run, phantom
     assert json.loads((out / "dataset.json").read_text())["numTraining"] == 1
 
 
+def test_cases_of_an_earlier_export_are_removed(run, phantoms, tmp_path):
+    out, scans = tmp_path / "Dataset001_X", find_queries([str(phantoms)])[0]
+    export_masks(run, scans, out, supports=[(phantoms / "image_1.nii.gz", phantoms / "label_1.nii.gz")])
+    export_masks(run, scans, out)
+    assert len(files(out)) == 5, "support_1 is no case any more"
+
+
+def test_files_of_others_are_not_removed(run, phantoms, tmp_path):
+    theirs = tmp_path / "Dataset001_X" / "imagesTr" / "mine_0000.nii.gz"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"mine")
+    export_masks(run, find_queries([str(phantoms)])[0], tmp_path / "Dataset001_X")
+    assert theirs.read_bytes() == b"mine"
+
+
 def test_no_masks(tmp_path):
     with pytest.raises(InputError, match=r"masks/report.json"):
         export_masks(tmp_path, [], tmp_path / "out")

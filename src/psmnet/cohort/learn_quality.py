@@ -5,7 +5,7 @@ from statistics import fmean
 from psmnet.cohort.learn_record import LearnRecord
 
 LOWEST = 0.78  # mean trust below which the true mean Dice is likely below 0.75; fixed on phantoms and the new sets
-LOST = 0.5  # mean trust of an organ below which it is likely in the wrong place
+LOWEST_OF_AN_ORGAN = 0.5  # mean trust of an organ below which it is likely in the wrong place
 
 
 def quality_warning(record: LearnRecord) -> str | None:
@@ -19,7 +19,7 @@ def quality_warning(record: LearnRecord) -> str | None:
         organ: fmean(scan.organs[organ].trust for scan in record.scans if organ in scan.organs)
         for organ in record.scans[0].organs
     }
-    mean, lost = fmean(trust.values()), [organ for organ, value in trust.items() if value < LOST]
+    mean, lost = fmean(trust.values()), [organ for organ, value in trust.items() if value < LOWEST_OF_AN_ORGAN]
     if mean >= LOWEST and not lost:
         return None
     what = f", {' and '.join(lost)} most of all" if lost else ""

@@ -48,7 +48,7 @@ def export_masks(
     Args:
         folder: with masks and their report, or of a learning.
         scans: the scans that were segmented, found again by their checksums whatever their names; others are left out.
-        out: folder, which nnU-Net requires to be named `DatasetNNN_Name`; existing files are replaced.
+        out: folder, which nnU-Net requires to be named `DatasetNNN_Name`; the cases of an earlier export are removed.
         supports: image and labels of labelled scans, which become cases, too.
         series: SeriesInstanceUIDs to read from DICOM folders.
         jobs: number of processes.
@@ -67,11 +67,12 @@ def export_masks(
     new_values = {value: number for number, value in enumerate(sorted(named), start=1)}
     labelled = read_supports(supports, names=named, series=series).pairs if supports else ()
     require_own_dataset(out, MASKS)
+    if (out / DATASET_NAME).exists():  # nnU-Net takes every file there, also of cases that are no longer exported
+        for earlier in (*(out / "imagesTr").glob("*.nii.gz"), *(out / "labelsTr").glob("*.nii.gz")):
+            earlier.unlink()
     by_checksum = {checksum(scan.path): scan.path for scan in scans}
     cases, failed = [], dict[str, PsmnetError]()
     for entry in summary.queries:
-        for path in _files(out, entry.name):
-            path.unlink(missing_ok=True)  # of an earlier export: the case may fail now
         record = ScanRecord.read(folder / f"{entry.name}_seg.json")
         if record.scan_sha256 in by_checksum:
             cases.append(_Case(entry.name, by_checksum[record.scan_sha256], folder / entry.mask))
