@@ -13,6 +13,8 @@ from psmnet.segmentation.segmenter import Segmenter
 from psmnet.viewer.limits import Limits
 from psmnet.viewer.runner import Engine
 
+pytestmark = pytest.mark.slow  # a server, six uploads and a learning in every process of the suite
+
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory, tiny_weights, phantoms):
