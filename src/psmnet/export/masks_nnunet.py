@@ -73,6 +73,8 @@ def export_masks(
     by_checksum = {checksum(scan.path): scan.path for scan in scans}
     cases, failed = [], dict[str, PsmnetError]()
     for entry in summary.queries:
+        for path in _files(out, entry.name):
+            path.unlink(missing_ok=True)  # of an export that was killed: the case may fail now
         record = ScanRecord.read(folder / f"{entry.name}_seg.json")
         if record.scan_sha256 in by_checksum:
             cases.append(_Case(entry.name, by_checksum[record.scan_sha256], folder / entry.mask))

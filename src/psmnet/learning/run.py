@@ -92,8 +92,7 @@ def learn_network(
     """
     loaded = job.load()
     job = job.with_key(loaded)
-    in_order = sorted(queries, key=lambda query: query.name)  # sums over scans depend on it, in their last bits
-    return _Learning(job, loaded, workers, ranks, progress).run(in_order)
+    return _Learning(job, loaded, workers, ranks, progress).run(queries)
 
 
 @dataclass
@@ -208,7 +207,7 @@ class _Learning:
         save_student(weights, student, self.job, self.loaded, list(found.opinions.first.values()), facts)
 
     def _judge(self, student: Student, found: Learned, weights: Path, stage: str) -> dict[str, StudentMask]:
-        """Segment the cohort with the student."""
+        """Segment the cohort with the student; by name, as sums over scans depend on their order in the last bits."""
         self._save(student, found, weights)
         votes = found.opinions.votes
         keys = {name: (one.key, votes[name].key) for name, one in found.opinions.first.items()}
@@ -218,7 +217,7 @@ class _Learning:
             if isinstance(result, PsmnetError):
                 raise result
             judged[query.name] = result
-        return judged
+        return dict(sorted(judged.items()))
 
     def _map(
         self,
